@@ -1,0 +1,45 @@
+package nn
+
+import "fmt"
+
+// Segment is one isolated sequence of a micro-batch: tokens Start to End-1.
+// Positions, attention, compression blocks and label shifts restart in it.
+type Segment struct {
+	Start, End int
+}
+
+// Len returns the number of tokens.
+func (s Segment) Len() int { return s.End - s.Start }
+
+// CheckSegments tells whether segs covers tokens 0 to n-1 without gaps,
+// overlaps or empty segments.
+func CheckSegments(segs []Segment, n int) error {
+	at := 0
+	for i, s := range segs {
+		if s.Start != at || s.End <= s.Start {
+			return fmt.Errorf("nn: segment %d is [%d, %d), want one that starts at %d and is not empty", i, s.Start, s.End, at)
+		}
+		at = s.End
+	}
+	if at != n {
+		return fmt.Errorf("nn: segments end at token %d, the batch at %d", at, n)
+	}
+	return nil
+}
+
+// Pass is what every layer sees of the micro-batch being processed.
+type Pass struct {
+	// Arena gives scratch memory and memory for activations.
+	Arena *Arena
+	// Tokens are the ids of the T tokens.
+	Tokens []int32
+	// Segments cover the tokens in order.
+	Segments []Segment
+	// BalanceScale multiplies the gradient of the router's sequence balance loss.
+	BalanceScale float32
+	// IndexerScale multiplies the gradient of the indexer's own loss.
+	IndexerScale float32
+}
+
+// T returns the number of tokens.
+func (p *Pass) T() int { return len(p.Tokens) }
