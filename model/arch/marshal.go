@@ -1,0 +1,97 @@
+package arch
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"sort"
+	"strconv"
+)
+
+// MarshalHF writes the config as a Hugging Face config.json, indented and
+// sorted by key. [ParseConfig] of the result gives an equal Config.
+func (c *Config) MarshalHF() []byte {
+	lines := make(map[string]string)
+	for key, text := range c.Extra {
+		lines[key] = text
+	}
+	for i := range fields {
+		f := &fields[i]
+		if !f.legalIn(c.Family) {
+			continue
+		}
+		if text := jsonText(f.ptr(c), "  "); text != "" {
+			lines[f.key] = text
+		}
+	}
+	lines["architectures"] = `["` + architectures[c.Family] + `"]`
+	keys := make([]string, 0, len(lines))
+	for key := range lines {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	var b bytes.Buffer
+	b.WriteString("{\n")
+	for i, key := range keys {
+		comma := ","
+		if i == len(keys)-1 {
+			comma = ""
+		}
+		fmt.Fprintf(&b, "  %q: %s%s\n", key, lines[key], comma)
+	}
+	b.WriteString("}\n")
+	return b.Bytes()
+}
+
+// architectures are the class names under which other programs load a family.
+var architectures = map[Family]string{V4: "DeepseekV4ForCausalLM", V3: "DeepseekV3ForCausalLM"}
+
+// jsonText renders the value behind ptr; an absent one renders as "".
+func jsonText(ptr any, indent string) string {
+	switch p := ptr.(type) {
+	case *int:
+		return strconv.Itoa(*p)
+	case *float64:
+		text, _ := json.Marshal(*p)
+		return string(text)
+	case *bool:
+		return strconv.FormatBool(*p)
+	case *string:
+		if *p == "" {
+			return ""
+		}
+		return strconv.Quote(*p)
+	case *[]int:
+		text, _ := json.Marshal(*p)
+		return string(text)
+	case **RopeScaling:
+		if *p == nil {
+			return ""
+		}
+		return partsText((*p).parts(), indent)
+	case **Quantization:
+		if *p == nil {
+			return ""
+		}
+		return partsText((*p).parts(), indent)
+	}
+	panic("arch: field of a type that cannot be written")
+}
+
+// partsText renders a nested object, leaving out absent optional keys.
+func partsText(parts []part, indent string) string {
+	var b bytes.Buffer
+	b.WriteString("{")
+	sep := "\n"
+	for _, p := range parts {
+		zero := reflect.ValueOf(p.ptr).Elem().IsZero()
+		if zero && p.optional != nil && reflect.ValueOf(p.optional).IsZero() {
+			continue
+		}
+		fmt.Fprintf(&b, "%s%s  %q: %s", sep, indent, p.key, jsonText(p.ptr, indent+"  "))
+		sep = ",\n"
+	}
+	b.WriteString("\n" + indent + "}")
+	return b.String()
+}

@@ -1,0 +1,166 @@
+package arch
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// ParseConfig reads a Hugging Face config.json strictly: a key that is neither
+// known for the family nor listed in [HarmlessKeys], a missing key, a wrong type
+// or a value outside its range is an error that names the key, the value, the
+// rule and the nearest legal value. The result has passed [Config.Check].
+func ParseConfig(data []byte) (*Config, error) {
+	raw, err := parseObject(data, "config")
+	if err != nil {
+		return nil, err
+	}
+	for from, to := range aliases {
+		if v, ok := raw[from]; ok {
+			if _, dup := raw[to]; dup {
+				return nil, fmt.Errorf("arch: config has both %q and %q, want one of them", from, to)
+			}
+			raw[to] = v
+			delete(raw, from)
+		}
+	}
+	c := new(Config)
+	if err := c.readFamily(raw); err != nil {
+		return nil, err
+	}
+	for i := range fields {
+		if err := fields[i].read(c, raw); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.keepHarmless(raw); err != nil {
+		return nil, err
+	}
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// readFamily finds the family first, because the other keys depend on it.
+func (c *Config) readFamily(raw map[string]json.RawMessage) error {
+	v, ok := raw["model_type"]
+	if !ok {
+		return fmt.Errorf("arch: config has no %q, want %q or %q", "model_type", V4, V3)
+	}
+	var name string
+	if err := json.Unmarshal(v, &name); err != nil {
+		return fmt.Errorf("arch: model_type is %s, want a string", clip(v))
+	}
+	c.Family = Family(name)
+	if c.Family != V4 && c.Family != V3 {
+		return fmt.Errorf("arch: model_type %q is not one that temper trains, want %q or %q", name, V4, V3)
+	}
+	return nil
+}
+
+// read takes one key out of raw and into c.
+func (f *field) read(c *Config, raw map[string]json.RawMessage) error {
+	v, ok := raw[f.key]
+	if !f.legalIn(c.Family) {
+		if ok && !slices.Contains(HarmlessKeys, f.key) {
+			return fmt.Errorf("arch: key %q does not belong to %s: remove it, or set model_type to %q", f.key, c.Family, f.families[0])
+		}
+		return nil
+	}
+	delete(raw, f.key)
+	isNull := bytes.Equal(bytes.TrimSpace(v), []byte("null"))
+	if !ok || isNull {
+		if f.optional == nil {
+			return fmt.Errorf("arch: key %q is missing, and %s needs it", f.key, c.Family)
+		}
+		assign(f.ptr(c), f.optional)
+		return nil
+	}
+	return f.decode(f.ptr(c), v)
+}
+
+// keepHarmless stores what is left if it is harmless, and refuses it if not.
+func (c *Config) keepHarmless(raw map[string]json.RawMessage) error {
+	left := make([]string, 0, len(raw))
+	for key := range raw {
+		left = append(left, key)
+	}
+	sort.Strings(left)
+	for _, key := range left {
+		if !slices.Contains(HarmlessKeys, key) {
+			return fmt.Errorf("arch: unknown key %q (value %s) in a %s config%s", key, clip(raw[key]), c.Family, c.suggest(key))
+		}
+		if key == "architectures" {
+			continue // follows from the family; written from there
+		}
+		if c.Extra == nil {
+			c.Extra = make(map[string]string)
+		}
+		var text bytes.Buffer
+		if err := json.Compact(&text, raw[key]); err != nil {
+			return fmt.Errorf("arch: key %q: %w", key, err)
+		}
+		c.Extra[key] = text.String()
+	}
+	return nil
+}
+
+// suggest names the known key nearest to a misspelled one.
+func (c *Config) suggest(key string) string {
+	known := slices.Clone(HarmlessKeys)
+	for i := range fields {
+		if fields[i].legalIn(c.Family) {
+			known = append(known, fields[i].key)
+		}
+	}
+	if near := Nearest(key, known); near != "" {
+		return fmt.Sprintf(": did you mean %q?", near)
+	}
+	return ": remove it if the model does not depend on it"
+}
+
+// parseObject decodes one JSON object, refusing duplicate keys and trailing text.
+func parseObject(data []byte, what string) (map[string]json.RawMessage, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	t, err := dec.Token()
+	if err != nil || t != json.Delim('{') {
+		return nil, fmt.Errorf("arch: %s is not a JSON object: %s", what, clip(data))
+	}
+	raw := make(map[string]json.RawMessage)
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return nil, fmt.Errorf("arch: %s, byte %d: %w", what, dec.InputOffset(), err)
+		}
+		key := t.(string) // the decoder admits nothing else in this place
+		if _, dup := raw[key]; dup {
+			return nil, fmt.Errorf("arch: %s has key %q twice", what, key)
+		}
+		var v json.RawMessage
+		if err := dec.Decode(&v); err != nil {
+			return nil, fmt.Errorf("arch: %s, key %q: %w", what, key, err)
+		}
+		raw[key] = v
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, fmt.Errorf("arch: %s, byte %d: %w", what, dec.InputOffset(), err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, fmt.Errorf("arch: %s has text after its closing brace at byte %d", what, dec.InputOffset())
+	}
+	return raw, nil
+}
+
+// clip shortens a value for an error message.
+func clip(v []byte) string {
+	s := strings.TrimSpace(string(v))
+	if len(s) > 60 {
+		s = strings.ToValidUTF8(s[:57], "") + "..."
+	}
+	return fmt.Sprintf("%q", s)
+}
