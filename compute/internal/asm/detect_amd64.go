@@ -1,0 +1,18 @@
+//go:build amd64 && !noasm
+
+package asm
+
+import "golang.org/x/sys/cpu"
+
+// detect returns the best level of this processor. The checks include the
+// operating system's support for the wide registers.
+func detect() Level {
+	x := &cpu.X86
+	if !x.HasAVX2 || !x.HasFMA || !x.HasBMI2 {
+		return Go
+	}
+	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
+		return AVX512
+	}
+	return AVX2
+}

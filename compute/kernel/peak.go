@@ -1,0 +1,39 @@
+package kernel
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/temper-ml/temper/compute/internal/asm"
+	"github.com/temper-ml/temper/compute/internal/workers"
+)
+
+// PeakFMA measures what the fused multiply-add units of this machine can do:
+// the FLOP/s (two per element of each FMA) that the given number of threads
+// reach together on chains of independent FMAs in registers, with the
+// instructions of the given path. It runs for about d. The value is the
+// denominator of every claim of the form "percent of peak"; measure it beside
+// the thing claimed, since clocks and neighbours change.
+func PeakFMA(path string, threads int, d time.Duration) (flops float64, err error) {
+	l, err := asm.Parse(path)
+	if err != nil {
+		return 0, err
+	}
+	if threads < 1 || threads > workers.MaxThreads {
+		return 0, fmt.Errorf("kernel: threads must be 1 to %d, got %d", workers.MaxThreads, threads)
+	}
+	defer workers.SetThreads(workers.SetThreads(threads))
+	const rounds = 20000
+	perRound := asm.PeakFLOPs(l)
+	n := 0
+	start := time.Now()
+	for time.Since(start) < d || n == 0 {
+		workers.Parallel(threads*8, 1, func(lo, hi int) {
+			for range hi - lo {
+				asm.Peak(l, rounds)
+			}
+		})
+		n += threads * 8
+	}
+	return float64(n) * rounds * float64(perRound) / time.Since(start).Seconds(), nil
+}
