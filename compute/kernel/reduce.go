@@ -1,0 +1,107 @@
+package kernel
+
+import "math"
+
+// Dot returns the sum of a[i]*b[i] as a row reduction: sixteen lanes, lane l a
+// chain of fused multiply-adds over i = l, l+16, ..., then a fixed tree.
+func Dot(a, b []float32) float32 {
+	wantLen("Dot", "b", len(b), len(a))
+	return ops().dot(a, b)
+}
+
+// Sum returns the sum of a as a row reduction.
+func Sum(a []float32) float32 { return ops().sum(a) }
+
+// SumSquares returns Dot(a, a).
+func SumSquares(a []float32) float32 { return ops().dot(a, a) }
+
+// MaxAbs returns the largest magnitude in a: 0 if a is empty, NaN if it holds
+// one.
+func MaxAbs(a []float32) float32 { return ops().maxAbs(a) }
+
+// normChunk is the length of the pieces that SumSquares64 sums in float32.
+const normChunk = 4096
+
+// SumSquares64 returns the sum of squares of a tensor: SumSquares of each run
+// of 4096 elements, added in float64 in order. The sum of a whole model's
+// gradient is that of its tensors, added in float64 in their order; it does
+// not depend on where a tensor is held.
+func SumSquares64(a []float32) float64 {
+	o := ops()
+	parts := make([]float32, (len(a)+normChunk-1)/normChunk)
+	Parallel(len(parts), 8, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			c := a[i*normChunk : min(i*normChunk+normChunk, len(a))]
+			parts[i] = o.dot(c, c)
+		}
+	})
+	var s float64
+	for _, p := range parts {
+		s += float64(p)
+	}
+	return s
+}
+
+// FirstNonFinite returns the index of the first infinity or NaN in a, or -1.
+func FirstNonFinite(a []float32) int {
+	o := ops()
+	found := make([]int, (len(a)+normChunk-1)/normChunk)
+	Parallel(len(found), 8, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			c := a[i*normChunk : min(i*normChunk+normChunk, len(a))]
+			found[i] = -1
+			if o.maxAbs(c) <= math.MaxFloat32 {
+				continue
+			}
+			for j, v := range c {
+				if v-v != 0 { // Inf-Inf and NaN-NaN are NaN
+					found[i] = i*normChunk + j
+					break
+				}
+			}
+		}
+	})
+	for _, i := range found {
+		if i >= 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// DotRows sets out[r] to the Dot of row r of a and of b, rows of dim elements.
+func DotRows(out, a, b []float32, rows, dim int) {
+	wantLen("DotRows", "out", len(out), rows)
+	wantLen("DotRows", "a", len(a), rows*dim)
+	wantLen("DotRows", "b", len(b), rows*dim)
+	o := ops()
+	eachRow(rows, dim, func(r, at, to int) { out[r] = o.dot(a[at:to], b[at:to]) })
+}
+
+// ScaleRows multiplies row r of x by s[r].
+func ScaleRows(x, s []float32, rows, dim int) {
+	wantLen("ScaleRows", "x", len(x), rows*dim)
+	wantLen("ScaleRows", "s", len(s), rows)
+	o := ops()
+	eachRow(rows, dim, func(r, at, to int) { o.scale(x[at:to], s[r]) })
+}
+
+// AxpyRows sets row r of dst to fma(s[r], x, dst).
+func AxpyRows(dst, s, x []float32, rows, dim int) {
+	wantLen("AxpyRows", "dst", len(dst), rows*dim)
+	wantLen("AxpyRows", "s", len(s), rows)
+	wantLen("AxpyRows", "x", len(x), rows*dim)
+	o := ops()
+	eachRow(rows, dim, func(r, at, to int) { o.axpy(dst[at:to], s[r], x[at:to]) })
+}
+
+// eachRow runs f for each of rows rows over threads; the row's elements are
+// [at, to) of a matrix of dim columns.
+func eachRow(rows, dim int, f func(r, at, to int)) {
+	grain := max(1, flatGrain/max(dim, 1))
+	Parallel(rows, grain, func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			f(r, r*dim, r*dim+dim)
+		}
+	})
+}
