@@ -30,6 +30,8 @@ var levels = []struct {
 	{"train/loss", 2},
 	{"train/optim", 2},
 	{"train/checkpoint", 2},
+	{"train/checkpoint/safetensors", 1},
+	{"train/checkpoint/hf", 2},
 	{"distributed/shard", 2},
 	{"distributed/expert", 2},
 	{"distributed/pipeline", 2},
@@ -55,6 +57,7 @@ var levels = []struct {
 
 // sameLevel lists the imports allowed within one level: importer to imported.
 var sameLevel = map[string][]string{
+	"internal/durable/durabletest": {"internal/durable"},
 	"nn/attention":                 {"nn"},
 	"data":                         {"data/chat"},
 	"compute/kernel/kerneltest":    {"compute/kernel"},
