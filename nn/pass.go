@@ -43,3 +43,8 @@ type Pass struct {
 
 // T returns the number of tokens.
 func (p *Pass) T() int { return len(p.Tokens) }
+
+// ReadyFunc is told, during a backward pass, that the gradients of a layer's
+// parameters are complete for this micro-batch, so that their reduction over
+// ranks can start while the pass goes on.
+type ReadyFunc func(layer int)

@@ -1,0 +1,335 @@
+package arch
+
+import "fmt"
+
+// Work is what one pass processes: packed sequences, each isolated from the
+// others, and which optional parts take part.
+type Work struct {
+	Lengths     []int // real tokens of each sequence, no padding
+	MTP         bool  // the MTP blocks run too, on every position that has a next token
+	IndexerLoss bool  // the indexer is trained by its own loss, on detached inputs
+}
+
+// Item is one line of a [Ledger]: a named component of one block.
+type Item struct {
+	Layer             int // block, as in [Tensor.Layer]
+	Name              string
+	Forward, Backward float64 // floating-point operations; a multiply-add is two
+}
+
+// Ledger lists the products that a pass needs, component by component. It counts
+// every contraction (projections, attended keys, pooling, mHC maps and mixing)
+// and nothing pointwise: norms, activations, exponentials, rotations, Sinkhorn
+// steps, sorting and the optimizer are left out, as is any recomputation. Keys
+// are those really attended: the causal window, the compressed keys that are
+// visible and selected, the scores an indexer must form to select them.
+//
+// Components: mhc.map, mhc.mix, attn.query, attn.key, attn.window,
+// attn.compressed, attn.full (MLA), attn.output, compressor, indexer, router,
+// experts, shared, dense, mtp.join, head.
+type Ledger struct {
+	Tokens int64
+	Items  []Item
+}
+
+// Forward returns the operations of the forward pass.
+func (l *Ledger) Forward() float64 {
+	var sum float64
+	for _, it := range l.Items {
+		sum += it.Forward
+	}
+	return sum
+}
+
+// Backward returns the operations of the backward pass.
+func (l *Ledger) Backward() float64 {
+	var sum float64
+	for _, it := range l.Items {
+		sum += it.Backward
+	}
+	return sum
+}
+
+// Total returns forward and backward together.
+func (l *Ledger) Total() float64 { return l.Forward() + l.Backward() }
+
+// PerToken returns forward and backward operations per token.
+func (l *Ledger) PerToken() float64 { return l.Total() / float64(l.Tokens) }
+
+// ByName adds the blocks up, one item (of layer -1) per component, in the order
+// in which the components first appear.
+func (l *Ledger) ByName() []Item {
+	var out []Item
+	at := make(map[string]int)
+	for _, it := range l.Items {
+		i, ok := at[it.Name]
+		if !ok {
+			i = len(out)
+			at[it.Name] = i
+			out = append(out, Item{Layer: -1, Name: it.Name})
+		}
+		out[i].Forward += it.Forward
+		out[i].Backward += it.Backward
+	}
+	return out
+}
+
+// FLOPs returns the ledger of one forward and backward pass over the work.
+func (c *Config) FLOPs(w Work) *Ledger {
+	l := &ledger{c: c, work: w}
+	trunk := lengths(w.Lengths, 0)
+	l.out.Tokens = trunk.tokens
+	for i := range c.NumLayers {
+		l.layer, l.seqs = i, trunk
+		l.block()
+	}
+	l.layer, l.seqs = -1, trunk
+	l.head()
+	if !w.MTP {
+		return &l.out
+	}
+	for i := range c.NumMTP {
+		l.layer, l.seqs = c.NumLayers+i, lengths(w.Lengths, i+1)
+		l.join()
+		l.block()
+		l.head()
+	}
+	return &l.out
+}
+
+// sequences are the lengths that one block sees.
+type sequences struct {
+	each   []int64
+	tokens int64
+}
+
+// lengths shortens every sequence by cut, for MTP depths that need later tokens.
+func lengths(all []int, cut int) sequences {
+	var s sequences
+	for _, n := range all {
+		n := int64(max(0, n-cut))
+		s.each = append(s.each, n)
+		s.tokens += n
+	}
+	return s
+}
+
+// sum adds f over the sequences.
+func (s sequences) sum(f func(n int64) int64) float64 {
+	var total int64
+	for _, n := range s.each {
+		total += f(n)
+	}
+	return float64(total)
+}
+
+// ledger is a Ledger being written.
+type ledger struct {
+	c     *Config
+	work  Work
+	layer int
+	seqs  sequences
+	out   Ledger
+}
+
+// put adds one item of fwd multiply-adds whose backward pass costs times as many.
+func (l *ledger) put(name string, fwd, times float64) {
+	l.out.Items = append(l.out.Items, Item{l.layer, name, 2 * fwd, 2 * fwd * times})
+}
+
+// perToken adds an item of the given multiply-adds per token, both gradients needed.
+func (l *ledger) perToken(name string, macs int) {
+	l.put(name, float64(macs)*float64(l.seqs.tokens), 2)
+}
+
+func (l *ledger) block() {
+	c := l.c
+	if c.Family == V4 {
+		s, d := c.HCMult, c.HiddenSize
+		l.perToken("mhc.map", 2*(2+s)*s*s*d)
+		l.perToken("mhc.mix", 2*(s*d+s*d+s*s*d)) // pre; post and mixing
+		l.v4Attention()
+	} else {
+		l.v3Attention()
+	}
+	d, f := c.HiddenSize, c.MoEIntermediate
+	if !c.IsMoE(l.layer) {
+		l.perToken("dense", 3*d*c.IntermediateSize)
+		return
+	}
+	l.perToken("router", c.Experts*d)
+	l.perToken("experts", c.TopK*3*d*f)
+	l.perToken("shared", 3*d*c.SharedIntermediate())
+}
+
+func (l *ledger) v4Attention() {
+	c := l.c
+	d, heads := c.HiddenSize, c.NumHeads*c.HeadDim
+	l.perToken("attn.query", c.QLoraRank*(d+heads))
+	l.perToken("attn.key", c.HeadDim*d)
+	l.put("attn.window", 2*float64(heads)*l.seqs.sum(func(n int64) int64 { return windowKeys(n, c.SlidingWindow) }), 2)
+	if c.Kind(l.layer) != Window {
+		l.compressed()
+	}
+	l.perToken("attn.output", c.OLoraRank*heads+d*c.OGroups*c.OLoraRank)
+}
+
+// compressed adds what a compressing layer does beyond the window.
+func (l *ledger) compressed() {
+	c := l.c
+	ratio, topK := c.Ratio(l.layer), 0
+	if c.Kind(l.layer) == CSA {
+		topK = c.IndexTopK
+	}
+	attended := l.seqs.sum(func(n int64) int64 { return compressedKeys(n, ratio, topK) })
+	l.put("attn.compressed", 2*float64(c.NumHeads*c.HeadDim)*attended, 2)
+	l.put("compressor", l.compress(ratio, c.HeadDim), 2)
+	if topK == 0 {
+		return
+	}
+	// The indexer's inputs are detached: its loss asks for weight gradients only,
+	// and for gradients of the selected scores.
+	visible := l.seqs.sum(func(n int64) int64 { return compressedKeys(n, ratio, 0) })
+	wide := c.IndexHeads * c.IndexHeadDim
+	project := float64(wide*c.QLoraRank+c.IndexHeads*c.HiddenSize)*float64(l.seqs.tokens) + l.compress(ratio, c.IndexHeadDim)
+	perScore := float64(wide + c.IndexHeads)
+	forward, backward := project+perScore*visible, 0.0
+	if l.work.IndexerLoss {
+		backward = project + 2*perScore*attended
+	}
+	l.out.Items = append(l.out.Items, Item{l.layer, "indexer", 2 * forward, 2 * backward})
+}
+
+// compress returns the multiply-adds of one compressor that makes keys of width
+// dim; tokens after the last full block contribute to no key.
+func (l *ledger) compress(ratio, dim int) float64 {
+	blocks := l.seqs.sum(func(n int64) int64 { return n / int64(ratio) })
+	width := dim * overlap(ratio)
+	return blocks * float64(ratio*width*(2*l.c.HiddenSize+1))
+}
+
+func (l *ledger) v3Attention() {
+	c := l.c
+	d, h := c.HiddenSize, c.NumHeads
+	l.perToken("attn.query", c.QLoraRank*(d+h*c.QueryDim()))
+	l.perToken("attn.key", (c.KVLoraRank+c.RopeDim)*d+c.KVLoraRank*h*(c.NopeDim+c.ValueDim))
+	keys := l.seqs.sum(func(n int64) int64 { return n * (n + 1) / 2 })
+	l.put("attn.full", float64(h*(c.QueryDim()+c.ValueDim))*keys, 2)
+	l.perToken("attn.output", h*c.ValueDim*d)
+}
+
+// head adds the output head, and the mHC reduction before it.
+func (l *ledger) head() {
+	c := l.c
+	if c.Family == V4 {
+		l.perToken("mhc.map", c.HCMult*c.HCMult*c.HiddenSize)
+		l.perToken("mhc.mix", c.HCMult*c.HiddenSize)
+	}
+	l.perToken("head", c.VocabSize*c.HiddenSize)
+}
+
+// join adds the projections that bring trunk and next token together.
+func (l *ledger) join() {
+	d := l.c.HiddenSize
+	if l.c.Family == V4 {
+		l.perToken("mtp.join", d*d*(1+l.c.HCMult))
+		return
+	}
+	l.perToken("mtp.join", 2*d*d)
+}
+
+// windowKeys sums min(t+1, window) over the n queries of a sequence.
+func windowKeys(n int64, window int) int64 {
+	w := min(n, int64(window))
+	return w*(w+1)/2 + (n-w)*w
+}
+
+// compressedKeys sums min(topK, floor((t+1)/ratio)) over the n queries of a
+// sequence; topK 0 means no limit.
+func compressedKeys(n int64, ratio, topK int) int64 {
+	r, k := int64(ratio), int64(topK)
+	if k > 0 && n >= k*r {
+		return compressedKeys(k*r-1, ratio, 0) + k*(n-k*r+1)
+	}
+	m := n / r
+	return r*m*(m-1)/2 + m*(n-m*r+1)
+}
+
+// Convention names a published way of counting the operations of training, so
+// that figures of others can be compared like with like.
+type Convention string
+
+// The conventions. All but [ByLedger] are 6 operations per active matrix
+// parameter and token, plus attention; they leave MTP out.
+const (
+	ByLedger   Convention = "ledger"     // every product of [Config.FLOPs], trunk only
+	Megatron   Convention = "megatron"   // output head in, input embedding out, causal attention halved
+	Verl       Convention = "verl"       // as megatron, and the input embedding as if it were multiplied
+	Torchtitan Convention = "torchtitan" // as megatron, attention not halved
+)
+
+// FLOPsPerToken returns forward plus backward operations per token of a
+// sequence of seq tokens, counted by the convention.
+func (c *Config) FLOPsPerToken(by Convention, seq int) (float64, error) {
+	var matrices, embed float64
+	for _, t := range c.Tensors() {
+		switch {
+		case t.Layer >= c.NumLayers || t.Expert >= c.TopK:
+		case t.Role == Embed:
+			embed = float64(t.Len())
+		case t.Optim == Matrix || t.Optim == OutputHead:
+			matrices += float64(t.Len())
+		}
+	}
+	switch by {
+	case ByLedger:
+		return c.FLOPs(Work{Lengths: []int{seq}}).PerToken(), nil
+	case Megatron:
+		return 6*matrices + c.attention(seq, true), nil
+	case Verl:
+		return 6*(matrices+embed) + c.attention(seq, true), nil
+	case Torchtitan:
+		return 6*matrices + c.attention(seq, false), nil
+	}
+	return 0, fmt.Errorf("arch: no FLOP convention %q, want %q, %q, %q or %q", by, ByLedger, Megatron, Verl, Torchtitan)
+}
+
+// attention returns the operations per token of scores and weighted sums in the
+// trunk, for both passes. Not halved, every query counts the keys of the last one.
+func (c *Config) attention(seq int, causal bool) float64 {
+	n, total := int64(seq), 0.0
+	for l := range c.NumLayers {
+		if c.Family == V3 {
+			full := 6 * float64(c.NumHeads*(c.QueryDim()+c.ValueDim)) * float64(seq)
+			if causal {
+				full /= 2
+			}
+			total += full
+			continue
+		}
+		keys := float64(min(n, int64(c.SlidingWindow)))
+		if causal {
+			keys = float64(windowKeys(n, c.SlidingWindow)) / float64(n)
+		}
+		if r := c.Ratio(l); r != 0 {
+			keys += c.compressedPerQuery(l, n, causal)
+		}
+		total += 6 * float64(2*c.NumHeads*c.HeadDim) * keys
+	}
+	return total
+}
+
+func (c *Config) compressedPerQuery(layer int, n int64, causal bool) float64 {
+	ratio, topK := c.Ratio(layer), 0
+	if c.Kind(layer) == CSA {
+		topK = c.IndexTopK
+	}
+	if causal {
+		return float64(compressedKeys(n, ratio, topK)) / float64(n)
+	}
+	last := n / int64(ratio)
+	if topK > 0 {
+		last = min(last, int64(topK))
+	}
+	return float64(last)
+}

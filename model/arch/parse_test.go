@@ -1,0 +1,155 @@
+package arch
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// edit returns the config of a built-in model with one key changed; nil deletes.
+func edit(t *testing.T, name, key string, value any) []byte {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal(must(t, name).MarshalHF(), &m); err != nil {
+		t.Fatal(err)
+	}
+	if value == nil {
+		delete(m, key)
+	} else {
+		m[key] = value
+	}
+	out, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Every refusal names the key, the value and what to write instead.
+func TestParseConfigRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		model, key string
+		value      any
+		want       []string
+	}{
+		{"tiny-v4", "hiden_size", 3, []string{`unknown key "hiden_size"`, `did you mean "hidden_size"`}},
+		{"tiny-v4", "hidden_size", nil, []string{`key "hidden_size" is missing`}},
+		{"tiny-v4", "hidden_size", 0, []string{"hidden_size is 0", "nearest legal value is 1"}},
+		{"tiny-v4", "hidden_size", 1.5, []string{`hidden_size is "1.5"`, "want an integer"}},
+		{"tiny-v4", "hidden_size", "64", []string{"want an integer"}},
+		{"tiny-v4", "hc_mult", 3, []string{"hc_mult is 3, want 4"}},
+		{"tiny-v4", "num_experts_per_tok", 9, []string{"num_experts_per_tok is 9", "n_routed_experts = 8"}},
+		{"tiny-v4", "o_groups", 3, []string{"num_attention_heads is 4", "multiple of o_groups = 3", "nearest legal value 3"}},
+		{"tiny-v4", "head_dim", 33, []string{"head_dim is 33", "even", "34"}},
+		{"tiny-v4", "qk_rope_head_dim", 64, []string{"qk_rope_head_dim is 64", "at most head_dim = 32"}},
+		{"tiny-v4", "index_head_dim", 24, []string{"index_head_dim is 24", "power of two"}},
+		{"tiny-v4", "compress_ratios", []int{0, 4}, []string{"compress_ratios has 2 entries", "4 + 1 = 5"}},
+		{"tiny-v4", "compress_ratios", []int{0, 4, 1, 4, 0}, []string{"compress_ratios[2] is 1", "nearest legal value 2"}},
+		{"tiny-v4", "compress_ratios", []any{0, "x"}, []string{"compress_ratios[1]", "want an integer"}},
+		{"tiny-v4", "scoring_func", "softmax", []string{`scoring_func is "softmax"`, `"sqrtsoftplus"`}},
+		{"tiny-v4", "scoring_func", "sigmoid", []string{`want "sqrtsoftplus" for deepseek_v4`}},
+		{"tiny-v4", "kv_lora_rank", 64, []string{`"kv_lora_rank" does not belong to deepseek_v4`}},
+		{"tiny-v4", "model_type", "llama", []string{`model_type "llama"`, "deepseek_v4"}},
+		{"tiny-v4", "model_type", 3, []string{"model_type is", "want a string"}},
+		{"tiny-v4", "attention_bias", true, []string{"attention_bias is true, want false"}},
+		{"tiny-v4", "norm_topk_prob", false, []string{"norm_topk_prob is false"}},
+		{"tiny-v4", "eos_token_id", 512, []string{"eos_token_id is 512", "vocab_size = 512"}},
+		{"tiny-v4", "rms_norm_eps", -1, []string{"rms_norm_eps is -1", "nearest legal value is 1e-30"}},
+		{"tiny-v4", "rope_scaling", map[string]any{"type": "linear", "factor": 2, "original_max_position_embeddings": 4}, []string{`rope_scaling.type is "linear"`, `"yarn"`}},
+		{"tiny-v4", "rope_scaling", map[string]any{"type": "yarn", "factor": 2}, []string{`rope_scaling has no "original_max_position_embeddings"`}},
+		{"tiny-v4", "rope_scaling", map[string]any{"type": "yarn", "factor": 2, "original_max_position_embeddings": 4, "x": 1}, []string{`unknown key "x" in rope_scaling`}},
+		{"tiny-v4", "dtype", "bfloat16", []string{`both "dtype" and "torch_dtype"`}},
+		{"deepseek-v4-flash", "quantization_config", map[string]any{"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": []int{128}}, []string{"weight_block_size is [128]"}},
+		{"deepseek-v4-flash", "moe_intermediate_size", 2050, []string{"multiples of 32"}},
+		{"deepseek-v3", "n_group", 7, []string{"n_routed_experts is 256", "n_group = 7"}},
+		{"deepseek-v3", "topk_group", 9, []string{"topk_group is 9", "n_group = 8"}},
+		{"deepseek-v3", "num_key_value_heads", 8, []string{"num_key_value_heads is 8"}},
+		{"deepseek-v3", "hc_mult", 4, []string{`"hc_mult" does not belong to deepseek_v3`}},
+	} {
+		_, err := ParseConfig(edit(t, tc.model, tc.key, tc.value))
+		if err == nil {
+			t.Errorf("%s = %v was accepted", tc.key, tc.value)
+			continue
+		}
+		for _, want := range tc.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s = %v: error %q does not say %q", tc.key, tc.value, err, want)
+			}
+		}
+	}
+}
+
+func TestParseConfigRefusesBrokenText(t *testing.T) {
+	good := string(must(t, "tiny-v4").MarshalHF())
+	for _, bad := range []string{
+		"", "[]", "null", "{", `{"a"`, good + "x", good[:len(good)/2],
+		strings.Replace(good, `"hc_mult": 4`, `"hc_mult": 4, "hc_mult": 4`, 1),
+	} {
+		if _, err := ParseConfig([]byte(bad)); err == nil {
+			t.Errorf("accepted %.40q", bad)
+		}
+	}
+}
+
+// Spellings that other libraries write are read, and harmless keys survive.
+func TestParseConfigKeepsHarmlessKeys(t *testing.T) {
+	text := edit(t, "tiny-v4", "auto_map", map[string]any{"AutoConfig": "x.Y"})
+	text = []byte(strings.Replace(string(text), "torch_dtype", "dtype", 1))
+	c, err := ParseConfig(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Extra["auto_map"] != `{"AutoConfig":"x.Y"}` {
+		t.Errorf("Extra = %v", c.Extra)
+	}
+	back, err := ParseConfig(c.MarshalHF())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(c, back); d != "" {
+		t.Error(d)
+	}
+}
+
+// A Config built in code is held to the same rules as one that was parsed.
+func TestCheckRefusesForeignFields(t *testing.T) {
+	c := must(t, "tiny-v4")
+	c.KVLoraRank = 5
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "kv_lora_rank is 5, want 0 for deepseek_v4") {
+		t.Errorf("got %v", err)
+	}
+	c = must(t, "deepseek-v3")
+	c.CompressRatios = []int{1}
+	if err := c.Check(); err == nil {
+		t.Error("compress_ratios accepted for V3")
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	for _, name := range Builtins() {
+		c, _ := Builtin(name)
+		f.Add(c.MarshalHF())
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := ParseConfig(data)
+		if err != nil {
+			return
+		}
+		back, err := ParseConfig(c.MarshalHF())
+		if err != nil {
+			t.Fatalf("what was read cannot be read again: %v", err)
+		}
+		if d := cmp.Diff(c, back); d != "" {
+			t.Fatal(d)
+		}
+	})
+}
+
+func TestBuiltinNamesTheNearest(t *testing.T) {
+	_, err := Builtin("deepseek-v4-flsh")
+	if err == nil || !strings.Contains(err.Error(), `did you mean "deepseek-v4-flash"`) {
+		t.Errorf("got %v", err)
+	}
+}
