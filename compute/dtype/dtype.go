@@ -1,8 +1,3 @@
-// Package dtype names the number formats in which tensors are stored and
-// converts between them and float32.
-//
-// A [DType] is spelled as in a safetensors header ("BF16", "F8_E4M3"). Two FP4
-// values are packed into one [I8], low nibble first, as published checkpoints do.
 package dtype
 
 import "fmt"
