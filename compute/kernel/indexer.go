@@ -1,0 +1,138 @@
+package kernel
+
+// Indexer scores compressed entries for each query with a few cheap heads, so
+// that attention may look at the best ones only. For query t and entry s of
+// the same segment, s < (t+1)/Ratio,
+//
+//	z[h]   = Σd q[t,h][d] k[s][d]             // a chain over d
+//	I[t,s] = Σh w[t,h] max(z[h], 0)           // a chain over h
+//
+// Its operands are q [T*Heads, dim], w [T, Heads] and k [entries, dim]; rows
+// of q and w start at the first token after Past.
+type Indexer struct {
+	Heads    int
+	Ratio    int
+	K        int // entries to choose
+	Segments []Segment
+	Past     int // leading tokens without a query; needs a single segment
+
+	blockRows int // rows of a block; 0: defaultBlockRows. Tests vary it
+	lanes     lanes
+	runs      []indexerRun
+}
+
+// indexerRun is a run of consecutive queries of one segment.
+type indexerRun struct {
+	t0, t1  int // tokens
+	start   int // of the segment
+	entry   int // row of the segment's first entry
+	listing bool
+}
+
+// keyTile is the number of entries scored at a time.
+const keyTile = 1024
+
+// visible returns the entries that the query at token t sees.
+func (x *Indexer) visible(r indexerRun, t int) int { return (t + 1 - r.start) / x.Ratio }
+
+// cut lists runs of at most n queries from the first token of each segment
+// that sees at least least entries.
+func (x *Indexer) cut(n, least int) {
+	x.runs = x.runs[:0]
+	entry := 0
+	for _, s := range x.Segments {
+		for t := max(s.Start+x.Past, s.Start+least*x.Ratio-1); t < s.End; t += n {
+			x.runs = append(x.runs, indexerRun{t0: t, t1: min(t+n, s.End), start: s.Start, entry: entry})
+		}
+		entry += s.Len() / x.Ratio
+	}
+}
+
+// queries returns how many queries make up a block.
+func (x *Indexer) queries() int {
+	if x.blockRows > 0 {
+		return max(1, x.blockRows/x.Heads)
+	}
+	return max(1, defaultBlockRows/x.Heads)
+}
+
+// longest returns the most entries of any segment.
+func (x *Indexer) longest() int {
+	n := 0
+	for _, s := range x.Segments {
+		n = max(n, s.Len()/x.Ratio)
+	}
+	return n
+}
+
+// ChooseScratch returns how many float32s Choose needs as scratch.
+func (x *Indexer) ChooseScratch() int {
+	if x.longest() <= x.K {
+		return 0
+	}
+	return Threads() * x.chooseLane()
+}
+
+func (x *Indexer) chooseLane() int {
+	return x.queries() * (x.longest() + x.Heads*min(keyTile, x.longest()))
+}
+
+// Choose fills c, whose K must be the indexer's, with the K best entries of
+// each query, the lower entry winning ties, or all if no more are visible.
+// Segments in which no query sees more than K entries are not scored.
+func (x *Indexer) Choose(c *Chosen, q, w, k Mat, scratch []float32) {
+	for _, s := range x.Segments {
+		for t := s.Start + x.Past; t < s.End; t++ {
+			c.Count[t-x.Past] = int32(min(x.K, (t+1-s.Start)/x.Ratio))
+		}
+	}
+	if x.longest() <= x.K {
+		return
+	}
+	x.cut(x.queries(), x.K+1)
+	x.lanes.reset(scratch, x.chooseLane())
+	Parallel(len(x.runs), 1, func(lo, hi int) {
+		lane, buf := x.lanes.take()
+		defer x.lanes.give(lane)
+		for _, r := range x.runs[lo:hi] {
+			scores := x.score(r, q, w, k, buf)
+			for t := r.t0; t < r.t1; t++ {
+				TopK(c.Index[(t-x.Past)*c.K:], scores.Row(t - r.t0)[:x.visible(r, t)], x.K)
+			}
+		}
+	})
+}
+
+// score computes the scores of a run of queries with all entries that the last
+// of them sees, a tile of entries at a time.
+func (x *Indexer) score(r indexerRun, q, w, k Mat, buf []float32) Mat {
+	nq, n := r.t1-r.t0, x.visible(r, r.t1-1)
+	scores := MatOf(buf[:nq*n], nq, n)
+	clear(scores.Data)
+	q = x.rowsOf(r, q)
+	for s0 := 0; s0 < n; s0 += keyTile {
+		s1 := min(s0+keyTile, n)
+		z := MatOf(buf[nq*n:][:q.Rows*(s1-s0)], q.Rows, s1-s0)
+		Run(Product{Form: NT, Out: z, A: q, B: k.Slice(r.entry+s0, r.entry+s1, 0, k.Cols)})
+		for i := range q.Rows {
+			row := z.Row(i)
+			relu(row)
+			Axpy(scores.Row(i / x.Heads)[s0:s1], w.Row(r.t0 - x.Past + i/x.Heads)[i%x.Heads], row)
+		}
+	}
+	return scores
+}
+
+// rowsOf returns the rows of q that belong to a run.
+func (x *Indexer) rowsOf(r indexerRun, q Mat) Mat {
+	return q.Slice((r.t0-x.Past)*x.Heads, (r.t1-x.Past)*x.Heads, 0, q.Cols)
+}
+
+// relu computes max(x, 0), +0 for zeros of either sign.
+func relu(x []float32) {
+	for i, v := range x {
+		if v <= 0 {
+			x[i] = 0
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package kernel
+
+// Pooling compresses each block of Ratio tokens of a segment into one entry:
+// per channel d, the mean of values weighted by a softmax over the block,
+//
+//	e[j]   = exp(z[j][d] + ape[j mod Ratio][d] - max)
+//	a[j]   = e[j] * (1 / Σj e[j])        // a chain over j ascending
+//	out[d] = Σj a[j] v[j][d]             // a chain over j ascending
+//
+// With Overlap, rows of v, z and ape are 2*Dim wide and an entry has 2*Ratio
+// members: the tokens of the previous block through channels 0 to Dim-1, none
+// for the first block, then those of its own block through Dim to 2*Dim-1.
+// Tokens after the last whole block of a segment belong to no entry.
+type Pooling struct {
+	Ratio    int
+	Overlap  bool
+	Dim      int
+	Segments []Segment
+
+	lanes lanes
+	first []int // first entry of each segment, and the number of all
+}
+
+// Width returns the columns of v, z and ape.
+func (p *Pooling) Width() int {
+	if p.Overlap {
+		return 2 * p.Dim
+	}
+	return p.Dim
+}
+
+// Entries returns the number of compressed entries of all segments.
+func (p *Pooling) Entries() int {
+	n := 0
+	for _, s := range p.Segments {
+		n += s.Len() / p.Ratio
+	}
+	return n
+}
+
+// Scratch returns how many float32s Forward and Backward need as scratch with
+// the present number of threads.
+func (p *Pooling) Scratch() int { return Threads() * p.lane() }
+
+func (p *Pooling) lane() int { return (p.members() + 2) * p.Dim }
+
+// members returns the most tokens that make up an entry.
+func (p *Pooling) members() int { return p.Ratio * p.Width() / p.Dim }
+
+// plan numbers the entries and lends a lane to every thread.
+func (p *Pooling) plan(scratch []float32) {
+	p.first = append(p.first[:0], 0)
+	n := 0
+	for _, s := range p.Segments {
+		n += s.Len() / p.Ratio
+		p.first = append(p.first, n)
+	}
+	p.lanes.reset(scratch, p.lane())
+}
+
+// Forward computes out [entries, Dim], segments in order, from v and z
+// [T, Width] and ape [Ratio, Width]. Contents of scratch do not matter.
+func (p *Pooling) Forward(out, v, z, ape, scratch []float32) {
+	p.plan(scratch)
+	n := p.Entries()
+	Parallel(n, p.grain(), func(lo, hi int) {
+		lane, buf := p.lanes.take()
+		defer p.lanes.give(lane)
+		for i := lo; i < hi; i++ {
+			e := p.entry(i)
+			o := out[i*p.Dim : (i+1)*p.Dim]
+			p.weights(&e, buf, z, ape)
+			clear(o)
+			for j := e.from; j < p.members(); j++ {
+				MulAdd(o, buf[j*p.Dim:(j+1)*p.Dim], p.part(v, e.token(j), j))
+			}
+		}
+	})
+}
+
+func (p *Pooling) grain() int { return max(1, 4096/(p.members()*p.Dim)) }
+
+// pooledEntry says which tokens make up an entry: member j, of from to
+// members-1, is token start+j.
+type pooledEntry struct {
+	start, from int
+}
+
+func (e pooledEntry) token(j int) int { return e.start + j }
+
+func (p *Pooling) entry(i int) pooledEntry {
+	seg := 0
+	for i >= p.first[seg+1] {
+		seg++
+	}
+	block := i - p.first[seg]
+	e := pooledEntry{start: p.Segments[seg].Start + block*p.Ratio}
+	if p.Overlap {
+		e.start -= p.Ratio
+		if block == 0 {
+			e.from = p.Ratio
+		}
+	}
+	return e
+}
+
+// part returns the channels through which member j of an entry reads row of
+// x, a matrix of Width columns.
+func (p *Pooling) part(x []float32, row, j int) []float32 {
+	at := row * p.Width()
+	if p.Overlap && j >= p.Ratio {
+		at += p.Dim
+	}
+	return x[at : at+p.Dim]
+}
+
+// weights fills rows from to members-1 of buf with the softmax weights.
+func (p *Pooling) weights(e *pooledEntry, buf, z, ape []float32) {
+	m := p.members()
+	top, sum := buf[m*p.Dim:(m+1)*p.Dim], buf[(m+1)*p.Dim:(m+2)*p.Dim]
+	for j := e.from; j < m; j++ {
+		w := buf[j*p.Dim : (j+1)*p.Dim]
+		Add(w, p.part(z, e.token(j), j), p.part(ape, j%p.Ratio, j))
+		if j == e.from {
+			copy(top, w)
+		} else {
+			maxTo(top, w)
+		}
+	}
+	clear(sum)
+	for j := e.from; j < m; j++ {
+		w := buf[j*p.Dim : (j+1)*p.Dim]
+		Axpy(w, -1, top)
+		Exp(w, w)
+		AddTo(sum, w)
+	}
+	for i, s := range sum {
+		sum[i] = 1 / s
+	}
+	for j := e.from; j < m; j++ {
+		w := buf[j*p.Dim : (j+1)*p.Dim]
+		Mul(w, w, sum)
+	}
+}
+
+// maxTo computes dst[i] = max(dst[i], x[i]).
+func maxTo(dst, x []float32) {
+	for i, v := range x {
+		if v > dst[i] || v != v {
+			dst[i] = v
+		}
+	}
+}
