@@ -46,6 +46,7 @@ var levels = []struct {
 	{"report/runlog", 1},
 	{"data", 1},
 	{"data/chat", 1},
+	{"data/source", 1},
 	{"compute/dtype", 0},
 	{"compute/internal/...", 0},
 	{"distributed/mesh", 0},
@@ -59,7 +60,8 @@ var levels = []struct {
 var sameLevel = map[string][]string{
 	"internal/durable/durabletest": {"internal/durable"},
 	"nn/attention":                 {"nn"},
-	"data":                         {"data/chat"},
+	"data":                         {"data/chat", "data/source"},
+	"data/source":                  {"data/chat"},
 	"compute/kernel/kerneltest":    {"compute/kernel"},
 	"compute/kernel/kernelbench":   {"compute/kernel"},
 	"model/deepseek":               {},
