@@ -22,7 +22,9 @@ func TestGradientsMatchFiniteDifferences(t *testing.T) {
 		scales Scales
 		only   func(arch.Tensor) bool
 	}{
-		"v4 trunk":   {SmallV4(), Scales{LM: 1, MTP: 0.3, Balance: 0.7}, func(x arch.Tensor) bool { return !isIndexer(x) }},
+		"v4 trunk": {SmallV4(), Scales{LM: 1, MTP: 0.3, Balance: 0.7}, func(x arch.Tensor) bool {
+			return !isIndexer(x) && x.Layer != 0 && x.Layer != 3 // the other layers have every kind of block
+		}},
 		"v4 indexer": {SmallV4(), Scales{LM: 1, MTP: 0.3, Balance: 0.7, Indexer: 0.9}, isIndexer},
 		"v3":         {SmallV3(), Scales{LM: 1, MTP: 0.3, Balance: 0.7}, func(arch.Tensor) bool { return true }},
 	}

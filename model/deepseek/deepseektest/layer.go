@@ -30,11 +30,11 @@ func (r *Reference) Embed(name string, tokens []int32) *Tensor {
 	return r.Tape.Take(r.weight(name, r.c.VocabSize, r.c.HiddenSize), 0, at)
 }
 
-// SwiGLU is w2(weight * silu(min(w1 x, limit)) * clamp(w3 x, ±limit)), with no limit when limit is 0 and weight 1 when
-// weight is nil; weight is [T, 1].
-func (r *Reference) SwiGLU(x *Tensor, w1, w3, w2 string, width int, limit float64, weight *Tensor) *Tensor {
-	t := r.Tape
-	gate, up := r.Linear(x, w1, width), r.Linear(x, w3, width)
+// SwiGLU is w2(weight * silu(min(w1 x, limit)) * clamp(w3 x, ±limit)) with names w1, w3, w2; V3 has no limit; weight is [T, 1],
+// nil for 1.
+func (r *Reference) SwiGLU(x *Tensor, names [3]string, width int, weight *Tensor) *Tensor {
+	t, limit := r.Tape, r.c.SwiGLULimit
+	gate, up := r.Linear(x, names[0], width), r.Linear(x, names[1], width)
 	if limit > 0 {
 		gate, up = t.Clamp(gate, -infinity, limit), t.Clamp(up, -limit, limit)
 	}
@@ -42,7 +42,7 @@ func (r *Reference) SwiGLU(x *Tensor, w1, w3, w2 string, width int, limit float6
 	if weight != nil {
 		h = t.Mul(h, weight)
 	}
-	return r.Linear(h, w2, x.Dim(-1))
+	return r.Linear(h, names[2], x.Dim(-1))
 }
 
 // crossEntropy is log sum exp(z) - z[label] for the rows with a label >= 0, as [n, 1], and those rows' indices. It is nil

@@ -2,14 +2,16 @@ package deepseektest
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/temper-ml/temper/model/arch"
 )
 
 // Batch is one packed row: tokens, targets (-1 = not supervised) and the segments that isolate samples from each other.
 type Batch struct {
-	Tokens, Labels, MTPLabels []int32 // MTPLabels may be nil: no loss from the MTP blocks
-	Segments                  [][2]int
+	Tokens, Labels []int32
+	MTPLabels      []int32 // for the first MTP block; nil means one place on from Labels, as each further block's are
+	Segments       [][2]int
 }
 
 // Scales multiply the four losses in the total that is differentiated.
@@ -20,6 +22,7 @@ type Output struct {
 	LM, MTP, Balance, Indexer, Total float64
 	LogProbs                         []float64 // log p(label) per position of the row, 0 where not supervised
 	Logits                           []float64 // [T, V]
+	MTPLogits                        []float64 // per segment and MTP block, [T, V]
 	Grads                            map[string][]float64
 }
 
@@ -52,9 +55,15 @@ func (r *Reference) evaluate(b Batch, s Scales, differentiate bool) (out Output,
 		for i, row := range rows {
 			out.LogProbs[lo+row] = -loss.Data[i]
 		}
-		if b.MTPLabels != nil && f.MTPLogits != nil {
-			loss, _ = r.crossEntropy(f.MTPLogits, b.MTPLabels[lo:hi-1])
+		labels := later(b.Labels[lo:hi])
+		if b.MTPLabels != nil {
+			labels = b.MTPLabels[lo:hi]
+		}
+		for _, logits := range f.MTPLogits {
+			loss, _ = r.crossEntropy(logits, labels)
 			add(&out.MTP, loss, s.MTP)
+			out.MTPLogits = append(out.MTPLogits, logits.Data...)
+			labels = later(labels)
 		}
 		for _, part := range f.Balance {
 			add(&out.Balance, part, s.Balance)
@@ -72,14 +81,18 @@ func (r *Reference) evaluate(b Batch, s Scales, differentiate bool) (out Output,
 	return out, nil
 }
 
-// Forwarded is the result of one sequence: logits [T, V], the MTP block's logits [T-1, V] (nil without one), and the balance
-// and indexer losses of every layer that has them, in layer order with the MTP block last.
+// later moves the labels of one segment one place on.
+func later(labels []int32) []int32 { return append(slices.Clone(labels[1:]), -1) }
+
+// Forwarded is the result of one sequence: logits [T, V] of the trunk and of each MTP block, and the balance and indexer losses
+// of every layer that has them, in layer order with the MTP blocks last.
 type Forwarded struct {
-	Logits, MTPLogits *Tensor
-	Balance, Indexer  []*Tensor
+	Logits           *Tensor
+	MTPLogits        []*Tensor
+	Balance, Indexer []*Tensor
 }
 
-// Forward runs the trunk and the MTP block on one sequence.
+// Forward runs the trunk and the MTP blocks on one sequence.
 func (r *Reference) Forward(tokens []int32) Forwarded {
 	if r.c.Family == arch.V3 {
 		return r.forwardV3(tokens)
@@ -87,17 +100,15 @@ func (r *Reference) Forward(tokens []int32) Forwarded {
 	return r.forwardV4(tokens)
 }
 
-// forwardV4 is section 2.0 and, for the MTP block, 2.6.
+// forwardV4 is section 2.0 and, for the MTP blocks, 2.6.
 func (r *Reference) forwardV4(tokens []int32) (f Forwarded) {
 	c := r.c
 	x := r.streams(r.Embed("embed.weight", tokens))
 	for layer := range c.NumLayers {
 		x = r.blockV4(&f, "layers."+itoa(layer), layer, x, tokens)
 	}
-	f.Logits = r.head(r.HyperHead("", x), "norm.weight", "head.weight")
-	if c.NumMTP > 0 && len(tokens) > 1 {
-		f.MTPLogits = r.mtpV4(&f, x, tokens)
-	}
+	f.Logits = r.Linear(r.RMSNorm(r.HyperHead("", x), "norm.weight"), "head.weight", c.VocabSize)
+	r.mtpV4(&f, x, tokens)
 	return f
 }
 
@@ -108,10 +119,6 @@ func (r *Reference) streams(h *Tensor) *Tensor {
 		copies[i] = r.Tape.Reshape(h, h.Dim(0), 1, h.Dim(1))
 	}
 	return r.Tape.Concat(1, copies...)
-}
-
-func (r *Reference) head(h *Tensor, norm, head string) *Tensor {
-	return r.Linear(r.RMSNorm(h, norm), head, r.c.VocabSize)
 }
 
 // blockV4 is one layer on the streams x [T, S, d]: attention, then experts, each between its hyper-connections.
@@ -145,28 +152,15 @@ func ExpertsV4(prefix string, hash bool) Experts {
 	return e
 }
 
-// mtpV4 predicts the token after next (section 2.6). Position i joins the trunk's streams at i with the embedding of token
-// i+1; the last position has no such token and drops out. x is the trunk's final state before hc_head.
-func (r *Reference) mtpV4(f *Forwarded, x *Tensor, tokens []int32) *Tensor {
-	t, n, d := r.Tape, len(tokens)-1, r.c.HiddenSize
-	e := r.RMSNorm(r.Embed("embed.weight", tokens[1:]), "mtp.0.enorm.weight")
-	h := r.RMSNorm(t.Slice(x, 0, 0, n), "mtp.0.hnorm.weight")
-	he := r.Linear(t.Reshape(h, n*r.c.HCMult, d), "mtp.0.h_proj.weight", d)
-	y := t.Add(t.Reshape(he, n, r.c.HCMult, d), t.Reshape(r.Linear(e, "mtp.0.e_proj.weight", d), n, 1, d))
-	y = r.blockV4(f, "mtp.0", r.c.NumLayers, y, tokens[1:])
-	return r.head(r.HyperHead("mtp.0.", y), "mtp.0.norm.weight", "head.weight")
-}
-
 // forwardV3 is section 7: pre-norm residual blocks, the first DenseLayers without experts.
 func (r *Reference) forwardV3(tokens []int32) (f Forwarded) {
 	x := r.Embed("model.embed_tokens.weight", tokens)
 	for layer := range r.c.NumLayers {
 		x = r.blockV3(&f, layer, x)
 	}
-	f.Logits = r.head(x, "model.norm.weight", "lm_head.weight")
-	if r.c.NumMTP > 0 && len(tokens) > 1 {
-		f.MTPLogits = r.mtpV3(&f, x, tokens)
-	}
+	x = r.RMSNorm(x, "model.norm.weight")
+	f.Logits = r.Linear(x, "lm_head.weight", r.c.VocabSize)
+	r.mtpV3(&f, x, tokens)
 	return f
 }
 
@@ -176,8 +170,7 @@ func (r *Reference) blockV3(f *Forwarded, layer int, x *Tensor) *Tensor {
 	h := r.RMSNorm(x, prefix+".post_attention_layernorm.weight")
 	mlp := prefix + ".mlp"
 	if !r.c.IsMoE(layer) {
-		return t.Add(x, r.SwiGLU(h, mlp+".gate_proj.weight", mlp+".up_proj.weight", mlp+".down_proj.weight",
-			r.c.IntermediateSize, 0, nil))
+		return t.Add(x, r.SwiGLU(h, ExpertsV3("").names(mlp), r.c.IntermediateSize, nil))
 	}
 	y, balance := r.MoE(ExpertsV3(mlp), h, nil)
 	f.Balance = append(f.Balance, balance)
@@ -191,15 +184,4 @@ func ExpertsV3(prefix string) Experts {
 		Expert: prefix + ".experts", Shared: prefix + ".shared_experts",
 		W1: ".gate_proj.weight", W3: ".up_proj.weight", W2: ".down_proj.weight",
 	}
-}
-
-// mtpV3 is V3's extra block: its input is eh_proj [RMSNorm(Embed(t_{i+1})); RMSNorm(h_i)], h the trunk's state before its
-// final norm.
-func (r *Reference) mtpV3(f *Forwarded, x *Tensor, tokens []int32) *Tensor {
-	t, n, prefix := r.Tape, len(tokens)-1, "model.layers."+itoa(r.c.NumLayers)
-	e := r.RMSNorm(r.Embed("model.embed_tokens.weight", tokens[1:]), prefix+".enorm.weight")
-	h := r.RMSNorm(t.Slice(x, 0, 0, n), prefix+".hnorm.weight")
-	y := r.Linear(t.Concat(1, e, h), prefix+".eh_proj.weight", r.c.HiddenSize)
-	y = r.blockV3(f, r.c.NumLayers, y)
-	return r.head(y, prefix+".shared_head.norm.weight", "lm_head.weight")
 }

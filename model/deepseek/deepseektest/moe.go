@@ -9,6 +9,18 @@ type Experts struct {
 	W1, W3, W2        string // suffixes of gate, up and down projection
 }
 
+// names are the three matrices of one expert: gate, up, down.
+func (e Experts) names(prefix string) [3]string {
+	return [3]string{prefix + e.W1, prefix + e.W3, prefix + e.W2}
+}
+
+// touch names the matrices of an expert that no token chose: their gradient is zero, not absent.
+func (r *Reference) touch(names [3]string, width int) {
+	r.weight(names[0], width, r.c.HiddenSize)
+	r.weight(names[1], width, r.c.HiddenSize)
+	r.weight(names[2], r.c.HiddenSize, width)
+}
+
 // MoE is a mixture-of-experts block over one sequence x [T, d] (section 2.5, and 7 for V3). It returns the output and the
 // sequence-wise balance sum over e of f_e P_e, not yet multiplied by its coefficient.
 func (r *Reference) MoE(e Experts, x *Tensor, tokens []int32) (out, balance *Tensor) {
@@ -22,18 +34,16 @@ func (r *Reference) MoE(e Experts, x *Tensor, tokens []int32) (out, balance *Ten
 	}
 	weight = t.Scale(weight, c.RoutedScale)
 
-	out = r.SwiGLU(x, e.Shared+e.W1, e.Shared+e.W3, e.Shared+e.W2, c.SharedIntermediate(), c.SwiGLULimit, nil)
+	out = r.SwiGLU(x, e.names(e.Shared), c.SharedIntermediate(), nil)
 	for expert := range c.Experts {
 		rows := rowsOf(picks, expert)
-		name := e.Expert + "." + itoa(expert)
+		names := e.names(e.Expert + "." + itoa(expert))
 		if len(rows) == 0 {
-			r.touch(name+e.W1, c.MoEIntermediate, c.HiddenSize)
-			r.touch(name+e.W3, c.MoEIntermediate, c.HiddenSize)
-			r.touch(name+e.W2, c.HiddenSize, c.MoEIntermediate)
+			r.touch(names, c.MoEIntermediate)
 			continue
 		}
 		w := t.Slice(t.Take(weight, 0, rows), 1, expert, expert+1)
-		y := r.SwiGLU(t.Take(x, 0, rows), name+e.W1, name+e.W3, name+e.W2, c.MoEIntermediate, c.SwiGLULimit, w)
+		y := r.SwiGLU(t.Take(x, 0, rows), names, c.MoEIntermediate, w)
 		out = t.Add(out, t.Einsum("tn,nd->td", t.Const(scatter(T, rows), T, len(rows)), y))
 	}
 	return out, r.balance(score, picks)

@@ -42,9 +42,6 @@ func (r *Reference) weight(name string, shape ...int) *Tensor {
 	return leaf
 }
 
-// touch names a parameter that takes no part in this batch: its gradient is zero, not absent.
-func (r *Reference) touch(name string, shape ...int) { r.weight(name, shape...) }
-
 // constant is the named parameter's values without a gradient.
 func (r *Reference) constant(name string, shape ...int) []float64 {
 	data, ok := r.params[name]
