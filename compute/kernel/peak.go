@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/temper-ml/temper/compute/internal/asm"
@@ -23,17 +24,15 @@ func PeakFMA(path string, threads int, d time.Duration) (flops float64, err erro
 		return 0, fmt.Errorf("kernel: threads must be 1 to %d, got %d", workers.MaxThreads, threads)
 	}
 	defer workers.SetThreads(workers.SetThreads(threads))
-	const rounds = 20000
-	perRound := asm.PeakFLOPs(l)
-	n := 0
+	const rounds = 2000 // some tens of microseconds
+	var done atomic.Int64
 	start := time.Now()
-	for time.Since(start) < d || n == 0 {
-		workers.Parallel(threads*8, 1, func(lo, hi int) {
-			for range hi - lo {
-				asm.Peak(l, rounds)
+	workers.Parallel(threads, 1, func(lo, hi int) {
+		for range hi - lo {
+			for n := 0; n == 0 || time.Since(start) < d; n++ {
+				done.Add(int64(asm.Peak(l, rounds)))
 			}
-		})
-		n += threads * 8
-	}
-	return float64(n) * rounds * float64(perRound) / time.Since(start).Seconds(), nil
+		}
+	})
+	return float64(done.Load()) / time.Since(start).Seconds(), nil
 }

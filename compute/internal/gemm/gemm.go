@@ -1,12 +1,20 @@
 // Package gemm is the engine behind kernel.Run: it cuts matrix products into
-// tiles, spreads the tiles over the worker threads, packs operands for the
-// microkernels of package asm and runs those.
+// tasks, spreads those over the worker threads, packs operands for the
+// microkernels of package asm and runs these.
 //
 // Nothing in here changes a bit of a result: see Product for the definition,
-// which holds whatever the tiles, the threads and the instruction set.
+// which holds whatever the tasks, the threads and the instruction set.
+//
+// A task is a rectangle of one product's output. It walks k in blocks; for
+// each it packs its part of B into panels that stay in the second-level cache,
+// then takes A a few rows at a time, packs those into the first-level cache
+// and runs a microkernel along all panels. Between blocks of k the chains of
+// the output elements rest in the output itself, which is exact.
 package gemm
 
 import (
+	"sync"
+
 	"github.com/temper-ml/temper/compute/internal/asm"
 	"github.com/temper-ml/temper/compute/internal/workers"
 )
@@ -25,36 +33,58 @@ type Product struct {
 	Accumulate      bool
 }
 
-// Run computes all products. Their outputs must be disjoint, and their
-// operands must hold what M, N, K and the leading dimensions say.
+// Run computes all products. Their outputs must be disjoint, and the slices
+// must hold what the sizes and leading dimensions say.
 func Run(ps []Product) {
-	for i := range ps {
-		p := &ps[i]
-		workers.Parallel(p.M, 1, func(lo, hi int) { naive(p, lo, hi) })
+	r := runs.Get().(*run)
+	r.plan(ps, asm.Gemm(asm.Active()), workers.Threads())
+	if len(r.tasks) == 1 {
+		r.do(0)
+	} else {
+		workers.Each(len(r.tasks), r.each)
+	}
+	// A run whose task panicked is not put back: it may be in any state.
+	r.tasks = r.tasks[:0]
+	r.products = nil
+	runs.Put(r)
+}
+
+// run is one call of Run.
+type run struct {
+	products []Product
+	kernels  *asm.Microkernels // nil for plain Go
+	tasks    []task
+	each     func(i int) // do, bound once
+}
+
+var runs = sync.Pool{New: func() any {
+	r := &run{}
+	r.each = r.do
+	return r
+}}
+
+// do computes task i.
+func (r *run) do(i int) {
+	t := &r.tasks[i]
+	p := &r.products[t.product]
+	switch {
+	case p.K == 0:
+		clearOut(p, t)
+	case r.kernels == nil:
+		plain(p, t)
+	default:
+		s := scratches.Get().(*scratch)
+		s.compute(r.kernels, p, t)
+		scratches.Put(s)
 	}
 }
 
-// naive is the definition, for rows [lo, hi).
-func naive(p *Product, lo, hi int) {
-	sam, sak := p.LdA, 1
-	if p.TransA {
-		sam, sak = 1, p.LdA
+// clearOut computes a task of a product whose chains are empty.
+func clearOut(p *Product, t *task) {
+	if p.Accumulate {
+		return
 	}
-	sbk, sbn := p.LdB, 1
-	if p.TransB {
-		sbk, sbn = 1, p.LdB
-	}
-	for m := lo; m < hi; m++ {
-		out := p.Out[m*p.LdOut:][:p.N]
-		for n := range out {
-			var acc float32
-			if p.Accumulate {
-				acc = out[n]
-			}
-			for k := range p.K {
-				acc = asm.FMA32(p.A[m*sam+k*sak], p.B[k*sbk+n*sbn], acc)
-			}
-			out[n] = acc
-		}
+	for m := t.m0; m < t.m1; m++ {
+		clear(p.Out[m*p.LdOut+t.n0 : m*p.LdOut+t.n1])
 	}
 }

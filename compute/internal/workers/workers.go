@@ -29,6 +29,16 @@ var shared = newPool(initialThreads())
 // If f panics on any thread, Parallel panics after all threads have left f.
 func Parallel(n, grain int, f func(lo, hi int)) { shared.parallel(n, grain, f) }
 
+// Each calls f for each of 0 to n-1 on several threads, each index as soon as
+// a thread is free and in ascending order, with the guarantees of Parallel.
+func Each(n int, f func(i int)) {
+	shared.run(n, 1, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			f(i)
+		}
+	})
+}
+
 // Threads returns the number of threads that Parallel uses.
 func Threads() int { return int(shared.threads.Load()) }
 
@@ -73,11 +83,17 @@ func newPool(threads int) *pool {
 }
 
 func (p *pool) parallel(n, grain int, f func(lo, hi int)) {
+	if n > 0 {
+		p.run(n, chunkSize(n, grain, int(p.threads.Load())), f)
+	}
+}
+
+// run calls f for ranges of chunk indices that cover [0, n).
+func (p *pool) run(n, chunk int, f func(lo, hi int)) {
 	if n <= 0 {
 		return
 	}
 	t := int(p.threads.Load())
-	chunk := chunkSize(n, grain, t)
 	if t == 1 || chunk >= n || !p.busy.CompareAndSwap(false, true) {
 		f(0, n)
 		return

@@ -1,0 +1,6 @@
+//go:build !amd64 || noasm
+
+package asm
+
+// Gemm returns the microkernels of level l, or nil if it has none.
+func Gemm(l Level) *Microkernels { return nil }

@@ -1,0 +1,98 @@
+package gemm
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/temper-ml/temper/compute/internal/asm"
+)
+
+// task is the rectangle [m0, m1) x [n0, n1) of a product's output.
+type task struct {
+	product        int
+	m0, m1, n0, n1 int
+	cost           int
+}
+
+const (
+	// maxCols bounds the columns of a task, so that its packed part of B stays
+	// in the second-level cache.
+	maxCols = 512
+	// perThread is how many tasks each thread gets if all are of one size.
+	perThread = 4
+	// minCost is the least work, in multiply-adds, worth a task of its own:
+	// some tens of microseconds.
+	minCost = 1 << 20
+)
+
+// plan fills r.tasks for the products, costliest first.
+func (r *run) plan(ps []Product, k *asm.Microkernels, threads int) {
+	r.products, r.kernels = ps, k
+	total := 0
+	for i := range ps {
+		total += ps[i].cost()
+	}
+	target := total
+	if threads > 1 {
+		target = max(total/(threads*perThread), minCost)
+	}
+	if k == nil {
+		target = max(total/(threads*perThread), minCost/32)
+	}
+	for i := range ps {
+		r.cut(i, target)
+	}
+	slices.SortStableFunc(r.tasks, func(a, b task) int { return cmp.Compare(b.cost, a.cost) })
+}
+
+// cost estimates the work in multiply-adds: those of the product, and the
+// traffic of the output.
+func (p *Product) cost() int { return p.M * p.N * (p.K + 16) }
+
+// cut adds the tasks of product i, none much costlier than target.
+func (r *run) cut(i, target int) {
+	p := &r.products[i]
+	if p.M == 0 || p.N == 0 {
+		return
+	}
+	pieces := (p.cost()-1)/max(target, 1) + 1
+	rowUnit, colUnit := 1, 16
+	if r.kernels != nil {
+		rowUnit, colUnit = r.kernels.Rows, r.kernels.Cols
+	}
+	rows, cols := split(p, pieces, rowUnit, colUnit)
+	for m := 0; m < p.M; m += rows {
+		for n := 0; n < p.N; n += cols {
+			t := task{product: i, m0: m, m1: min(m+rows, p.M), n0: n, n1: min(n+cols, p.N)}
+			t.cost = (t.m1 - t.m0) * (t.n1 - t.n0) * (p.K + 16)
+			r.tasks = append(r.tasks, t)
+		}
+	}
+}
+
+// split returns the size of the tasks that cut p into about the given number
+// of pieces at the least cost of packing. Each column of tasks packs A anew,
+// each row of tasks B.
+func split(p *Product, pieces, rowUnit, colUnit int) (rows, cols int) {
+	costA, costB := p.M, p.N
+	if p.TransB {
+		costB *= 2 // packing transposed is slower
+	}
+	best := -1
+	rowMost, colMost := ceil(p.M, rowUnit), ceil(p.N, colUnit)
+	for across := ceil(p.N, maxCols); across <= colMost; across++ {
+		down := min(ceil(pieces, across), rowMost)
+		if cost := across*costA + down*costB; best < 0 || cost < best {
+			best = cost
+			rows = ceil(rowMost, down) * rowUnit
+			cols = ceil(colMost, across) * colUnit
+		}
+		if across >= pieces {
+			break
+		}
+	}
+	return rows, cols
+}
+
+// ceil returns a/b rounded up.
+func ceil(a, b int) int { return (a + b - 1) / b }
