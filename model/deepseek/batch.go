@@ -62,14 +62,6 @@ func (b *Batch) check(cfg *arch.Config) error {
 	return nil
 }
 
-// shiftLabels sets dst[i] = src[i+1] within each segment and -1 at its end.
-func shiftLabels(dst, src []int32, segments []Segment) {
-	for _, s := range segments {
-		copy(dst[s.Start:s.End-1], src[s.Start+1:s.End])
-		dst[s.End-1] = -1
-	}
-}
-
 // Supervised counts the labels that are not -1.
 func (b *Batch) Supervised() int {
 	n := 0

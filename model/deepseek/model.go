@@ -10,10 +10,24 @@ import (
 // Model is a DeepSeek model with its parameters and working memory. Its methods
 // must not be called concurrently.
 type Model struct {
-	cfg    *arch.Config
-	params []*Param
-	byName map[string]*Param
-	arena  *nn.Arena
+	cfg       *arch.Config
+	params    []*Param
+	byName    map[string]*Param
+	trainable bool
+
+	streams int
+	embed   nn.Weight
+	blocks  []block
+	out     output
+	head    nn.Head
+	mtp     []mtp
+
+	arena   *nn.Arena
+	report  report
+	current nn.Pass
+	base    level
+	trail   trail
+	dys     [][]float32
 }
 
 // New allocates a model whose parameters are zero and can be trained: see
@@ -28,11 +42,50 @@ func build(cfg *arch.Config, gradients bool) (*Model, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, fmt.Errorf("deepseek: %w", err)
 	}
-	m := &Model{cfg: cfg, params: allocate(cfg, gradients), arena: nn.NewArena(), byName: map[string]*Param{}}
+	m := &Model{
+		cfg: cfg, trainable: gradients, streams: 1, params: allocate(cfg, gradients),
+		arena: nn.NewArena(), byName: map[string]*Param{},
+	}
+	if cfg.Family == arch.V4 {
+		if cfg.HCMult != nn.Streams {
+			return nil, fmt.Errorf("deepseek: hc_mult is %d, only %d residual streams are supported", cfg.HCMult, nn.Streams)
+		}
+		m.streams = nn.Streams
+	}
 	for _, p := range m.params {
 		m.byName[p.Name] = p
 	}
-	return m, nil
+	return m, m.assemble()
+}
+
+// assemble builds the layers on top of the parameters.
+func (m *Model) assemble() error {
+	all := finders(m.cfg, m.params)
+	m.report.counts = make([][]int64, m.cfg.Blocks())
+	for l := range m.report.counts {
+		if m.cfg.IsMoE(l) {
+			m.report.counts[l] = make([]int64, m.cfg.Experts)
+		}
+	}
+	for l := range m.cfg.NumLayers {
+		b, err := all[l].block(&m.report)
+		if err != nil {
+			return err
+		}
+		m.blocks = append(m.blocks, b)
+	}
+	for i := range m.cfg.NumMTP {
+		b, err := all[m.cfg.NumLayers+i].mtp(m.streams, &m.report)
+		if err != nil {
+			return err
+		}
+		m.mtp = append(m.mtp, b)
+	}
+	trunk := all[len(all)-1]
+	m.embed = trunk.weight(arch.Embed)
+	m.out = trunk.output()
+	m.head.Linear = trunk.linear(arch.Head)
+	return nil
 }
 
 // Config returns the architecture.
@@ -43,3 +96,17 @@ func (m *Model) Params() []*Param { return m.params }
 
 // Param returns the parameter of that name, nil if there is none.
 func (m *Model) Param(name string) *Param { return m.byName[name] }
+
+// Trainable reports whether the model has gradients.
+func (m *Model) Trainable() bool { return m.trainable }
+
+// ZeroGrad clears every gradient.
+func (m *Model) ZeroGrad() {
+	for _, p := range m.params {
+		clear(p.Grad)
+	}
+}
+
+// Peak returns the most bytes of activations and scratch that the model has held
+// at once, and Held what it keeps for the next step.
+func (m *Model) Peak() (peak, held int64) { return m.arena.Peak(), m.arena.Held() }

@@ -1,0 +1,179 @@
+package deepseek
+
+import (
+	"fmt"
+
+	"github.com/temper-ml/temper/compute/kernel"
+	"github.com/temper-ml/temper/nn"
+)
+
+// TrainStep runs one micro-batch forward and backward: it adds to the gradient
+// of every parameter and returns the losses. When it returns an error the
+// gradients are not usable; a [NonFiniteError] tells where numbers broke.
+func (m *Model) TrainStep(b *Batch, o StepOptions) (Losses, error) {
+	return m.step(b, o, nil)
+}
+
+// Objective turns the log-probabilities of the labels, one per position and 0
+// where there is no label, into their gradient: d objective / d logp, where the
+// objective is minimised. Entries without a label are ignored.
+type Objective func(logp []float32) (dlogp []float32)
+
+// ForwardBackward is TrainStep for an objective that is any function of the
+// labels' log-probabilities. It takes the place of LMScale · LM, so o.LMScale
+// is not used; [Losses].LM still reports -Σ log p. The logits are computed
+// twice, once for the log-probabilities and once for the gradient.
+func (m *Model) ForwardBackward(b *Batch, objective Objective, o StepOptions) (Losses, error) {
+	return m.step(b, o, objective)
+}
+
+// LogProbs returns log p(label) for every position, 0 where there is no label.
+// It keeps no activations and touches no gradient.
+func (m *Model) LogProbs(b *Batch) ([]float32, error) {
+	if err := b.check(m.cfg); err != nil {
+		return nil, err
+	}
+	mark := m.arena.Mark()
+	defer m.arena.Release(mark)
+	m.report.open = false
+	f, err := m.forward(b, m.pass(b, StepOptions{}), RecomputeFull, false, false)
+	if err != nil {
+		return nil, err
+	}
+	logp := make([]float32, len(b.Tokens))
+	return logp, m.logProbs(logp, f)
+}
+
+func (m *Model) pass(b *Batch, o StepOptions) *nn.Pass {
+	m.current = nn.Pass{
+		Arena: m.arena, Tokens: b.Tokens, Segments: b.Segments,
+		BalanceScale: o.BalanceScale, IndexerScale: o.IndexerScale,
+	}
+	return &m.current
+}
+
+func (m *Model) step(b *Batch, o StepOptions, objective Objective) (Losses, error) {
+	if !m.trainable {
+		return Losses{}, fmt.Errorf("deepseek: a model made by NewFrozen has no gradients to train with")
+	}
+	if err := b.check(m.cfg); err != nil {
+		return Losses{}, err
+	}
+	mark := m.arena.Mark()
+	defer m.arena.Release(mark)
+	p := m.pass(b, o)
+	m.report.reset()
+	f, err := m.forward(b, p, o.Recompute, o.MTPScale != 0, true)
+	m.report.open = false
+	if err != nil {
+		return Losses{}, err
+	}
+	dys := m.dys[:0]
+	for _, y := range f.ys {
+		dys = append(dys, m.arena.F32(len(y)))
+	}
+	m.dys = dys
+	l := Losses{Balance: m.report.balance, Counts: m.report.counts}
+	if err := m.headBackward(&l, dys, f, o, objective); err != nil {
+		return l, err
+	}
+	if err := m.backward(f, dys, p, o); err != nil {
+		return l, err
+	}
+	l.Indexer = m.indexerLoss(len(f.levels) - 1)
+	return l, nil
+}
+
+// headBackward computes the losses and the gradients dys of the head's inputs.
+func (m *Model) headBackward(l *Losses, dys [][]float32, f *trail, o StepOptions, objective Objective) error {
+	mark := m.arena.Mark()
+	defer m.arena.Release(mark)
+	scale := func(depth, _ int) float32 {
+		if depth == 0 {
+			return o.LMScale
+		}
+		return o.MTPScale
+	}
+	if objective != nil {
+		logp := m.arena.F32(m.base.t())
+		if err := m.logProbs(logp, f); err != nil {
+			return err
+		}
+		dlogp := objective(logp)
+		if len(dlogp) != len(logp) {
+			return fmt.Errorf("deepseek: objective returned %d gradients for %d positions", len(dlogp), len(logp))
+		}
+		scale = func(depth, pos int) float32 {
+			if depth == 0 {
+				return -dlogp[pos]
+			}
+			return o.MTPScale
+		}
+	}
+	return m.lossBackward(l, dys, f, supervised(f.levels, m.arena, scale))
+}
+
+// backward takes dys, the gradients of the head's inputs, back to the embedding.
+func (m *Model) backward(f *trail, dys [][]float32, p *nn.Pass, o StepOptions) error {
+	a, t, d, s := m.arena, p.T(), m.cfg.HiddenSize, m.streams
+	dx, spare := a.F32(t*s*d), a.F32(t*s*d)
+	dh := a.Zeros(t * d) // what the MTP blocks send to the embeddings
+	mark := a.Mark()
+	dmtp, err := m.mtpBackward(dh, f, dys, o)
+	if err != nil {
+		return err
+	}
+	m.out.backward(dx, dys[0], p)
+	if dmtp != nil {
+		f.levels[1].addBack(dx, dmtp, s*d)
+	}
+	a.Release(mark)
+	for i := len(m.blocks) - 1; i >= 0; i-- {
+		if err := m.blocks[i].backward(dx, spare, p, o.Recompute); err != nil {
+			return err
+		}
+		o.ready(i)
+	}
+	dtrunk := spare[:t*d]
+	gatherStreams(dtrunk, dx, s, d)
+	kernel.AddTo(dtrunk, dh)
+	kernel.EmbeddingBackward(m.embed.Grad, dtrunk, p.Tokens, d)
+	o.ready(-1)
+	return nil
+}
+
+// mtpBackward runs the MTP blocks backward. It adds to dh and returns the
+// gradient of the streams that the first block read, nil if none ran.
+func (m *Model) mtpBackward(dh []float32, f *trail, dys [][]float32, o StepOptions) ([]float32, error) {
+	var above []float32
+	var aboveLevel *level
+	for i := len(f.levels) - 2; i >= 0; i-- {
+		k := &m.mtp[i]
+		dx := m.arena.F32(k.level.t() * m.streams * m.cfg.HiddenSize)
+		if err := k.backward(dx, dh, dys[i+1], above, aboveLevel, o.Recompute); err != nil {
+			return nil, err
+		}
+		above, aboveLevel = dx, &k.level
+		o.ready(m.cfg.NumLayers + i)
+	}
+	return above, nil
+}
+
+func (o *StepOptions) ready(layer int) {
+	if o.Ready != nil {
+		o.Ready(layer)
+	}
+}
+
+// indexerLoss adds up the indexers' losses of the micro-batch, of the trunk and of
+// the MTP blocks that ran.
+func (m *Model) indexerLoss(mtps int) float64 {
+	sum := 0.0
+	for i := range m.blocks {
+		sum += m.blocks[i].attention.KL()
+	}
+	for i := range mtps {
+		sum += m.mtp[i].block.attention.KL()
+	}
+	return sum
+}

@@ -1,0 +1,32 @@
+package nn
+
+import "github.com/temper-ml/temper/compute/kernel"
+
+// Linear is a matrix product without bias: y = x Wᵀ, W of shape [Out, In].
+type Linear struct {
+	Weight
+	In, Out int
+}
+
+// Mat returns the weight as a matrix.
+func (l *Linear) Mat() kernel.Mat { return kernel.MatOf(l.Data, l.Out, l.In) }
+
+// GradMat returns the gradient accumulator as a matrix.
+func (l *Linear) GradMat() kernel.Mat { return kernel.MatOf(l.Grad, l.Out, l.In) }
+
+// Forward computes y [rows, Out] from x [rows, In].
+func (l *Linear) Forward(y, x []float32, rows int) {
+	kernel.MatMul(kernel.MatOf(y, rows, l.Out), kernel.MatOf(x, rows, l.In), l.Mat())
+}
+
+// Backward adds dyᵀ x to the weight's gradient and writes dx = dy W, or adds
+// to dx when accumulate is set. A nil dx skips the input's gradient.
+func (l *Linear) Backward(dx, dy, x []float32, rows int, accumulate bool) {
+	g := kernel.MatOf(dy, rows, l.Out)
+	if dx != nil {
+		kernel.MatMulDX(kernel.MatOf(dx, rows, l.In), g, l.Mat(), accumulate)
+	}
+	if l.Trained() {
+		kernel.MatMulDW(l.GradMat(), g, kernel.MatOf(x, rows, l.In))
+	}
+}
