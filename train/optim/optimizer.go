@@ -43,7 +43,9 @@ func (o *Optimizer) usesMuon(p *Param) bool { return o.cfg.Name == "muon" && p.M
 func (o *Optimizer) Step(lr float64, scale float32) {
 	o.steps++
 	a := &o.cfg.AdamW
-	c1, c2 := 1-power(a.Beta1, o.steps), 1-power(a.Beta2, o.steps)
+	b1, b2 := float32(a.Beta1), float32(a.Beta2)
+	// The corrections must be those of the rounded betas that the update uses: 1-float32(0.999) is 1.3e-5 off 0.001.
+	c1, c2 := 1-power(float64(b1), o.steps), 1-power(float64(b2), o.steps)
 	for i, p := range o.params {
 		if o.usesMuon(p) {
 			continue
@@ -52,7 +54,7 @@ func (o *Optimizer) Step(lr float64, scale float32) {
 		if !p.Decay {
 			decay = 0
 		}
-		kernel.AdamW(p.Data, p.Grad, o.first[i], o.second[i], float32(lr), float32(a.Beta1), float32(a.Beta2),
+		kernel.AdamW(p.Data, p.Grad, o.first[i], o.second[i], float32(lr), b1, b2,
 			float32(a.Epsilon), float32(decay), float32(c1), float32(c2), scale)
 	}
 	for i := range o.groups {
