@@ -1,0 +1,69 @@
+package kernelbench
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/temper-ml/temper/compute/kernel"
+)
+
+var (
+	show  = flag.Bool("show", false, "measure everything and print it, as temper bench kernels does")
+	shape = flag.String("shape", "", "with -show: only shapes whose name contains this")
+	on    = flag.String("on", "", "with -show: only this path")
+)
+
+func TestShow(t *testing.T) {
+	if !*show {
+		t.Skip("run with -show to measure this machine")
+	}
+	o := Options{}
+	if *on != "" {
+		o.Paths = []string{*on}
+	}
+	for _, s := range append(Training(), Skinny()...) {
+		if strings.Contains(s.Name, *shape) {
+			o.Shapes = append(o.Shapes, s)
+		}
+	}
+	rs, err := Run(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+2 < len(rs); i += 3 {
+		fmt.Printf("%-66s %6.1f of %6.1f GFLOP/s  %5.1f%%  (pairs %.0f..%.0f%%)\n", rs[i].Name[5:],
+			rs[i+1].Value, rs[i].Value, 100*rs[i+2].Value, 100*rs[i+2].Min, 100*rs[i+2].Median)
+	}
+}
+
+func TestRun(t *testing.T) {
+	small := []Shape{
+		{Name: "one", Form: kernel.NT, M: 9, N: 10, K: 11},
+		{Name: "group", Form: kernel.TN, M: 9, N: 10, Rows: []int{0, 3}, Accumulate: true},
+	}
+	path, threads := kernel.Path(), kernel.Threads()
+	rs, err := Run(Options{Paths: kernel.Paths(), Threads: []int{1}, Shapes: small, Samples: 2, Time: time.Microsecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 3 * len(small) * len(kernel.Paths()); len(rs) != want {
+		t.Fatalf("%d results, want %d", len(rs), want)
+	}
+	for _, r := range rs {
+		if !(r.Value > 0 && r.Min > 0 && r.Min <= r.Median) || r.N != 2 || r.Unit == "" {
+			t.Errorf("result makes no sense: %+v", r)
+		}
+	}
+	if kernel.Path() != path || kernel.Threads() != threads {
+		t.Errorf("left on %s with %d threads, want %s with %d", kernel.Path(), kernel.Threads(), path, threads)
+	}
+}
+
+func TestRunUnknownPath(t *testing.T) {
+	if _, err := Run(Options{Paths: []string{"sse"}, Shapes: Training()[:1]}); err == nil {
+		t.Fatal("no error for a path that does not exist")
+	}
+}
