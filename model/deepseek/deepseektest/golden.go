@@ -19,7 +19,7 @@ type Golden struct {
 	Batch     Batch
 	Losses    map[string]float64 // unscaled sums: lm, mtp, balance, indexer
 	Logits    []float64          // [T, V]
-	MTPLogits []float64          // [T, V]
+	MTPLogits []float64          // of each segment but its last position
 	// Probes holds, per loss and tensor, what [Probe] makes of the gradient of that loss alone.
 	Probes map[string]map[string][12]float64
 }

@@ -111,6 +111,7 @@ func alongDirection(c *arch.Config, params map[string][]float64, b Batch, s Scal
 
 // value is the total loss without the gradient.
 func (r *Reference) value(b Batch, s Scales) float64 {
+	r.frozen = true
 	out, err := r.evaluate(b, s, false)
 	if err != nil {
 		panic(err)

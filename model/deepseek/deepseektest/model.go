@@ -22,7 +22,7 @@ type Output struct {
 	LM, MTP, Balance, Indexer, Total float64
 	LogProbs                         []float64 // log p(label) per position of the row, 0 where not supervised
 	Logits                           []float64 // [T, V]
-	MTPLogits                        []float64 // per segment and MTP block, [T, V]
+	MTPLogits                        []float64 // per segment and MTP block, [T-1, V], then [T-2, V] and so on
 	Grads                            map[string][]float64
 }
 
@@ -60,7 +60,7 @@ func (r *Reference) evaluate(b Batch, s Scales, differentiate bool) (out Output,
 			labels = b.MTPLabels[lo:hi]
 		}
 		for _, logits := range f.MTPLogits {
-			loss, _ = r.crossEntropy(logits, labels)
+			loss, _ = r.crossEntropy(logits, labels[:logits.Dim(0)])
 			add(&out.MTP, loss, s.MTP)
 			out.MTPLogits = append(out.MTPLogits, logits.Data...)
 			labels = later(labels)
@@ -84,8 +84,8 @@ func (r *Reference) evaluate(b Batch, s Scales, differentiate bool) (out Output,
 // later moves the labels of one segment one place on.
 func later(labels []int32) []int32 { return append(slices.Clone(labels[1:]), -1) }
 
-// Forwarded is the result of one sequence: logits [T, V] of the trunk and of each MTP block, and the balance and indexer losses
-// of every layer that has them, in layer order with the MTP blocks last.
+// Forwarded is the result of one sequence: logits [T, V] of the trunk and [T-k, V] of the k-th MTP block, and the balance and indexer
+// losses of every layer that has them, in layer order with the MTP blocks last.
 type Forwarded struct {
 	Logits           *Tensor
 	MTPLogits        []*Tensor

@@ -21,6 +21,7 @@ type Reference struct {
 	c      *arch.Config
 	params map[string][]float64
 	leaves map[string]*Tensor
+	frozen bool // no parameter wants a gradient
 }
 
 // New prepares an evaluation. Parameters are looked up by published name when a block first needs them, so a test of one
@@ -38,6 +39,7 @@ func (r *Reference) weight(name string, shape ...int) *Tensor {
 		return r.Tape.Reshape(leaf, shape...)
 	}
 	leaf := r.Tape.Input(r.constant(name, shape...), shape...)
+	leaf.track = !r.frozen
 	r.leaves[name] = leaf
 	return leaf
 }

@@ -9,7 +9,7 @@ Each directory holds config.json and model.safetensors in the published form (fl
     segments                     int64 [N, 2]    each is computed as a sequence of its own
     losses                       float64 [4]     sums: lm, mtp, balance, indexer
     logits                       float64 [T, V]
-    mtp_logits                   float64 [T, V]
+    mtp_logits                   float64 [T-N, V] without each segment's last position, which has no next token
     gradient.<loss>              float64 [P, 12] gradient of that sum for each tensor, in the order of metadata["tensors"]
 
 A row of gradient.<loss> is (root of the sum of squares, three signed sums, eight samples): see probe() below. Eleven numbers
@@ -321,7 +321,7 @@ class Recorder:
 
 
 def evaluate(c, model, mtp, recorder, tokens):
-    """One sequence: logits and MTP logits [T, V], balance and indexer sums."""
+    """One sequence: logits [T, V], MTP logits [T-1, V], balance and indexer sums."""
     recorder.clear()
     layers, seen = model.model.layers, {}
 
@@ -333,13 +333,18 @@ def evaluate(c, model, mtp, recorder, tokens):
     ids = tokens[None]
     h = model.model(input_ids=ids, use_cache=False).last_hidden_state
     hook.remove()
+    # The MTP block runs on positions 0..T-2: row i joins the state at i with the embedding of token i+1.
     embeds = model.model.embed_tokens(ids[:, 1:])
-    embeds = torch.cat([embeds, torch.zeros_like(h[:, :1])], 1)  # the last position has no next token
-    kwargs = {k: v for k, v in seen["kwargs"].items() if v is not None}
+    n = embeds.shape[1]
+    at = {k: seen["kwargs"].get(k) for k in ("position_embeddings", "position_ids", "attention_mask")}
+    cut = {"position_ids": at["position_ids"][:, :n] if at["position_ids"] is not None else None,
+           "attention_mask": at["attention_mask"][..., :n, :n]}
     if c["model_type"] == "deepseek_v4":
-        y = mtp(embeds, seen["x"], kwargs)
+        cut["position_embeddings"] = {k: tuple(x[:, :n] for x in v) for k, v in at["position_embeddings"].items()}
+        y = mtp(embeds, seen["x"][:, :n], cut)
     else:  # transformers' MtpLayer is given hidden_states[-1], which is the state after the final norm
-        y = mtp(embeds, h, kwargs["position_embeddings"], kwargs.get("attention_mask"), kwargs.get("position_ids"), None)
+        cut["position_embeddings"] = tuple(x[:, :n] for x in at["position_embeddings"])
+        y = mtp(embeds, h[:, :n], past_key_values=None, **cut)
     return model.lm_head(h)[0], model.lm_head(y)[0], recorder.balance(c["num_experts_per_tok"]), recorder.indexer()
 
 
@@ -406,7 +411,7 @@ def make(name, c, seed, lengths):
         for lo, hi in segments:
             z, zm, balance, indexer = evaluate(c, model, model.mtp, recorder, tokens[lo:hi])
             sums["lm"] = sums["lm"] + F.cross_entropy(z, labels[lo:hi], ignore_index=-1, reduction="sum")
-            sums["mtp"] = sums["mtp"] + F.cross_entropy(zm, mtp_labels[lo:hi], ignore_index=-1, reduction="sum")
+            sums["mtp"] = sums["mtp"] + F.cross_entropy(zm, mtp_labels[lo:hi - 1], ignore_index=-1, reduction="sum")
             sums["balance"], sums["indexer"] = sums["balance"] + balance, sums["indexer"] + indexer
             logits.append(z)
             mtp_logits.append(zm)
