@@ -65,6 +65,9 @@ type record struct {
 }
 
 func (d *Decoder) record(line Line) (*record, error) {
+	if strings.TrimLeft(line.Text, " \t\r\n") == "" {
+		return nil, rule(nil, "remove it: every line holds one JSON object", "the line is empty")
+	}
 	v, err := jsonvalue.Parse(line.Text)
 	if err != nil {
 		return nil, err

@@ -98,9 +98,6 @@ func (s *lines) next() (Line, bool, error) {
 	}
 	line := Line{Number: s.line, Text: text}
 	s.line++
-	if strings.TrimLeft(text, " \t\r") == "" {
-		return Line{}, false, &Error{File: s.file, Line: line.Number, Rule: "the line is empty", Fix: "remove it: every line holds one JSON object"}
-	}
 	return line, true, nil
 }
 
