@@ -158,8 +158,9 @@ func (a *Attention) keys(b *attentionBlock, t int) keySet {
 	case b.gathered:
 		k.n = b.nc
 	case a.Chosen != nil:
-		if c := a.Chosen.row(t - a.Past); len(c) != k.n {
-			k.n, k.index = len(c), c
+		if int(a.Chosen.Count[t-a.Past]) != k.n {
+			k.index = a.Chosen.row(t - a.Past)
+			k.n = len(k.index)
 		}
 	}
 	return k

@@ -144,26 +144,41 @@ func (r *Rotary) grow(n int) (cos, sin []float32) {
 	return r.cos, r.sin
 }
 
+// rotation is a row of cosines and sines for each token, or entry, of a
+// micro-batch.
+type rotation struct {
+	cos, sin []float32 // [rows, pairs]
+	pairs    int
+}
+
+// width returns the dimensions that rotate.
+func (r rotation) width() int { return 2 * r.pairs }
+
+// take takes memory for the rotation of n rows.
+func (r *Rotary) take(m memory, n int) rotation {
+	return rotation{m.F32(n * r.Pairs()), m.F32(n * r.Pairs()), r.Pairs()}
+}
+
 // tokens gathers a row for each token; positions restart in every segment.
-func (r *Rotary) tokens(cos, sin []float32, segs []nn.Segment) {
+func (r *Rotary) tokens(rot rotation, segs []nn.Segment) {
 	for _, s := range segs {
 		c, n := r.grow(s.Len())
 		w := len(r.freqs)
-		copy(cos[s.Start*w:s.End*w], c)
-		copy(sin[s.Start*w:s.End*w], n)
+		copy(rot.cos[s.Start*w:s.End*w], c)
+		copy(rot.sin[s.Start*w:s.End*w], n)
 	}
 }
 
 // entries gathers a row for each compressed entry of the segments in order:
 // entry i of a segment stands at the first position of its block, i·ratio.
-func (r *Rotary) entries(cos, sin []float32, segs []nn.Segment, ratio int) {
+func (r *Rotary) entries(rot rotation, segs []nn.Segment, ratio int) {
 	w, at := len(r.freqs), 0
 	for _, s := range segs {
 		c, n := r.grow(s.Len())
 		for i := range s.Len() / ratio {
 			from := i * ratio * w
-			copy(cos[at:at+w], c[from:from+w])
-			copy(sin[at:at+w], n[from:from+w])
+			copy(rot.cos[at:at+w], c[from:from+w])
+			copy(rot.sin[at:at+w], n[from:from+w])
 			at += w
 		}
 	}

@@ -1,0 +1,130 @@
+package attention
+
+import (
+	"math"
+
+	"github.com/temper-ml/temper/compute/kernel"
+	"github.com/temper-ml/temper/nn"
+)
+
+// Indexer holds the weights that choose entries for queries.
+type Indexer struct {
+	WQB        nn.Weight // [index heads*index dim, R] queries, from the attention's normed latent
+	Proj       nn.Weight // [index heads, D] weights of the heads
+	Compressor Compressor
+}
+
+// chooser runs an [Indexer].
+type chooser struct {
+	w      *Indexer
+	c      Config
+	scale  float32 // of the heads' weights
+	pooler pooler
+	x      kernel.Indexer
+	chosen kernel.Chosen
+	loss   []float64 // [T]
+
+	// saved by forward if the loss is wanted, else scratch
+	q, heads []float32 // [T, index heads*index dim], [T, index heads]
+}
+
+func newChooser(w *Indexer, c Config) *chooser {
+	return &chooser{
+		w: w, c: c, scale: float32(1 / math.Sqrt(float64(c.IndexDim*c.IndexHeads))),
+		pooler: pooler{
+			w: &w.Compressor, hidden: c.Hidden, eps: c.Eps, hadamard: true, quantise: c.FakeQuant,
+			pool: kernel.Pooling{Ratio: c.Ratio, Overlap: true, Dim: c.IndexDim},
+		},
+		x: kernel.Indexer{Heads: c.IndexHeads, Ratio: c.Ratio},
+	}
+}
+
+// begin sets the segments of a pass.
+func (i *chooser) begin(segs []kernel.Segment, e extent) {
+	i.pooler.pool.Segments, i.x.Segments = segs, segs
+	i.x.K = i.room(e)
+	i.chosen.K = i.room(e)
+}
+
+// room bounds the entries that a query attends.
+func (i *chooser) room(e extent) int { return min(i.c.TopK, e.longest) }
+
+// scores tells whether any query sees more entries than it may attend.
+func (i *chooser) scores(e extent) bool { return e.longest > i.c.TopK }
+
+// runs tells whether the forward pass computes the indexer at all: to choose,
+// or for its loss.
+func (i *chooser) runs(e extent, learn bool) bool { return learn || i.scores(e) }
+
+// take takes the memory that forward keeps for the loss.
+func (i *chooser) take(m memory, e extent) {
+	i.q, i.heads = m.F32(e.tokens*i.c.IndexHeads*i.c.IndexDim), m.F32(e.tokens*i.c.IndexHeads)
+	i.pooler.take(m, e.tokens, e.entries)
+}
+
+// chooserForward is scratch of the forward pass.
+type chooserForward struct {
+	keys         []float32 // [E, index dim]
+	pool, choose []float32
+}
+
+// takeForward takes scratch; it includes what take takes unless that is kept.
+func (i *chooser) takeForward(m memory, e extent, learn bool) (f chooserForward) {
+	if !i.runs(e, learn) {
+		return f
+	}
+	if !learn {
+		i.take(m, e)
+	}
+	f.keys, f.pool = m.F32(e.entries*i.c.IndexDim), m.F32(i.pooler.pool.Scratch())
+	f.choose = m.F32(i.x.ChooseScratch())
+	return f
+}
+
+// project adds the products with x.
+func (i *chooser) project(ps *products, x []float32, tokens int) {
+	i.pooler.project(ps, x, tokens)
+	ps.add(project(i.heads, x, i.w.Proj, tokens, i.c.Hidden, i.c.IndexHeads))
+}
+
+// query adds the product with the normed latent.
+func (i *chooser) query(ps *products, qr []float32, tokens int) {
+	ps.add(project(i.q, qr, i.w.WQB, tokens, i.c.QRank, i.c.IndexHeads*i.c.IndexDim))
+}
+
+// choose finds the entries that each query attends.
+func (i *chooser) choose(f *chooserForward, v *sparseSaved, blocks, tokens rotation, e extent, learn bool) {
+	i.chosen.Count, i.chosen.Index = v.count, v.list
+	if i.runs(e, learn) {
+		i.rotate(i.q, tokens, e, false)
+		if i.c.FakeQuant {
+			kernel.FakeQuantFP4(i.q, indexGroup)
+		}
+		kernel.Scale(i.heads, i.scale)
+		i.pooler.forward(f.keys, blocks, f.pool)
+	}
+	q, w, k := i.operands(f.keys, e)
+	i.x.Choose(&i.chosen, q, w, k, f.choose)
+}
+
+// rotate applies position and Hadamard rotations to queries, or the transposed
+// rotations to their gradients.
+func (i *chooser) rotate(q []float32, rot rotation, e extent, transposed bool) {
+	if transposed {
+		kernel.Hadamard(q, e.tokens*i.c.IndexHeads, i.c.IndexDim)
+	}
+	kernel.Rope(q, e.tokens, i.c.IndexHeads, i.c.IndexDim, rot.cos, rot.sin, transposed)
+	if !transposed {
+		kernel.Hadamard(q, e.tokens*i.c.IndexHeads, i.c.IndexDim)
+	}
+}
+
+// operands views queries, head weights and keys as matrices; they have no rows
+// if the indexer does not run.
+func (i *chooser) operands(keys []float32, e extent) (q, w, k kernel.Mat) {
+	if keys == nil {
+		return q, w, k
+	}
+	return kernel.MatOf(i.q, e.tokens*i.c.IndexHeads, i.c.IndexDim), kernel.MatOf(i.heads, e.tokens, i.c.IndexHeads),
+		kernel.MatOf(keys, e.entries, i.c.IndexDim)
+}
