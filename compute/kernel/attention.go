@@ -2,6 +2,15 @@ package kernel
 
 import "math"
 
+// Segment is one isolated sequence of a micro-batch: tokens Start to End-1.
+// Positions, attention windows and compression blocks restart in it.
+type Segment struct {
+	Start, End int
+}
+
+// Len returns the number of tokens.
+func (s Segment) Len() int { return s.End - s.Start }
+
 // Attention is causal softmax attention of tokens to earlier tokens of their
 // segment and to compressed entries, each of which stands for a block of Ratio
 // tokens. It holds what all heads share; [AttentionHeads] hold the operands.

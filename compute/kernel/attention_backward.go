@@ -13,7 +13,7 @@ const minRoundSpans = 4
 // [Attention], with do the gradient of o and delta = <do, o>:
 //
 //	p[j]  = exp(s[j] - lse)
-//	ds[j] = p[j] * (<do, v[j]> - delta) * Scale
+//	ds[j] = fma(-delta, p[j], p[j] * <do, v[j]>) * Scale
 //	dq[d] = Σj ds[j] k[j][d] + 0                         // one chain over j
 //	dk[j] = Σ ds[j] q + 0, dv[j] = Σ p[j] do + 0         // chains over tokens, then heads
 //	dsink = dsink - exp(sink - lse) * delta              // one chain over tokens
@@ -160,7 +160,7 @@ func (a *Attention) addTarget(b *attentionBlock, p Mat) {
 			case h == 0:
 				copy(out, row)
 			default:
-				AddTo(out, row[:k.n])
+				ops().add(out, out, row[:k.n])
 			}
 		}
 	}
@@ -189,7 +189,7 @@ func (h *AttentionHeads) finishGradients(a *Attention) {
 		for i := range mass {
 			mass[i] = h.Sink[i] - h.LSE[r+i]
 		}
-		Exp(mass, mass)
+		ops().exp(mass, mass)
 		for i, p := range mass {
 			h.DSink[i] -= float32(p * h.Delta[r+i])
 		}

@@ -27,14 +27,15 @@ func (b *attentionBlock) softmax(row, list []float32, k keySet, sink, scale floa
 // the query does not look.
 func (b *attentionBlock) probabilities(row, list []float32, k keySet, scale, lse float32) {
 	nw := b.t1 - b.w0
-	expRow(row[k.lo:k.hi], scale, lse)
+	o := ops()
+	expRow(o, row[k.lo:k.hi], scale, lse)
 	comp := row[nw:]
 	if k.index == nil {
 		list = comp[:k.n]
 	} else {
 		list = list[:gatherFloats(list, comp, k.index)]
 	}
-	expRow(list, scale, lse)
+	expRow(o, list, scale, lse)
 	spread(row, list, nw, k)
 }
 
@@ -63,28 +64,31 @@ func gatherFloats(dst, src []float32, index []int32) int {
 }
 
 // expRow computes x[i] = exp(x[i]*scale - lse).
-func expRow(x []float32, scale, lse float32) {
-	for i, v := range x {
-		x[i] = float32(v*scale) - lse
-	}
-	Exp(x, x)
+func expRow(o *rowOps, x []float32, scale, lse float32) {
+	o.scale(x, scale)
+	o.expSum(x, lse)
 }
 
 // scoreGradient turns the gradients of probabilities, in ds, into those of
-// the scores before scaling: ds[i] = p[i]*(ds[i] - delta)*scale.
+// the scores before scaling: ds[i] = fma(-delta, p[i], p[i]*ds[i]) * scale.
 func scoreGradient(ds, p []float32, delta, scale float32) {
-	for i, v := range ds {
-		ds[i] = p[i] * (v - delta) * scale
-	}
+	o := ops()
+	o.mul(ds, ds, p)
+	o.axpy(ds, -delta, p)
+	o.scale(ds, scale)
 }
+
+var zeros [256]float32
 
 // plusZero adds +0 to every element: -0 becomes +0, so that zeros do not tell
 // how many masked products were added.
 func plusZero(m Mat) {
+	o := ops()
 	for i := range m.Rows {
-		row := m.Row(i)
-		for j := range row {
-			row[j] += 0
+		for row := m.Row(i); len(row) > 0; {
+			n := min(len(row), len(zeros))
+			o.add(row[:n], row[:n], zeros[:n])
+			row = row[n:]
 		}
 	}
 }

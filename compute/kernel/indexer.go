@@ -109,7 +109,7 @@ func (x *Indexer) score(r indexerRun, q, w, k Mat, buf []float32) Mat {
 	nq, n := r.t1-r.t0, x.visible(r, r.t1-1)
 	scores := MatOf(buf[:nq*n], nq, n)
 	clear(scores.Data)
-	q = x.rowsOf(r, q)
+	q, o := x.rowsOf(r, q), ops()
 	for s0 := 0; s0 < n; s0 += keyTile {
 		s1 := min(s0+keyTile, n)
 		z := MatOf(buf[nq*n:][:q.Rows*(s1-s0)], q.Rows, s1-s0)
@@ -117,7 +117,7 @@ func (x *Indexer) score(r indexerRun, q, w, k Mat, buf []float32) Mat {
 		for i := range q.Rows {
 			row := z.Row(i)
 			relu(row)
-			Axpy(scores.Row(i / x.Heads)[s0:s1], w.Row(r.t0 - x.Past + i/x.Heads)[i%x.Heads], row)
+			o.axpy(scores.Row(i / x.Heads)[s0:s1], w.Row(r.t0 - x.Past + i/x.Heads)[i%x.Heads], row)
 		}
 	}
 	return scores
@@ -131,8 +131,6 @@ func (x *Indexer) rowsOf(r indexerRun, q Mat) Mat {
 // relu computes max(x, 0), +0 for zeros of either sign.
 func relu(x []float32) {
 	for i, v := range x {
-		if v <= 0 {
-			x[i] = 0
-		}
+		x[i] = max(v, 0)
 	}
 }

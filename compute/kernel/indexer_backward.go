@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // IndexerGradient holds what [Indexer.Backward] reads and writes.
 type IndexerGradient struct {
 	Q, W, K    Mat       // as in Choose
@@ -124,4 +126,102 @@ func (x *Indexer) partRows(g *IndexerGradient, b, r indexerRun, buf []float32) M
 	}
 	rows := (b.t1 - b.t0) * x.Heads
 	return MatOf(buf[at:at+rows*cols], rows, cols)
+}
+
+// queryBackward turns z, the products of one query with its entries, into dz,
+// and computes the query's loss and dw. Columns beyond the query's own entries
+// become zero.
+func (x *Indexer) queryBackward(g *IndexerGradient, t int, z Mat, buf []float32) {
+	i := t - x.Past
+	n := int(g.Chosen.Count[i])
+	room := x.room(g)
+	scores, dI, logs := buf[:n], buf[room:room+n], buf[2*room:2*room+n]
+	w := g.W.Row(i)
+	o := ops()
+	clear(scores)
+	for h := range x.Heads {
+		row := z.Row(h)[:n]
+		relu(row)
+		o.axpy(scores, w[h], row)
+	}
+	target := g.Target[i*g.Chosen.K : i*g.Chosen.K+n]
+	g.Loss[i] = divergence(dI, logs, scores, target)
+	o.scale(dI, g.Scale)
+	dw := g.DW.Row(i)
+	for h := range x.Heads {
+		row := z.Row(h)
+		dw[h] = o.dot(dI, row[:n])
+		for j, d := range dI {
+			if row[j] > 0 {
+				row[j] = w[h] * d
+			}
+		}
+		clear(row[n:])
+	}
+}
+
+// divergence returns the divergence of softmax(scores) from target normalised
+// to sum 1, and writes its gradient, the difference of the two, to d.
+func divergence(d, logs, scores, target []float32) float64 {
+	mass := Sum(target)
+	if !(mass > 0) {
+		clear(d)
+		return 0
+	}
+	copy(d, scores)
+	lse := SoftmaxSink(d, len(d), float32(math.Inf(-1)), 1)
+	inv := 1 / mass
+	for j, p := range target {
+		logs[j] = p * inv
+	}
+	ops().axpy(d, -1, logs)
+	loss := 0.0
+	for j, p := range target {
+		p *= inv
+		if p > 0 {
+			loss += float64(p * (LogF(p) - (scores[j] - lse)))
+		}
+	}
+	return loss
+}
+
+// sumKeys adds what runs, whose dz lie in body, contribute to the gradient of
+// the keys. Column tiles are independent chains.
+func (x *Indexer) sumKeys(g *IndexerGradient, runs []indexerRun, body []float32, size int) {
+	tiles := (g.DK.Cols + columnTile - 1) / columnTile
+	Parallel(tiles, 1, func(lo, hi int) {
+		lane, buf := x.lanes.take()
+		defer x.lanes.give(lane)
+		for tile := lo; tile < hi; tile++ {
+			c0 := tile * columnTile
+			c1 := min(c0+columnTile, g.DK.Cols)
+			dk := g.DK.Slice(0, g.DK.Rows, c0, c1)
+			q := g.Q.Slice(0, g.Q.Rows, c0, c1)
+			for i, r := range runs {
+				x.sumRun(g, r, dk, q, body[i*size:(i+1)*size], buf)
+			}
+		}
+	})
+}
+
+// sumRun adds one run's contribution, in the order of its rows.
+func (x *Indexer) sumRun(g *IndexerGradient, r indexerRun, dk, q Mat, body, buf []float32) {
+	for b := x.firstPart(g, r); b.t0 < b.t1; b = x.nextPart(g, r, b) {
+		dz, qb := x.partRows(g, b, r, body), x.rowsOf(b, q)
+		if !b.listing {
+			MatMulDW(dk.Slice(b.entry, b.entry+dz.Cols, 0, dk.Cols), dz, qb)
+			continue
+		}
+		index := g.Chosen.row(b.t0 - x.Past)
+		sum := gatherRows(buf, dk, b.entry, index)
+		MatMulDW(sum, dz, qb)
+		scatterRows(dk, sum, b.entry, index)
+	}
+}
+
+// clearRows sets the elements of m to zero.
+func clearRows(m Mat) {
+	for i := range m.Rows {
+		clear(m.Row(i))
+	}
 }

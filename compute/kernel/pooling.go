@@ -64,6 +64,7 @@ func (p *Pooling) Forward(out, v, z, ape, scratch []float32) {
 	p.plan(scratch)
 	n := p.Entries()
 	Parallel(n, p.grain(), func(lo, hi int) {
+		rows := ops()
 		lane, buf := p.lanes.take()
 		defer p.lanes.give(lane)
 		for i := lo; i < hi; i++ {
@@ -72,7 +73,7 @@ func (p *Pooling) Forward(out, v, z, ape, scratch []float32) {
 			p.weights(&e, buf, z, ape)
 			clear(o)
 			for j := e.from; j < p.members(); j++ {
-				MulAdd(o, buf[j*p.Dim:(j+1)*p.Dim], p.part(v, e.token(j), j))
+				rows.mulAdd(o, buf[j*p.Dim:(j+1)*p.Dim], p.part(v, e.token(j), j))
 			}
 		}
 	})
@@ -116,11 +117,11 @@ func (p *Pooling) part(x []float32, row, j int) []float32 {
 
 // weights fills rows from to members-1 of buf with the softmax weights.
 func (p *Pooling) weights(e *pooledEntry, buf, z, ape []float32) {
-	m := p.members()
+	m, o := p.members(), ops()
 	top, sum := buf[m*p.Dim:(m+1)*p.Dim], buf[(m+1)*p.Dim:(m+2)*p.Dim]
 	for j := e.from; j < m; j++ {
 		w := buf[j*p.Dim : (j+1)*p.Dim]
-		Add(w, p.part(z, e.token(j), j), p.part(ape, j%p.Ratio, j))
+		o.add(w, p.part(z, e.token(j), j), p.part(ape, j%p.Ratio, j))
 		if j == e.from {
 			copy(top, w)
 		} else {
@@ -130,24 +131,22 @@ func (p *Pooling) weights(e *pooledEntry, buf, z, ape []float32) {
 	clear(sum)
 	for j := e.from; j < m; j++ {
 		w := buf[j*p.Dim : (j+1)*p.Dim]
-		Axpy(w, -1, top)
-		Exp(w, w)
-		AddTo(sum, w)
+		o.axpy(w, -1, top)
+		o.exp(w, w)
+		o.add(sum, sum, w)
 	}
 	for i, s := range sum {
 		sum[i] = 1 / s
 	}
 	for j := e.from; j < m; j++ {
 		w := buf[j*p.Dim : (j+1)*p.Dim]
-		Mul(w, w, sum)
+		o.mul(w, w, sum)
 	}
 }
 
 // maxTo computes dst[i] = max(dst[i], x[i]).
 func maxTo(dst, x []float32) {
 	for i, v := range x {
-		if v > dst[i] || v != v {
-			dst[i] = v
-		}
+		dst[i] = max(dst[i], v)
 	}
 }

@@ -13,6 +13,7 @@ func (p *Pooling) Backward(dv, dz, dape, dout, out, v, z, ape, scratch []float32
 	p.clearLoose(dv)
 	p.clearLoose(dz)
 	Parallel(p.Entries(), p.grain(), func(lo, hi int) {
+		rows := ops()
 		lane, buf := p.lanes.take()
 		defer p.lanes.give(lane)
 		for i := lo; i < hi; i++ {
@@ -22,10 +23,10 @@ func (p *Pooling) Backward(dv, dz, dape, dout, out, v, z, ape, scratch []float32
 			for j := e.from; j < p.members(); j++ {
 				v, t := p.part(v, e.token(j), j), e.token(j)
 				dv, dz := p.part(dv, t, j), p.part(dz, t, j)
-				Mul(dv, buf[j*p.Dim:(j+1)*p.Dim], do)
+				rows.mul(dv, buf[j*p.Dim:(j+1)*p.Dim], do)
 				copy(dz, v)
-				Axpy(dz, -1, o)
-				Mul(dz, dz, dv)
+				rows.axpy(dz, -1, o)
+				rows.mul(dz, dz, dv)
 			}
 		}
 	})
@@ -53,13 +54,13 @@ func (p *Pooling) clearLoose(x []float32) {
 // sumAPE adds dz to the row of dape that each token used, in token order.
 // Loose tokens are zero and count too: they change nothing.
 func (p *Pooling) sumAPE(dape, dz []float32) {
-	w := p.Width()
+	w, o := p.Width(), ops()
 	Parallel(p.Ratio, 1, func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			row := dape[r*w : (r+1)*w]
 			for _, s := range p.Segments {
 				for t := s.Start + r; t < s.Start+s.Len()/p.Ratio*p.Ratio; t += p.Ratio {
-					AddTo(row, dz[t*w:(t+1)*w])
+					o.add(row, row, dz[t*w:(t+1)*w])
 				}
 			}
 		}

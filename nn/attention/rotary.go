@@ -183,3 +183,22 @@ func (r *Rotary) entries(rot rotation, segs []nn.Segment, ratio int) {
 		}
 	}
 }
+
+// naturalLog returns ln(x) for x > 0, rounded from arbitrary precision: the
+// standard library's may differ in its last bit between machines.
+func naturalLog(x float64) float64 {
+	mant, exp := math.Frexp(x) // 0.5 <= mant < 1
+	num := func(v float64) *big.Float { return new(big.Float).SetPrec(rotaryPrecision).SetFloat64(v) }
+	ln := func(m float64) *big.Float { // 2·artanh((m-1)/(m+1))
+		z := num(m).Quo(num(m).Sub(num(m), num(1)), num(0).Add(num(m), num(1)))
+		sum, power, square := num(0), num(0).Set(z), num(0).Mul(z, z)
+		for n := 1; n < 200; n += 2 {
+			sum.Add(sum, num(0).Quo(power, num(float64(n))))
+			power.Mul(power, square)
+		}
+		return sum.Mul(sum, num(2))
+	}
+	two := ln(2)
+	f, _ := ln(mant).Add(ln(mant), two.Mul(two, num(float64(exp)))).Float64()
+	return f
+}

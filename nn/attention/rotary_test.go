@@ -88,3 +88,11 @@ func TestRotaryGrowsTheSame(t *testing.T) {
 		}
 	}
 }
+
+func TestNaturalLog(t *testing.T) {
+	for _, x := range []float64{1, 1.0001, 2, 4, 16, 40, 1e6, 0.3} {
+		if got, want := naturalLog(x), math.Log(x); math.Abs(got-want) > 1e-15*math.Max(1, math.Abs(want)) {
+			t.Errorf("naturalLog(%v) = %v, want %v", x, got, want)
+		}
+	}
+}

@@ -138,7 +138,12 @@ func compare(t *testing.T, c *arch.Config, lengths []int, indexerScale float32) 
 	segs, T := segments(lengths...)
 	x, dout := randoms(1, "x", T*c.HiddenSize), randoms(2, "dout", T*c.HiddenSize)
 	w := weights{}
-	l := sparse(t, c, params, w)
+	var l layer
+	if c.Family == arch.V4 {
+		l = sparse(t, c, params, w)
+	} else {
+		l = latent(t, c, params, w)
+	}
 	got := run(l, x, dout, segs, indexerScale)
 
 	r := deepseektest.New(c, params)
@@ -151,7 +156,12 @@ func compare(t *testing.T, c *arch.Config, lengths []int, indexerScale float32) 
 		lo, hi := s.Start*c.HiddenSize, s.End*c.HiddenSize
 		leaf := tape.Input(wide(x[lo:hi]), s.Len(), c.HiddenSize)
 		leaves = append(leaves, leaf)
-		out := r.Attention(prefix, c.Ratio(0), leaf)
+		var out deepseektest.Attended
+		if c.Family == arch.V4 {
+			out = r.Attention(prefix, c.Ratio(0), leaf)
+		} else {
+			out.Out = r.LatentAttention(prefix3, leaf)
+		}
 		outs = append(outs, out.Out.Data...)
 		total = tape.Add(total, tape.Sum(tape.Mul(out.Out, tape.Const(wide(dout[lo:hi]), s.Len(), c.HiddenSize))))
 		if out.IndexerLoss != nil {
