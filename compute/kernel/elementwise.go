@@ -1,6 +1,10 @@
 package kernel
 
-import "github.com/temper-ml/temper/compute/internal/plain"
+import (
+	"math"
+
+	"github.com/temper-ml/temper/compute/internal/plain"
+)
 
 // flatGrain is the number of elements of an elementwise operation that are
 // worth a thread's attention.
@@ -119,3 +123,96 @@ func SoftplusF(x float32) float32 { return plain.SoftplusF(x) }
 
 // SqrtSoftplusF is SqrtSoftplus of one number, bit for bit.
 func SqrtSoftplusF(x float32) float32 { return plain.SqrtSoftplusF(x) }
+
+// swigluRow returns the weight of row r, 1 without weights.
+func swigluRow(weight []float32, r int) float32 {
+	if weight == nil {
+		return 1
+	}
+	return weight[r]
+}
+
+// swigluLimit makes "no limit" the limit that clamps nothing.
+func swigluLimit(limit float32) float32 {
+	if limit > 0 {
+		return limit
+	}
+	return float32(math.Inf(1))
+}
+
+// SwiGLU sets h = (weight[row] * silu(min(g, limit))) * clamp(u, -limit, limit)
+// over rows of f elements. weight nil means 1; a limit of 0 or less, none.
+func SwiGLU(h, g, u, weight []float32, rows, f int, limit float32) {
+	wantLen("SwiGLU", "h", len(h), rows*f)
+	wantLen("SwiGLU", "g", len(g), rows*f)
+	wantLen("SwiGLU", "u", len(u), rows*f)
+	if weight != nil {
+		wantLen("SwiGLU", "weight", len(weight), rows)
+	}
+	limit = swigluLimit(limit)
+	o := ops()
+	eachRow(rows, f, func(r, at, to int) {
+		o.swiGLU(h[at:to], g[at:to], u[at:to], swigluRow(weight, r), limit)
+	})
+}
+
+// SwiGLUBackward overwrites dg, du and dweight with the gradients of SwiGLU's
+// inputs, given dh. A clamped input has gradient 0. dweight nil is skipped. dg
+// may be g or dh, du may be u.
+func SwiGLUBackward(dg, du, dweight, dh, g, u, weight []float32, rows, f int, limit float32) {
+	wantLen("SwiGLUBackward", "dg", len(dg), rows*f)
+	wantLen("SwiGLUBackward", "du", len(du), rows*f)
+	wantLen("SwiGLUBackward", "dh", len(dh), rows*f)
+	wantLen("SwiGLUBackward", "g", len(g), rows*f)
+	wantLen("SwiGLUBackward", "u", len(u), rows*f)
+	if weight != nil {
+		wantLen("SwiGLUBackward", "weight", len(weight), rows)
+	}
+	if dweight != nil {
+		wantLen("SwiGLUBackward", "dweight", len(dweight), rows)
+	}
+	limit = swigluLimit(limit)
+	o := ops()
+	eachRow(rows, f, func(r, at, to int) {
+		d := o.swiGLUBack(dg[at:to], du[at:to], dh[at:to], g[at:to], u[at:to], swigluRow(weight, r), limit)
+		if dweight != nil {
+			dweight[r] = d
+		}
+	})
+}
+
+// FakeQuantFP8 rounds x in place to what E4M3 with a power-of-two scale for
+// each group of consecutive elements would keep: with amax the group's largest
+// magnitude, at least 1e-4, the scale is the least power of two s with
+// amax <= 448*s. A last, shorter group is quantised by itself. The gradient is
+// passed straight through: that of x is that of the result.
+func FakeQuantFP8(x []float32, group int) {
+	o := ops()
+	eachGroup("FakeQuantFP8", x, group, o.fakeQuantFP8)
+}
+
+// FakeQuantFP4 is FakeQuantFP8 for E2M1: amax is at least 6*2^-126 and the
+// scale the least power of two s with amax <= 6*s.
+func FakeQuantFP4(x []float32, group int) {
+	o := ops()
+	eachGroup("FakeQuantFP4", x, group, o.fakeQuantFP4)
+}
+
+// RoundBF16 rounds x in place to bfloat16 values, to nearest with ties to
+// even.
+func RoundBF16(x []float32) {
+	o := ops()
+	Parallel(len(x), flatGrain, func(lo, hi int) { o.roundBF16(x[lo:hi]) })
+}
+
+func eachGroup(op string, x []float32, group int, f func([]float32)) {
+	if group < 1 {
+		panicf("kernel: %s: group must be at least 1, got %d", op, group)
+	}
+	n := (len(x) + group - 1) / group
+	Parallel(n, max(1, flatGrain/4/group), func(lo, hi int) {
+		for g := lo; g < hi; g++ {
+			f(x[g*group : min(g*group+group, len(x))])
+		}
+	})
+}

@@ -28,6 +28,8 @@ var outputs = []struct {
 	{"gemm_tile_avx2", tilesAVX2},
 	{"gemm_pack", packs},
 	{"gemm_peak", peaks},
+	{"row_avx512", rowsAVX512},
+	{"row_avx2", rowsAVX2},
 }
 
 func main() {

@@ -45,7 +45,8 @@ func ExpF(x float32) float32 {
 	q = FMA32(q, r, ExpC4)
 	q = FMA32(q, r, ExpC3)
 	q = FMA32(q, r, ExpC2)
-	q = 1 + FMA32(q, float32(r*r), r)
+	q = FMA32(q, r, 1)
+	q = FMA32(q, r, 1)
 	return math.Float32frombits(math.Float32bits(q) + math.Float32bits(t)<<23)
 }
 
