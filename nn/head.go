@@ -6,16 +6,20 @@ import "github.com/temper-ml/temper/compute/kernel"
 // Logits exist for one chunk of rows at a time, never for a whole batch.
 type Head struct {
 	Linear // In = D, Out = V
+
+	// MaxLogits bounds the number of logits held at once; 0 stands for 4 Mi, 16 MiB
+	// of float32. Results do not depend on it.
+	MaxLogits int
 }
 
-// headChunk is the number of logits held at once: 4 Mi, 16 MiB of float32. The
-// chunk is a multiple of 16 rows, at least 16, so that products stay efficient
-// at any vocabulary. Results do not depend on it.
-const headChunk = 4 << 20
-
-// ChunkRows returns how many rows are projected at once.
+// ChunkRows returns how many of the given rows are projected at once: a multiple
+// of 16, and at least 16, so that products stay efficient at any vocabulary.
 func (h *Head) ChunkRows(rows int) int {
-	return min(rows, max(16, headChunk/h.Out&^15))
+	limit := h.MaxLogits
+	if limit == 0 {
+		limit = 4 << 20
+	}
+	return min(rows, max(16, limit/h.Out&^15))
 }
 
 // Floats returns the arena memory, in 4-byte elements, that Loss holds for rows.

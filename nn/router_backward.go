@@ -57,7 +57,7 @@ func (r *Router) scoreBackward(ds []float32) {
 }
 
 // Balance returns the sequence balance loss of the last Route, summed over
-// segments: Σ_e f_e P_e with f_e = E/(K·T) times the tokens of the segment that
+// segments (each rounded by [Term]): Σ_e f_e P_e with f_e = E/(K·T) times the tokens of the segment that
 // chose e, and P_e the mean over its tokens of s_e / Σ_j s_j. It is 0 for a
 // hash router, whose choice cannot be moved.
 func (r *Router) Balance(rt *Routing, p *Pass) float64 {
@@ -75,7 +75,7 @@ func (r *Router) Balance(rt *Routing, p *Pass) float64 {
 			s := r.scores[t*r.Experts : (t+1)*r.Experts]
 			sum += float64(kernel.Dot(f, s) / kernel.Sum(s))
 		}
-		total += sum / float64(seg.Len())
+		total += Term(sum / float64(seg.Len()))
 	}
 	return total
 }

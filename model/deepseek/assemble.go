@@ -5,7 +5,14 @@ import (
 
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/nn"
+	"github.com/temper-ml/temper/nn/attention"
 )
+
+// shared is what the blocks of a model have in common.
+type shared struct {
+	report report
+	rotary map[arch.Kind]*attention.Rotary
+}
 
 // finder looks up the parameters of one block by role.
 type finder struct {
@@ -84,13 +91,13 @@ func (f *finder) output() output {
 }
 
 // block assembles one transformer block.
-func (f *finder) block(r *report) (block, error) {
+func (f *finder) block(s *shared) (block, error) {
 	b := block{
 		layer: f.layer,
 		attn:  residual{name: "attention", mix: f.mix(arch.AttnFn, arch.AttnBase, arch.AttnScale), norm: f.norm(arch.AttnNorm)},
 		ffn:   residual{name: "feed-forward", mix: f.mix(arch.FFNFn, arch.FFNBase, arch.FFNScale), norm: f.norm(arch.FFNNorm)},
 	}
-	attn, err := f.attention()
+	attn, err := f.attention(s.rotary)
 	if err != nil {
 		return b, fmt.Errorf("deepseek: layer %d: %w", f.layer, err)
 	}
@@ -104,7 +111,7 @@ func (f *finder) block(r *report) (block, error) {
 		return b, nil
 	}
 	b.moe, err = f.experts()
-	b.ffn.body = experts{MoE: b.moe, report: r, layer: f.layer}
+	b.ffn.body = experts{MoE: b.moe, report: &s.report, layer: f.layer}
 	return b, err
 }
 
@@ -136,8 +143,8 @@ func (f *finder) experts() (*nn.MoE, error) {
 }
 
 // mtp assembles a multi-token-prediction block.
-func (f *finder) mtp(streams int, r *report) (mtp, error) {
-	b, err := f.block(r)
+func (f *finder) mtp(streams int, s *shared) (mtp, error) {
+	b, err := f.block(s)
 	return mtp{
 		enorm: f.norm(arch.ENorm), hnorm: f.norm(arch.HNorm),
 		eproj: f.linear(arch.EProj), hproj: f.linear(arch.HProj), ehproj: f.linear(arch.EHProj),

@@ -72,3 +72,13 @@ func (b *Batch) Supervised() int {
 	}
 	return n
 }
+
+// Work describes the batch to [arch.Config.FLOPs]: what a step with these options
+// processes.
+func (b *Batch) Work(o StepOptions) arch.Work {
+	w := arch.Work{MTP: o.MTPScale != 0, IndexerLoss: o.IndexerScale != 0}
+	for _, s := range b.Segments {
+		w.Lengths = append(w.Lengths, s.Len())
+	}
+	return w
+}

@@ -8,9 +8,9 @@ import (
 type block struct {
 	layer     int
 	attn, ffn residual
-	attention attention // the body of attn
-	moe       *nn.MoE   // the body of ffn, or
-	dense     *nn.FFN   // this one
+	attention attends // the body of attn
+	moe       *nn.MoE // the body of ffn, or
+	dense     *nn.FFN // this one
 
 	x []float32 // input streams, kept by whoever runs the block
 }

@@ -30,5 +30,5 @@
 // loss sums are order-independent: see [nn.Term].
 //
 // A micro-batch is processed in memory taken from one arena, sized by the first
-// step; [Plan] predicts it.
+// step; [PlanStep] predicts it.
 package deepseek

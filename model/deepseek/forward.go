@@ -82,6 +82,8 @@ func (m *Model) passBlocks(x []float32, p *nn.Pass) ([]float32, error) {
 }
 
 // runMTP runs the MTP blocks one after the other, until no segment is long enough.
+// In V4 a block reads the streams of the one before it; in V3 it reads what the
+// one before it gives to the head, after the final norm.
 func (m *Model) runMTP(f *trail, b *Batch, p *nn.Pass, rc Recompute) error {
 	x, labels := f.last, b.MTPLabels
 	for i := range m.mtp {
@@ -93,6 +95,9 @@ func (m *Model) runMTP(f *trail, b *Batch, p *nn.Pass, rc Recompute) error {
 		labels = nil
 		k.pass = *p
 		k.pass.Tokens, k.pass.Segments = k.level.tokens, k.level.segments
+		if m.streams == 1 {
+			x = f.ys[i]
+		}
 		var y []float32
 		y, x = k.forward(m.embed.Data, x, rc)
 		f.levels, f.ys = append(f.levels, &k.level), append(f.ys, y)

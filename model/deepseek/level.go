@@ -33,15 +33,7 @@ func baseLevel(b *Batch, a *nn.Arena) level {
 // next fills l, whose segment slices are reused, with the level above below.
 // mtpLabels, if not nil, gives the labels by position of the batch.
 func (l *level) next(below *level, mtpLabels []int32, a *nn.Arena) {
-	l.segments, l.from = l.segments[:0], l.from[:0]
-	n := 0
-	for _, s := range below.segments {
-		if s.Len() > 1 {
-			l.segments = append(l.segments, Segment{Start: n, End: n + s.Len() - 1})
-			l.from = append(l.from, Segment{Start: s.Start, End: s.End - 1})
-			n += s.Len() - 1
-		}
-	}
+	n := l.shrink(below.segments)
 	l.tokens, l.labels, l.origin, l.ahead = a.I32(n), a.I32(n), a.I32(n), a.I32(n)
 	for i, s := range l.segments {
 		f := l.from[i]
@@ -55,6 +47,20 @@ func (l *level) next(below *level, mtpLabels []int32, a *nn.Arena) {
 			l.labels[i] = mtpLabels[at]
 		}
 	}
+}
+
+// shrink takes the last position off every segment and returns how many are left.
+func (l *level) shrink(segments []Segment) int {
+	l.segments, l.from = l.segments[:0], l.from[:0]
+	n := 0
+	for _, s := range segments {
+		if s.Len() > 1 {
+			l.segments = append(l.segments, Segment{Start: n, End: n + s.Len() - 1})
+			l.from = append(l.from, Segment{Start: s.Start, End: s.End - 1})
+			n += s.Len() - 1
+		}
+	}
+	return n
 }
 
 // take copies the rows that stay from x, rows of the level below, to dst.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/nn"
+	"github.com/temper-ml/temper/nn/attention"
 )
 
 // Model is a DeepSeek model with its parameters and working memory. Its methods
@@ -22,8 +23,8 @@ type Model struct {
 	head    nn.Head
 	mtp     []mtp
 
-	arena   *nn.Arena
-	report  report
+	arena *nn.Arena
+	shared
 	current nn.Pass
 	base    level
 	trail   trail
@@ -61,6 +62,7 @@ func build(cfg *arch.Config, gradients bool) (*Model, error) {
 // assemble builds the layers on top of the parameters.
 func (m *Model) assemble() error {
 	all := finders(m.cfg, m.params)
+	m.rotary = map[arch.Kind]*attention.Rotary{}
 	m.report.counts = make([][]int64, m.cfg.Blocks())
 	for l := range m.report.counts {
 		if m.cfg.IsMoE(l) {
@@ -68,14 +70,14 @@ func (m *Model) assemble() error {
 		}
 	}
 	for l := range m.cfg.NumLayers {
-		b, err := all[l].block(&m.report)
+		b, err := all[l].block(&m.shared)
 		if err != nil {
 			return err
 		}
 		m.blocks = append(m.blocks, b)
 	}
 	for i := range m.cfg.NumMTP {
-		b, err := all[m.cfg.NumLayers+i].mtp(m.streams, &m.report)
+		b, err := all[m.cfg.NumLayers+i].mtp(m.streams, &m.shared)
 		if err != nil {
 			return err
 		}

@@ -5,8 +5,8 @@ import (
 	"github.com/temper-ml/temper/nn"
 )
 
-// mtp is a multi-token-prediction block: it joins the streams that come out of
-// the trunk (or of the block before it) with the embedding of the token one
+// mtp is a multi-token-prediction block: it joins what comes out of the trunk (or
+// of the block before it) with the embedding of the token one
 // place further ahead, runs a transformer block on the result, and predicts the token
 // after that one.
 type mtp struct {
@@ -20,7 +20,7 @@ type mtp struct {
 	level level   // what the block sees of the batch
 	pass  nn.Pass // the same, for layers
 
-	x            []float32 // streams coming in, without each segment's last
+	x            []float32 // what comes in [T', S, D], without each segment's last
 	es, en, erms []float32 // embeddings, normalised, reciprocal root mean squares
 	hn, hrms     []float32 // streams, normalised
 }

@@ -142,8 +142,8 @@ func (m *Model) backward(f *trail, dys [][]float32, p *nn.Pass, o StepOptions) e
 	return nil
 }
 
-// mtpBackward runs the MTP blocks backward. It adds to dh and returns the
-// gradient of the streams that the first block read, nil if none ran.
+// mtpBackward runs the MTP blocks backward. It adds to dh, and in V3 to dys, and
+// returns the gradient of the streams that the first block read, nil if none did.
 func (m *Model) mtpBackward(dh []float32, f *trail, dys [][]float32, o StepOptions) ([]float32, error) {
 	var above []float32
 	var aboveLevel *level
@@ -153,7 +153,11 @@ func (m *Model) mtpBackward(dh []float32, f *trail, dys [][]float32, o StepOptio
 		if err := k.backward(dx, dh, dys[i+1], above, aboveLevel, o.Recompute); err != nil {
 			return nil, err
 		}
-		above, aboveLevel = dx, &k.level
+		if m.streams == 1 { // it read the head's input, not the streams
+			k.level.addBack(dys[i], dx, m.cfg.HiddenSize)
+		} else {
+			above, aboveLevel = dx, &k.level
+		}
 		o.ready(m.cfg.NumLayers + i)
 	}
 	return above, nil
