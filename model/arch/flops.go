@@ -191,11 +191,11 @@ func (l *ledger) compressed() {
 	// and for gradients of the selected scores.
 	visible := l.seqs.sum(func(n int64) int64 { return compressedKeys(n, ratio, 0) })
 	wide := c.IndexHeads * c.IndexHeadDim
-	project := float64(wide*c.QLoraRank+c.IndexHeads*c.HiddenSize)*float64(l.seqs.tokens) + l.compress(ratio, c.IndexHeadDim)
+	project := float64(float64(wide*c.QLoraRank+c.IndexHeads*c.HiddenSize)*float64(l.seqs.tokens)) + l.compress(ratio, c.IndexHeadDim)
 	perScore := float64(wide + c.IndexHeads)
-	forward, backward := project+perScore*visible, 0.0
+	forward, backward := project+float64(perScore*visible), 0.0
 	if l.work.IndexerLoss {
-		backward = project + 2*perScore*attended
+		backward = project + float64(2*perScore*attended)
 	}
 	l.out.Items = append(l.out.Items, Item{l.layer, "indexer", 2 * forward, 2 * backward})
 }
@@ -285,11 +285,11 @@ func (c *Config) FLOPsPerToken(by Convention, seq int) (float64, error) {
 	case ByLedger:
 		return c.FLOPs(Work{Lengths: []int{seq}}).PerToken(), nil
 	case Megatron:
-		return 6*matrices + c.attention(seq, true), nil
+		return float64(6*matrices) + c.attention(seq, true), nil
 	case Verl:
-		return 6*(matrices+embed) + c.attention(seq, true), nil
+		return float64(6*(matrices+embed)) + c.attention(seq, true), nil
 	case Torchtitan:
-		return 6*matrices + c.attention(seq, false), nil
+		return float64(6*matrices) + c.attention(seq, false), nil
 	}
 	return 0, fmt.Errorf("arch: no FLOP convention %q, want %q, %q, %q or %q", by, ByLedger, Megatron, Verl, Torchtitan)
 }
@@ -314,7 +314,7 @@ func (c *Config) attention(seq int, causal bool) float64 {
 		if r := c.Ratio(l); r != 0 {
 			keys += c.compressedPerQuery(l, n, causal)
 		}
-		total += 6 * float64(2*c.NumHeads*c.HeadDim) * keys
+		total += float64(6 * float64(2*c.NumHeads*c.HeadDim) * keys)
 	}
 	return total
 }
