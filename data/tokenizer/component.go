@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/temper-ml/temper/data/tokenizer/internal/normalform"
 	"github.com/temper-ml/temper/data/tokenizer/internal/pretoken"
 )
 
@@ -191,8 +192,10 @@ func parseNormalizers(raw json.RawMessage, depth int) (func(string) string, erro
 
 func parseOneNormalizer(kind string, raw json.RawMessage) (func(string) string, error) {
 	switch kind {
+	case "NFC", "NFD", "NFKC", "NFKD":
+		return normalform.Form(kind).String, strict(raw, new(bareFile))
 	case "Lowercase":
-		return lowercase, strict(raw, new(bareFile))
+		return normalform.Lowercase, strict(raw, new(bareFile))
 	case "Prepend":
 		var p struct {
 			bareFile
@@ -224,7 +227,7 @@ func parseOneNormalizer(kind string, raw json.RawMessage) (func(string) string, 
 	case "Replace":
 		return parseReplace(raw)
 	}
-	return nil, errors.New("not supported: want Replace, Prepend, Strip, Lowercase or Sequence")
+	return nil, errors.New("not supported: want NFC, NFD, NFKC, NFKD, Replace, Prepend, Strip, Lowercase or Sequence")
 }
 
 func parseReplace(raw json.RawMessage) (func(string) string, error) {
@@ -247,12 +250,4 @@ func parseReplace(raw json.RawMessage) (func(string) string, error) {
 		return nil, err
 	}
 	return func(text string) string { return re.Replace(text, r.Content) }, nil
-}
-
-// lowercase maps character by character, as Rust does: only U+0130 becomes two.
-func lowercase(text string) string {
-	if strings.Contains(text, "\u0130") {
-		text = strings.ReplaceAll(text, "\u0130", "i\u0307")
-	}
-	return strings.Map(unicode.ToLower, text)
 }

@@ -162,9 +162,37 @@ func (d *decoder) stripped(b []byte) []byte {
 }
 
 // Decode returns the text of ids, special tokens included. What is not valid UTF-8 becomes U+FFFD, one
-// for each maximal part of a character.
+// for each maximal part of a character. (With byte fallback, a run of byte tokens that is not valid
+// becomes one U+FFFD for each byte, as Hugging Face has it.)
 func (t *Tokenizer) Decode(ids []int32) string {
+	if t.decoder.fallback {
+		return string(t.decoder.stripped(t.appendFallback(nil, ids)))
+	}
 	return toValid(t.AppendDecode(nil, ids))
+}
+
+// appendFallback appends the text of ids, replacing invalid runs of byte tokens.
+func (t *Tokenizer) appendFallback(dst []byte, ids []int32) []byte {
+	run := len(dst) // where the running byte tokens begin
+	end := func() {
+		if bad := dst[run:]; !utf8.Valid(bad) {
+			dst = append(dst[:run], strings.Repeat("\uFFFD", len(bad))...)
+		}
+	}
+	for _, id := range ids {
+		if id < 0 || int(id) >= len(t.pieces) {
+			continue
+		}
+		if p := t.pieces[id]; p.byte {
+			dst = append(dst, p.text...)
+		} else {
+			end()
+			dst = append(dst, p.text...)
+			run = len(dst)
+		}
+	}
+	end()
+	return dst
 }
 
 // DecodeText is Decode without the tokens marked special.

@@ -45,10 +45,10 @@ func compile(f *file, m *modelFile) (*Tokenizer, error) {
 	if t.pipeline, err = pretoken.NewPipeline(stages); err != nil {
 		return nil, fmt.Errorf("pre_tokenizer: %w", err)
 	}
-	if t.bpe, err = bpe.New(m.config(t.pipeline.ByteLevel())); err != nil {
+	if err := t.index(); err != nil {
 		return nil, err
 	}
-	if err := t.index(); err != nil {
+	if t.bpe, err = bpe.New(t.bpeConfig()); err != nil {
 		return nil, err
 	}
 	if t.before, t.after, err = parsePostProcessor(f.PostProcessor, t); err != nil {
@@ -64,15 +64,21 @@ func compile(f *file, m *modelFile) (*Tokenizer, error) {
 	return t, nil
 }
 
-func (m *modelFile) config(byteLevel bool) bpe.Config {
+// bpeConfig describes the model. Control tokens are reserved: only added-token matching may yield them.
+func (t *Tokenizer) bpeConfig() bpe.Config {
+	m := t.model
 	merges := make([][2]string, len(m.Merges))
 	for i, pair := range m.Merges {
 		merges[i] = pair
 	}
 	return bpe.Config{
-		Vocab: m.Vocab, Merges: merges, ByteLevel: byteLevel,
+		Vocab: m.Vocab, Merges: merges, ByteLevel: t.pipeline.ByteLevel(),
 		Unknown: m.Unknown, FuseUnknown: m.FuseUnknown, ByteFallback: m.ByteFallback,
 		Prefix: m.Prefix, Suffix: m.Suffix, IgnoreMerges: m.IgnoreMerges,
+		Reserved: func(id int32) bool {
+			a := t.added[t.token[id]]
+			return a != nil && a.control()
+		},
 	}
 }
 

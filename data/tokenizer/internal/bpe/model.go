@@ -21,6 +21,9 @@ type Config struct {
 	Prefix       string // put before every character but the first of a word
 	Suffix       string // put after the last character of a word
 	IgnoreMerges bool   // a word that is itself a token is that token
+
+	// Reserved tokens never come out of a word, whatever the merges say; nil reserves none.
+	Reserved func(id int32) bool
 }
 
 // A Model encodes words. It is safe for concurrent use.
@@ -51,7 +54,7 @@ func New(cfg Config) (*Model, error) {
 	if cfg.IgnoreMerges {
 		m.whole = make(map[string]int32, len(cfg.Vocab))
 		for token, id := range cfg.Vocab {
-			if word, ok := m.text(token); ok {
+			if word, ok := m.text(token); ok && !m.reserved(id) {
 				m.whole[word] = id
 			}
 		}
@@ -86,10 +89,15 @@ func (m *Model) addMerges() error {
 		if !ok {
 			return fmt.Errorf("bpe: merge %d: %q + %q gives %q, which is not in the vocabulary", rank, pair[0], pair[1], merged)
 		}
+		if m.reserved(id) {
+			continue
+		}
 		m.pairs.put(pairKey(left, right), uint64(rank)<<32|uint64(id))
 	}
 	return nil
 }
+
+func (m *Model) reserved(id int32) bool { return m.cfg.Reserved != nil && m.cfg.Reserved(id) }
 
 // byteTable returns the ids of the 256 bytes, or nil when symbols need more care.
 func (m *Model) byteTable() *[256]int32 {

@@ -30,87 +30,85 @@ var planes struct {
 	class []class
 }
 
+// classRanges returns the characters of each class.
+func classRanges() map[class]rangeSet {
+	return map[class]rangeSet{
+		letter:  property("L"),
+		mark:    property("M"),
+		number:  property("N"),
+		punct:   property("P"),
+		symbol:  property("S"),
+		space:   categories()["space"],
+		newline: {{'\n', '\n'}, {'\r', '\r'}},
+		cjk:     {{0x3040, 0x30FF}, {0x4E00, 0x9FA5}},
+	}
+}
+
 func init() {
-	for r := rune(0); r < utf8.RuneSelf; r++ {
-		ascii[r] = slowClass(r)
-	}
-}
-
-// slowClass derives the class of r from the standard library's tables.
-func slowClass(r rune) class {
-	var c class
-	for _, t := range classTables {
-		if unicode.Is(t.table, r) {
-			c |= t.bit
-		}
-	}
-	if r == '\r' || r == '\n' {
-		c |= newline
-	}
-	return c
-}
-
-var cjkTable = &unicode.RangeTable{R16: []unicode.Range16{
-	{Lo: 0x3040, Hi: 0x30FF, Stride: 1},
-	{Lo: 0x4E00, Hi: 0x9FA5, Stride: 1},
-}}
-
-var classTables = []struct {
-	bit   class
-	table *unicode.RangeTable
-}{
-	{letter, unicode.L},
-	{mark, unicode.M},
-	{number, unicode.N},
-	{punct, unicode.P},
-	{symbol, unicode.S},
-	{space, unicode.White_Space},
-	{cjk, cjkTable},
-}
-
-// buildPlanes fills the two-stage table by walking the ranges once.
-func buildPlanes() {
-	blocks := make(map[int][]class)
-	set := func(lo, hi, stride rune, bit class) {
-		for r := lo; r <= hi; r += stride {
-			b := blocks[int(r>>8)]
-			if b == nil {
-				b = make([]class, 256)
-				blocks[int(r>>8)] = b
+	for r := range ascii { // the same in every version of Unicode
+		for _, t := range []struct {
+			bit class
+			is  bool
+		}{
+			{letter, unicode.IsLetter(rune(r))},
+			{number, unicode.IsNumber(rune(r))},
+			{punct, unicode.IsPunct(rune(r))},
+			{symbol, unicode.IsSymbol(rune(r))},
+			{space, unicode.IsSpace(rune(r))},
+			{newline, r == '\n' || r == '\r'},
+		} {
+			if t.is {
+				ascii[r] |= t.bit
 			}
-			b[r&0xFF] |= bit
 		}
 	}
-	for _, t := range classTables {
-		for _, r := range t.table.R16 {
-			set(rune(r.Lo), rune(r.Hi), rune(r.Stride), t.bit)
-		}
-		for _, r := range t.table.R32 {
-			set(rune(r.Lo), rune(r.Hi), rune(r.Stride), t.bit)
+}
+
+// buildPlanes fills the two-stage table; blocks of equal content are stored once.
+func buildPlanes() {
+	blocks := make(map[rune]*[256]class)
+	for bit, ranges := range classRanges() {
+		for _, span := range ranges {
+			for r := span[0]; r <= span[1]; r++ {
+				b := blocks[r>>8]
+				if b == nil {
+					b = new([256]class)
+					blocks[r>>8] = b
+				}
+				b[r&0xFF] |= bit
+			}
 		}
 	}
 	seen := map[[256]class]uint16{{}: 0}
 	planes.class = make([]class, 256)
 	for i := range planes.start {
-		b, ok := blocks[i]
+		b, ok := blocks[rune(i)]
 		if !ok {
 			continue
 		}
-		n, ok := seen[[256]class(b)]
+		n, ok := seen[*b]
 		if !ok {
 			n = uint16(len(planes.class) >> 8)
-			seen[[256]class(b)] = n
-			planes.class = append(planes.class, b...)
+			seen[*b] = n
+			planes.class = append(planes.class, b[:]...)
 		}
 		planes.start[i] = n
 	}
 }
 
+// classOf returns the class of one character.
+func classOf(r rune) class {
+	if r < utf8.RuneSelf {
+		return ascii[r]
+	}
+	planes.once.Do(buildPlanes)
+	return planes.class[int(planes.start[r>>8])<<8|int(r&0xFF)]
+}
+
 // wideClass returns the class and the width of the character at s[i], which is not ASCII.
 func wideClass(s string, i int) (class, int) {
-	planes.once.Do(buildPlanes)
 	r, w := utf8.DecodeRuneInString(s[i:])
-	return planes.class[int(planes.start[r>>8])<<8|int(r&0xFF)], w
+	return classOf(r), w
 }
 
 // classAt returns the class and the width of the character at s[i]. i must be below len(s).

@@ -7,6 +7,7 @@
 // hand-written scanners, about a hundred times faster than a backtracking engine; every other expression
 // runs on regexp2. Tests hold the two against each other on random Unicode.
 //
-// Character classes follow the Unicode tables of the Go standard library. Text need not be valid UTF-8:
-// each byte that is not part of a valid sequence counts as one U+FFFD.
+// Character classes are tables of this package (Unicode 16), so that ids do not change with the Go
+// release. Text need not be valid UTF-8: each byte that is not part of a valid sequence counts as one
+// U+FFFD.
 package pretoken

@@ -11,7 +11,8 @@ import (
 //
 //   - possessive quantifiers X?+ X*+ X++ become (?>X?) (?>X*) (?>X+);
 //   - ^ and $ match at line breaks, as they always do in Ruby;
-//   - \x{1F600} becomes the character.
+//   - \x{1F600} becomes the character;
+//   - \w \d \s and general categories such as \p{Lu} become the characters of this package's tables.
 //
 // What has another meaning or none in .NET is an error.
 func translate(pattern string) (string, error) {
@@ -37,7 +38,7 @@ func (t *translator) step() error {
 	switch c := t.in[t.pos]; c {
 	case '\\':
 		t.atom = len(t.out)
-		return t.escape()
+		return t.escape(false)
 	case '[':
 		t.atom = len(t.out)
 		return t.set()
@@ -146,7 +147,7 @@ func (t *translator) open() error {
 }
 
 // escape copies one escape, the same inside and outside of a set.
-func (t *translator) escape() error {
+func (t *translator) escape(inSet bool) error {
 	rest := t.in[t.pos:]
 	if len(rest) < 2 {
 		return fmt.Errorf("trailing backslash")
@@ -156,15 +157,45 @@ func (t *translator) escape() error {
 		return fmt.Errorf(`unsupported escape \%c at byte %d`, c, t.pos)
 	case 'x':
 		return t.hex()
+	case 'w', 'W':
+		t.class(wordRanges(), c == 'W', inSet, 2)
+	case 'd', 'D':
+		t.class(property("Nd"), c == 'D', inSet, 2)
+	case 's', 'S':
+		t.class(categories()["space"], c == 'S', inSet, 2)
 	case 'p', 'P':
-		end := strings.IndexByte(rest, '}')
-		if len(rest) < 3 || rest[2] != '{' || end < 0 || strings.HasPrefix(rest[3:], "^") {
-			return fmt.Errorf(`unsupported property \%c at byte %d: want \%c{Name}`, c, t.pos, c)
-		}
-		t.copy(end + 1)
+		return t.property(inSet)
 	default:
 		_, w := utf8.DecodeRuneInString(rest[1:])
 		t.copy(1 + w)
+	}
+	return nil
+}
+
+// class replaces an escape of length n by the characters it stands for.
+func (t *translator) class(ranges rangeSet, negated, inSet bool, n int) {
+	if negated {
+		ranges = ranges.complement()
+	}
+	if inSet {
+		t.out = append(t.out, ranges.pattern()...)
+	} else {
+		t.out = append(t.out, "["+ranges.pattern()+"]"...)
+	}
+	t.pos += n
+}
+
+// property replaces \p{Lu} and \P{Lu}; scripts and the like are left to the engine.
+func (t *translator) property(inSet bool) error {
+	rest := t.in[t.pos:]
+	end := strings.IndexByte(rest, '}')
+	if len(rest) < 3 || rest[2] != '{' || end < 0 || strings.HasPrefix(rest[3:], "^") {
+		return fmt.Errorf(`unsupported property at byte %d: want \%c{Name}`, t.pos, rest[1])
+	}
+	if ranges := property(rest[3:end]); ranges != nil {
+		t.class(ranges, rest[1] == 'P', inSet, end+1)
+	} else {
+		t.copy(end + 1)
 	}
 	return nil
 }
@@ -203,7 +234,7 @@ func (t *translator) set() error {
 	for first := true; t.pos < len(t.in); first = false {
 		switch c := t.in[t.pos]; {
 		case c == '\\':
-			if err := t.escape(); err != nil {
+			if err := t.escape(true); err != nil {
 				return err
 			}
 		case c == ']' && !first:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // A Stage is one step of a Pipeline.
@@ -57,7 +58,7 @@ func DigitsStage(individual bool) Stage {
 	if individual {
 		b = Isolated
 	}
-	return cutStage(findRune(unicode.IsNumber), b, false)
+	return cutStage(findRune(isNumber), b, false)
 }
 
 // PunctuationStage is Hugging Face's Punctuation.
@@ -68,9 +69,15 @@ func PunctuationStage(b Behavior) (Stage, error) {
 	return cutStage(findRune(isPunctuation), b, false), nil
 }
 
+func isNumber(r rune) bool { return classOf(r)&number != 0 }
+
 func isPunctuation(r rune) bool {
-	return unicode.IsPunct(r) || r < 0x80 && unicode.IsSymbol(r)
+	c := classOf(r)
+	return c&punct != 0 || r < utf8.RuneSelf && c&symbol != 0
 }
+
+// IsSpace reports whether r is white space.
+func IsSpace(r rune) bool { return classOf(r)&space != 0 }
 
 // WhitespaceStage is Hugging Face's Whitespace: words and runs of other characters, blanks dropped.
 func WhitespaceStage() Stage {
@@ -81,7 +88,7 @@ func WhitespaceStage() Stage {
 			k := other
 			if IsWord(r) {
 				k = word
-			} else if unicode.IsSpace(r) {
+			} else if IsSpace(r) {
 				k = blank
 			}
 			if k != kind {
@@ -100,11 +107,11 @@ func WhitespaceStage() Stage {
 
 // IsWord reports whether r is a word character as Rust's regex crate defines \w.
 func IsWord(r rune) bool {
-	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control)
+	return classOf(r)&(letter|mark) != 0 || unicode.In(r, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control)
 }
 
 // WhitespaceSplitStage is Hugging Face's WhitespaceSplit: what stands between blanks.
-func WhitespaceSplitStage() Stage { return cutStage(findRune(unicode.IsSpace), Removed, false) }
+func WhitespaceSplitStage() Stage { return cutStage(findRune(IsSpace), Removed, false) }
 
 func cutStage(f finder, b Behavior, invert bool) Stage {
 	if invert {
