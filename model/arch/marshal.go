@@ -53,8 +53,7 @@ func jsonText(ptr any, indent string) string {
 	case *int:
 		return strconv.Itoa(*p)
 	case *float64:
-		text, _ := json.Marshal(*p)
-		return string(text)
+		return realText(*p)
 	case *bool:
 		return strconv.FormatBool(*p)
 	case *string:
@@ -77,6 +76,15 @@ func jsonText(ptr any, indent string) string {
 		return partsText((*p).parts(), indent)
 	}
 	panic("arch: field of a type that cannot be written")
+}
+
+// realText renders a real number so that it stays one: strict readers, transformers among them, refuse 10 where 10.0 is meant.
+func realText(x float64) string {
+	text, _ := json.Marshal(x)
+	if bytes.ContainsAny(text, ".e") {
+		return string(text)
+	}
+	return string(text) + ".0"
 }
 
 // partsText renders a nested object, leaving out absent optional keys.

@@ -45,7 +45,7 @@ var blockNames = map[arch.Role]string{
 	arch.CompAPE: "self_attn.compressor.position_bias", arch.CompKV: "self_attn.compressor.kv_proj.weight",
 	arch.CompGate: "self_attn.compressor.gate_proj.weight", arch.CompNorm: "self_attn.compressor.kv_norm.weight",
 	arch.IndexQB:      "self_attn.compressor.indexer.q_b_proj.weight",
-	arch.IndexWeights: "self_attn.compressor.indexer.weights_proj.weight",
+	arch.IndexWeights: "self_attn.compressor.indexer.scorer.weights_proj.weight",
 	arch.IndexCompAPE: "self_attn.compressor.indexer.position_bias", arch.IndexCompKV: "self_attn.compressor.indexer.kv_proj.weight",
 	arch.IndexCompGate: "self_attn.compressor.indexer.gate_proj.weight", arch.IndexCompNorm: "self_attn.compressor.indexer.kv_norm.weight",
 
@@ -106,8 +106,8 @@ func variants(name string) []string {
 	if rest, ok := strings.CutPrefix(name, "model."); ok {
 		out = append(out, rest)
 	}
-	if strings.Contains(name, ".indexer.weights_proj.") && strings.Contains(name, "self_attn") {
-		moved := strings.Replace(name, ".indexer.weights_proj.", ".indexer.scorer.weights_proj.", 1)
+	if strings.Contains(name, ".indexer.scorer.") { // early transformers had no scorer
+		moved := strings.Replace(name, ".indexer.scorer.", ".indexer.", 1)
 		out = append(out, moved, strings.TrimPrefix(moved, "model."))
 	}
 	return out
