@@ -49,8 +49,8 @@ func LoadGolden(dir string) (*Golden, error) {
 		g.Batch.Segments = append(g.Batch.Segments, [2]int{int(arrays["segments"][i]), int(arrays["segments"][i+1])})
 	}
 	g.Logits, g.MTPLogits = arrays["logits"], arrays["mtp_logits"]
-	var names []string
-	if err := json.Unmarshal([]byte(note["tensors"]), &names); err != nil {
+	var about struct{ Tensors []string }
+	if err := json.Unmarshal([]byte(note["about"]), &about); err != nil {
 		return nil, fmt.Errorf("deepseektest: %s: list of tensors: %w", dir, err)
 	}
 	for i, loss := range LossNames {
@@ -60,7 +60,7 @@ func LoadGolden(dir string) (*Golden, error) {
 			continue // the model has no such loss
 		}
 		g.Probes[loss] = map[string][12]float64{}
-		for j, name := range names {
+		for j, name := range about.Tensors {
 			g.Probes[loss][name] = [12]float64(rows[12*j:])
 		}
 	}

@@ -10,7 +10,7 @@ Each directory holds config.json and model.safetensors in the published form (fl
     losses                       float64 [4]     sums: lm, mtp, balance, indexer
     logits                       float64 [T, V]
     mtp_logits                   float64 [T-N, V] without each segment's last position, which has no next token
-    gradient.<loss>              float64 [P, 12] gradient of that sum for each tensor, in the order of metadata["tensors"]
+    gradient.<loss>              float64 [P, 12] gradient of that sum for each tensor, in the order of the list "tensors" in the metadata
 
 A row of gradient.<loss> is (root of the sum of squares, three signed sums, eight samples): see probe() below. Eleven numbers
 tied to all elements and eight elements in full catch any error in a tensor at a hundredth of its size.
@@ -31,10 +31,12 @@ import pathlib
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+import transformers
 from transformers import modeling_rope_utils
+from transformers.modeling_layers import MtpLayer
 from transformers.models.deepseek_v3 import configuration_deepseek_v3, modeling_deepseek_v3
 from transformers.models.deepseek_v4 import configuration_deepseek_v4, modeling_deepseek_v4
 
@@ -359,39 +361,37 @@ def probe(g):
     return torch.stack(row)
 
 
-def make(name, c, seed, lengths):
+def build(c, directory=None):
+    """A transformers model with its MTP block, and the table of names. From a directory of published files transformers loads
+    by its own conversion rules, and our table of names only checks the result."""
     config = hf_config(c)
     v4 = c["model_type"] == "deepseek_v4"
     modeling = modeling_deepseek_v4 if v4 else modeling_deepseek_v3
     cls = modeling.DeepseekV4ForCausalLM if v4 else modeling.DeepseekV3ForCausalLM
-
-    def build_mtp():
-        if v4:
-            return MTPV4(config)
-        from transformers.modeling_layers import MtpLayer
-        return MtpLayer(config, modeling.DeepseekV3DecoderLayer, modeling.DeepseekV3RMSNorm, c["num_hidden_layers"])
-
-    shapes = cls(config)
-    shapes.mtp = build_mtp()
+    model = cls.from_pretrained(directory, config=config, dtype=torch.float64) if directory else cls(config)
+    model.mtp = MTPV4(config) if v4 else MtpLayer(config, modeling.DeepseekV3DecoderLayer, modeling.DeepseekV3RMSNorm,
+                                                  c["num_hidden_layers"])
+    model.double()
     names = v4_names(c) if v4 else v3_names(c)
-    tensors = weights(c, shapes, names, seed)
+    if directory:
+        tensors = load_file(directory / "model.safetensors")
+        with torch.no_grad():
+            for published, where in names.items():
+                x, index = locate(model, where)
+                if where[0].startswith("mtp."):
+                    part(x, index).copy_(tensors[published])
+                assert torch.equal(part(x, index).double(), tensors[published].double()), published
+        missing = {n for n, _ in model.named_parameters()} - {w[0] for w in names.values()}
+        assert not missing, missing
+    return model, names
 
+
+def make(name, c, seed, lengths):
     out = HERE / name
     out.mkdir(exist_ok=True)
     (out / "config.json").write_text(json.dumps(c, indent=2) + "\n")
-    save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
-
-    # transformers loads the published file by its own conversion rules; our table of names only reads the result.
-    model = cls.from_pretrained(out, config=config, dtype=torch.float64).double()
-    model.mtp = build_mtp().double()
-    with torch.no_grad():
-        for published, where in names.items():
-            x, index = locate(model, where)
-            if where[0].startswith("mtp."):
-                part(x, index).copy_(tensors[published])
-            assert torch.equal(part(x, index).double(), tensors[published].double()), published
-    missing = {n for n, _ in model.named_parameters()} - {w[0] for w in names.values()}
-    assert not missing, missing
+    save_file(weights(c, *build(c), seed), out / "model.safetensors", metadata={"format": "pt"})
+    model, names = build(c, out)
 
     rng = np.random.default_rng(seed + 1)
     t = sum(lengths)
@@ -429,9 +429,8 @@ def make(name, c, seed, lengths):
                 x, index = locate(model, names[n])
                 rows.append(probe(part(x.grad if x.grad is not None else torch.zeros_like(x), index)))
             golden[f"gradient.{k}"] = torch.stack(rows)
-    import transformers
-    save_file(golden, out / "golden.safetensors", metadata={
-        "tensors": json.dumps(trained), "torch": torch.__version__, "transformers": transformers.__version__, "seed": str(seed)})
+    about = {"torch": torch.__version__, "transformers": transformers.__version__, "seed": seed, "tensors": trained}
+    save_file(golden, out / "golden.safetensors", metadata={"about": json.dumps(about)})  # one key: their order would be random
     print(name, {k: v.item() for k, v in sums.items()}, len(trained), "tensors")
 
 
