@@ -1,5 +1,7 @@
 package nn
 
+import "runtime"
+
 // Arena hands out scratch memory by moving a pointer. Memory is given back by
 // returning to an earlier [Mark], so it nests like a stack. Pieces start on
 // 64-byte boundaries relative to their chunk and are NOT cleared.
@@ -69,6 +71,18 @@ const (
 	arenaChunk = 1 << 18 // elements of the smallest chunk: 1 MiB
 )
 
+// ArenaSize returns how many elements an arena spends on pieces of the given
+// sizes.
+func ArenaSize(sizes ...int) int {
+	sum := 0
+	for _, n := range sizes {
+		sum += aligned(n)
+	}
+	return sum
+}
+
+func aligned(n int) int { return (n + arenaAlign - 1) &^ (arenaAlign - 1) }
+
 // place is a position: the chunk, the offset in it, and all elements in use.
 type place struct {
 	chunk, off, used int
@@ -84,7 +98,7 @@ func (s *slab[T]) take(n int) []T {
 	if n < 0 {
 		panic("nn: arena asked for a negative size")
 	}
-	size := (n + arenaAlign - 1) &^ (arenaAlign - 1)
+	size := aligned(n)
 	if s.at.used == 0 && len(s.chunks) > 1 {
 		s.merge()
 	}
@@ -111,19 +125,24 @@ func (s *slab[T]) grow(size int) {
 }
 
 // merge replaces the chunks of an unused slab by one of the peak size.
-func (s *slab[T]) merge() {
-	clear(s.chunks)
-	s.chunks = append(s.chunks[:0], make([]T, s.peak))
-	s.at = place{}
-}
+func (s *slab[T]) merge() { s.replace(s.peak) }
 
 func (s *slab[T]) reserve(n int) {
 	if s.at.used == 0 && n > s.held() {
-		n = (n + arenaAlign - 1) &^ (arenaAlign - 1)
-		clear(s.chunks)
-		s.chunks = append(s.chunks[:0], make([]T, n))
-		s.at = place{}
+		s.replace(aligned(n))
 	}
+}
+
+// replace makes one chunk of n elements the only one. It happens when shapes
+// grow, so it can afford to have the old chunks collected first: the two never
+// exist together.
+func (s *slab[T]) replace(n int) {
+	if len(s.chunks) > 0 {
+		clear(s.chunks)
+		runtime.GC()
+	}
+	s.chunks = append(s.chunks[:0], make([]T, n))
+	s.at = place{}
 }
 
 func (s *slab[T]) held() int {

@@ -42,5 +42,5 @@ func (f *FFN) Backward(dx, dout, x []float32, p *Pass) {
 // Floats returns the arena memory, in 4-byte elements, that Forward keeps for t
 // tokens and the most that Forward or Backward hold on top of it.
 func (f *FFN) Floats(t int) (saved, scratch int) {
-	return 3 * t * f.Hidden, t * f.Hidden
+	return 3 * aligned(t*f.Hidden), aligned(t * f.Hidden)
 }

@@ -25,7 +25,7 @@ func (h *Head) ChunkRows(rows int) int {
 // Floats returns the arena memory, in 4-byte elements, that Loss holds for rows.
 func (h *Head) Floats(rows int) int {
 	c := h.ChunkRows(rows)
-	return c*h.Out + c
+	return ArenaSize(c*h.Out, c)
 }
 
 // Loss computes, for each row of x [rows, D], loss = -log p(label), writes the

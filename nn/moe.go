@@ -128,12 +128,11 @@ func (w Weight) gradMat(rows, cols int) kernel.Mat { return kernel.MatOf(w.Grad,
 // Floats returns the arena memory, in 4-byte elements, that Forward keeps for t
 // tokens and the most that Forward or Backward hold on top of it.
 func (m *MoE) Floats(t int) (saved, scratch int) {
-	n := t * m.Router.TopK
-	saved = m.Router.RouterFloats(t) + n + 3*n*m.Hidden
-	scratch = 2*n*m.Dim + 2*n + n*m.Hidden
+	n, f := t*m.Router.TopK, 0
 	if m.Shared != nil {
-		saved += 3 * t * m.SharedHidden
-		scratch += t * m.SharedHidden
+		f = t * m.SharedHidden
 	}
-	return saved, scratch + t*m.Router.Experts
+	h := n * m.Hidden
+	saved = m.Router.RouterFloats(t) + ArenaSize(n, h, h, h, f, f, f)
+	return saved, ArenaSize(n, n, n*m.Dim, n*m.Dim, h, f, t*m.Router.Experts, m.Router.Experts)
 }

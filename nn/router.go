@@ -68,7 +68,8 @@ func (r *Routing) Count(e int) int { return int(r.Start[e+1] - r.Start[e]) }
 
 // RouterFloats returns the arena memory that [Router.Route] keeps for t tokens.
 func (r *Router) RouterFloats(t int) int {
-	return 2*t*r.Experts + t + 4*t*r.TopK + r.Experts + 1
+	n := t * r.TopK
+	return ArenaSize(t*r.Experts, t*r.Experts, t, n, n, n, n, r.Experts+1)
 }
 
 // Route fills rt from x [T, D]. Its slices come from the arena.

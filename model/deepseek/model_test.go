@@ -7,9 +7,15 @@ import (
 	"github.com/temper-ml/temper/model/deepseek/deepseektest"
 )
 
-// small returns the reference's small models, which have every kind of layer.
+// small returns the reference's small models, which have every kind of layer, and
+// both with a second MTP block.
 func small() map[string]*arch.Config {
-	return map[string]*arch.Config{"v4": deepseektest.SmallV4(), "v3": deepseektest.SmallV3()}
+	v4, v3 := deepseektest.SmallV4(), deepseektest.SmallV3()
+	v4.NumMTP, v4.CompressRatios = 2, append(v4.CompressRatios, 4)
+	v3.NumMTP = 2
+	return map[string]*arch.Config{
+		"v4": deepseektest.SmallV4(), "v3": deepseektest.SmallV3(), "v4 with two mtp": v4, "v3 with two mtp": v3,
+	}
 }
 
 // loaded returns a model with the given values.

@@ -45,10 +45,27 @@ func PlanStep(cfg *arch.Config, segments []Segment, o StepOptions) (Plan, error)
 	if err := m.assemble(); err != nil {
 		return plan, err
 	}
-	w := &walk{m: m, o: o, d: cfg.HiddenSize, s: m.streams}
-	w.step(segments)
-	plan.Activations = 4 * int64(w.peak)
+	plan.Activations = m.activations(segments, o)
 	return plan, nil
+}
+
+// activations predicts the peak of the arena.
+func (m *Model) activations(segments []Segment, o StepOptions) int64 {
+	w := &walk{m: m, o: o, d: m.cfg.HiddenSize, s: m.streams}
+	w.step(segments)
+	return 4 * int64(w.peak)
+}
+
+// reserve sizes the arena before a step that needs more than it holds: for these
+// segments, or for the same tokens as one segment, which other packings of as
+// many tokens hardly exceed.
+func (m *Model) reserve(segments []Segment, o StepOptions) {
+	need := m.activations(segments, o)
+	if need <= m.arena.Held() {
+		return
+	}
+	whole := []Segment{{Start: 0, End: segments[len(segments)-1].End}}
+	m.arena.Reserve(max(need, m.activations(whole, o)))
 }
 
 // walk goes through a step and counts what it takes from the arena, in elements
@@ -61,9 +78,7 @@ type walk struct {
 }
 
 func (w *walk) take(sizes ...int) {
-	for _, n := range sizes {
-		w.used += align(n)
-	}
+	w.used += nn.ArenaSize(sizes...)
 	w.peak = max(w.peak, w.used)
 }
 
@@ -195,6 +210,9 @@ func (w *walk) blockBackward(b *block, t int, segments []Segment) {
 	if w.o.Recompute == RecomputeFull {
 		w.take(t * w.s * w.d)
 		w.residual(t, true, attn)
+		if w.s == 1 {
+			w.take(t * w.d) // the feed-forward output, which nobody reads
+		}
 		w.residual(t, true, ffn)
 	}
 	w.residualBackward(t, ffn)

@@ -27,23 +27,6 @@ func (m *Model) ForwardBackward(b *Batch, objective Objective, o StepOptions) (L
 	return m.step(b, o, objective)
 }
 
-// LogProbs returns log p(label) for every position, 0 where there is no label.
-// It keeps no activations and touches no gradient.
-func (m *Model) LogProbs(b *Batch) ([]float32, error) {
-	if err := b.check(m.cfg); err != nil {
-		return nil, err
-	}
-	mark := m.arena.Mark()
-	defer m.arena.Release(mark)
-	m.report.open = false
-	f, err := m.forward(b, m.pass(b, StepOptions{}), RecomputeFull, false, false)
-	if err != nil {
-		return nil, err
-	}
-	logp := make([]float32, len(b.Tokens))
-	return logp, m.logProbs(logp, f)
-}
-
 func (m *Model) pass(b *Batch, o StepOptions) *nn.Pass {
 	m.current = nn.Pass{
 		Arena: m.arena, Tokens: b.Tokens, Segments: b.Segments,
@@ -59,6 +42,7 @@ func (m *Model) step(b *Batch, o StepOptions, objective Objective) (Losses, erro
 	if err := b.check(m.cfg); err != nil {
 		return Losses{}, err
 	}
+	m.reserve(b.Segments, o)
 	mark := m.arena.Mark()
 	defer m.arena.Release(mark)
 	p := m.pass(b, o)
