@@ -198,3 +198,20 @@ func TestLockDiesWithProcess(t *testing.T) {
 	}
 	l.Release()
 }
+
+func TestReserveKnowsTheDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "not", "yet")
+	if err := durable.Reserve(path, 1); err != nil {
+		t.Error(err)
+	}
+	free, err := durable.Free(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if free > 1<<60 {
+		t.Skip("free space is not known on this system")
+	}
+	if err := durable.Reserve(path, 1<<60); err == nil || !strings.Contains(err.Error(), "1.00 EiB") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -60,6 +60,7 @@ var levels = []struct {
 
 // sameLevel lists the imports allowed within one level: importer to imported.
 var sameLevel = map[string][]string{
+	"internal/durable":             {"internal/unit"},
 	"internal/durable/durabletest": {"internal/durable"},
 	"nn/attention":                 {"nn"},
 	"data":                         {"data/chat", "data/source"},

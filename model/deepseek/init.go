@@ -29,24 +29,30 @@ const (
 // mixing that depends on the input starts small (scale 0.01).
 func (m *Model) Init(seed uint64) {
 	for _, p := range m.params {
-		stream := detrand.Key(seed, "init/"+p.Name)
-		switch p.Role {
-		case arch.AttnBase, arch.FFNBase:
-			initMixing(p)
-		case arch.AttnScale, arch.FFNScale, arch.HeadScale:
-			fill(p.Data, hcGate)
-		case arch.HeadBase:
-			fill(p.Data, hcCollapse)
-		case arch.Sink, arch.GateBias, arch.CompAPE, arch.IndexCompAPE:
-			fill(p.Data, 0)
-		case arch.GateHash:
-			initTable(p, m.cfg.Experts, stream)
-		default:
-			if len(p.Shape) == 1 { // norms
-				fill(p.Data, 1)
-			} else {
-				initNormal(p.Data, m.cfg.InitializerRange, stream)
-			}
+		InitRows(m.cfg, &p.Tensor, seed, 0, p.Rows(), p.Data)
+	}
+}
+
+// InitRows sets dst to the starting values of rows [row, row+rows) of one
+// parameter: those that [Model.Init] gives it, without a model in memory.
+func InitRows(cfg *arch.Config, t *arch.Tensor, seed uint64, row, rows int, dst []float32) {
+	stream := detrand.Key(seed, "init/"+t.Name)
+	switch t.Role {
+	case arch.AttnBase, arch.FFNBase:
+		copy(dst, initMixing(t)[row:row+rows])
+	case arch.AttnScale, arch.FFNScale, arch.HeadScale:
+		fill(dst, hcGate)
+	case arch.HeadBase:
+		fill(dst, hcCollapse)
+	case arch.Sink, arch.GateBias, arch.CompAPE, arch.IndexCompAPE:
+		fill(dst, 0)
+	case arch.GateHash:
+		initTable(dst, row, t.Cols(), cfg.Experts, stream)
+	default:
+		if len(t.Shape) == 1 { // norms
+			fill(dst, 1)
+		} else {
+			initNormal(dst, row*t.Cols(), cfg.InitializerRange, stream)
 		}
 	}
 }
@@ -57,44 +63,45 @@ func fill(s []float32, v float32) {
 	}
 }
 
-// initMixing sets the static part of a hyper-connection: S read weights, S write
-// weights, S×S mixing logits.
-func initMixing(p *Param) {
+// initMixing returns the static part of a hyper-connection: S read weights, S
+// write weights, S×S mixing logits.
+func initMixing(t *arch.Tensor) []float32 {
 	const s = nn.Streams
-	sublayer := 2 * p.Layer
-	if p.Role == arch.FFNBase {
+	sublayer := 2 * t.Layer
+	if t.Role == arch.FFNBase {
 		sublayer++
 	}
-	fill(p.Data, 0)
+	base := make([]float32, t.Len())
 	for j := range s {
-		p.Data[j] = hcReadRest
-		p.Data[2*s+j*s+j] = hcStay
+		base[j] = hcReadRest
+		base[2*s+j*s+j] = hcStay
 	}
-	p.Data[sublayer%s] = hcReadOwn
+	base[sublayer%s] = hcReadOwn
+	return base
 }
 
-func initNormal(data []float32, std float64, stream detrand.Stream) {
+// initNormal sets data to elements first, first+1, ... of a parameter.
+func initNormal(data []float32, first int, std float64, stream detrand.Stream) {
 	kernel.Parallel(len(data), 4096, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
-			data[i] = float32(stream.NormalAt(uint64(i)) * std)
+			data[i] = float32(stream.NormalAt(uint64(first+i)) * std)
 		}
 	})
 }
 
-// initTable draws K distinct experts for every token: the start of a
-// Fisher-Yates shuffle of the experts.
-func initTable(p *Param, experts int, stream detrand.Stream) {
-	k := p.Cols()
-	kernel.Parallel(p.Rows(), 256, func(lo, hi int) {
+// initTable draws k distinct experts for every token from first on: the start of
+// a Fisher-Yates shuffle of the experts.
+func initTable(table []float32, first, k, experts int, stream detrand.Stream) {
+	kernel.Parallel(len(table)/k, 256, func(lo, hi int) {
 		deck := make([]int, experts)
 		for t := lo; t < hi; t++ {
 			for i := range deck {
 				deck[i] = i
 			}
 			for i := range k {
-				j := i + int(stream.Uint64nAt(uint64(t*k+i), uint64(experts-i)))
+				j := i + int(stream.Uint64nAt(uint64((first+t)*k+i), uint64(experts-i)))
 				deck[i], deck[j] = deck[j], deck[i]
-				p.Data[t*k+i] = float32(deck[i])
+				table[t*k+i] = float32(deck[i])
 			}
 		}
 	})

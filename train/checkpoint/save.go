@@ -34,6 +34,9 @@ func (s *Store) Save(state *State) (*Saved, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := durable.Reserve(s.dir, state.bytes()); err != nil {
+		return nil, fmt.Errorf("checkpoint: saving step %d: %w", state.Step, err)
+	}
 	number := 1
 	if len(entries) > 0 {
 		number = entries[0].Number + 1

@@ -34,6 +34,15 @@ func (s *State) check() error {
 	return checkTensors(s.Tensors)
 }
 
+// bytes returns the size of the tensors' data.
+func (s *State) bytes() int64 {
+	var n int64
+	for i := range s.Tensors {
+		n += 4 * int64(len(s.Tensors[i].Data))
+	}
+	return n
+}
+
 func checkTensors(tensors []Tensor) error {
 	seen := make(map[string]bool, len(tensors))
 	for i := range tensors {

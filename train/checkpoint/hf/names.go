@@ -100,15 +100,18 @@ func transformersName(t *arch.Tensor) string {
 	return fmt.Sprintf("model.layers.%d.%s", t.Layer, blockNames[t.Role])
 }
 
-// variants returns the spellings under which a name may appear in a file.
+// variants returns the spellings under which a name may appear in a file: with
+// and without the prefix of the causal model, and as earlier releases of
+// transformers had it.
 func variants(name string) []string {
 	out := []string{name}
-	if rest, ok := strings.CutPrefix(name, "model."); ok {
-		out = append(out, rest)
+	if older := strings.Replace(name, ".indexer.scorer.", ".indexer.", 1); older != name {
+		out = append(out, older)
 	}
-	if strings.Contains(name, ".indexer.scorer.") { // early transformers had no scorer
-		moved := strings.Replace(name, ".indexer.scorer.", ".indexer.", 1)
-		out = append(out, moved, strings.TrimPrefix(moved, "model."))
+	for _, v := range out {
+		if bare, ok := strings.CutPrefix(v, "model."); ok {
+			out = append(out, bare)
+		}
 	}
 	return out
 }

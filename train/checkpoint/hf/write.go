@@ -17,11 +17,12 @@ import (
 // Options say how a model is written. The zero value is BF16 under DeepSeek
 // names, in shards of 5 GB.
 type Options struct {
-	DType    dtype.DType       // F32 or BF16
-	Style    Style             // names
-	MaxShard int64             // bytes of data per file, about
-	CopyFrom string            // model directory whose tokenizer and generation files are taken along
-	Files    map[string][]byte // more small files to write, by name; they win over copied ones
+	DType    dtype.DType             // F32 or BF16
+	Style    Style                   // names
+	MaxShard int64                   // bytes of data per file, about
+	CopyFrom string                  // model directory whose tokenizer and generation files are taken along
+	Files    map[string][]byte       // more small files to write, by name; they win over copied ones
+	Progress func(done, total int64) // called with bytes of data written, now and then; nil = not
 }
 
 // Fill provides rows [row, row+rows) of a parameter. Calls come from several
@@ -44,12 +45,17 @@ func Write(fs durable.FS, path string, c *arch.Config, o Options, fill Fill) err
 	if err != nil {
 		return err
 	}
+	all, total := plan(c, o.Style)
+	if err := durable.Reserve(path, total); err != nil {
+		return fmt.Errorf("hf: %w", err)
+	}
 	d, err := durable.NewDir(fs, path)
 	if err != nil {
 		return fmt.Errorf("hf: %w", err)
 	}
 	defer d.Abort()
-	if err := writeShards(d, c, o, fill); err != nil {
+	w := &modelWriter{dir: d, fill: fill, total: total, progress: o.Progress}
+	if err := w.shards(all, o.MaxShard); err != nil {
 		return fmt.Errorf("hf: writing %s: %w", path, err)
 	}
 	for _, f := range files {
@@ -94,16 +100,39 @@ func plainConfig(c *arch.Config, dt dtype.DType) *arch.Config {
 	return &plain
 }
 
-// writeShards streams all tensors into as many files as they need.
-func writeShards(d *durable.Dir, c *arch.Config, o Options, fill Fill) error {
-	all := groups(c, o.Style)
-	specs := make([]safetensors.Spec, len(all))
-	for i, g := range all {
-		specs[i] = safetensors.Spec{Name: g.name, DType: g.parts[0].DType, Shape: g.shape}
+// planned is one tensor to write.
+type planned struct {
+	group
+	spec safetensors.Spec
+}
+
+// plan lists what will be written, and how many bytes of data that is.
+func plan(c *arch.Config, style Style) (all []planned, total int64) {
+	for _, g := range groups(c, style) {
+		p := planned{g, safetensors.Spec{Name: g.name, DType: g.parts[0].DType, Shape: g.shape}}
+		all = append(all, p)
+		total += p.spec.Size()
 	}
-	shards := safetensors.Shards(specs, o.MaxShard)
+	return all, total
+}
+
+// modelWriter streams a model into a directory.
+type modelWriter struct {
+	dir         *durable.Dir
+	fill        Fill
+	done, total int64
+	progress    func(done, total int64)
+}
+
+// shards streams all tensors into as many files as they need.
+func (w *modelWriter) shards(all []planned, maxBytes int64) error {
+	specs := make([]safetensors.Spec, len(all))
+	for i := range all {
+		specs[i] = all[i].spec
+	}
+	shards := safetensors.Shards(specs, maxBytes)
 	for i, shard := range shards {
-		if err := writeShard(d, safetensors.ShardName(i, len(shards)), shard, all[:len(shard)], fill); err != nil {
+		if err := w.shard(safetensors.ShardName(i, len(shards)), shard, all[:len(shard)]); err != nil {
 			return err
 		}
 		all = all[len(shard):]
@@ -111,22 +140,22 @@ func writeShards(d *durable.Dir, c *arch.Config, o Options, fill Fill) error {
 	if len(shards) == 1 {
 		return nil
 	}
-	return d.WriteFile(safetensors.IndexName, safetensors.Index(shards))
+	return w.dir.WriteFile(safetensors.IndexName, safetensors.Index(shards))
 }
 
-func writeShard(d *durable.Dir, name string, specs []safetensors.Spec, gs []group, fill Fill) error {
-	f, err := d.Create(name)
+func (w *modelWriter) shard(name string, specs []safetensors.Spec, all []planned) error {
+	f, err := w.dir.Create(name)
 	if err != nil {
 		return err
 	}
-	w, err := safetensors.NewWriter(f, specs, map[string]string{"format": "pt"})
-	for i := 0; err == nil && i < len(gs); i++ {
-		if err = w.Next(gs[i].name); err == nil {
-			err = writeGroup(w, &gs[i], fill)
+	out, err := safetensors.NewWriter(f, specs, map[string]string{"format": "pt"})
+	for i := 0; err == nil && i < len(all); i++ {
+		if err = out.Next(all[i].name); err == nil {
+			err = w.tensor(out, &all[i].group)
 		}
 	}
 	if err == nil {
-		err = w.Close()
+		err = out.Close()
 	}
 	if err != nil {
 		f.Discard()
@@ -135,26 +164,31 @@ func writeShard(d *durable.Dir, name string, specs []safetensors.Spec, gs []grou
 	return f.Close()
 }
 
-// writeGroup converts a few chunks at a time in parallel, and writes them in order.
-func writeGroup(w io.Writer, g *group, fill Fill) error {
+// tensor converts a few chunks at a time in parallel, and writes them in order.
+func (w *modelWriter) tensor(out io.Writer, g *group) error {
 	var chunks []chunk
 	for _, t := range g.parts {
 		chunks = append(chunks, chunksOf(t)...)
 	}
 	for batch := range slices.Chunk(chunks, 2*kernel.Threads()) {
-		out := make([][]byte, len(batch))
+		encoded := make([][]byte, len(batch))
 		jobs := make([]int, len(batch))
 		for i := range jobs {
 			jobs[i] = i
 		}
-		err := each(jobs, func(i int) (err error) { out[i], err = encode(batch[i], fill); return err })
+		err := each(jobs, func(i int) (err error) { encoded[i], err = encode(batch[i], w.fill); return err })
 		if err != nil {
 			return err
 		}
-		for _, b := range out {
-			if _, err := w.Write(b); err != nil {
+		for _, b := range encoded {
+			n, err := out.Write(b)
+			if err != nil {
 				return err
 			}
+			w.done += int64(n)
+		}
+		if w.progress != nil {
+			w.progress(w.done, w.total)
 		}
 	}
 	return nil
