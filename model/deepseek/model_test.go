@@ -43,6 +43,11 @@ func fromReference(b deepseektest.Batch) *Batch {
 // smallOptions weighs all four losses.
 var smallOptions = StepOptions{LMScale: 1, MTPScale: 0.25, BalanceScale: 0.75, IndexerScale: 0.875}
 
+// modelDepth: the longest chain is the hyper-connection's product over 4·16
+// values, or a weight's gradient over 24 tokens. On the longest way, forward and
+// back, each of 5 blocks has 2 sublayers of about 8 stages.
+var modelDepth = depth{chain: 64, stages: 2 * 5 * 2 * 8}
+
 func mustStep(t testing.TB, m *Model, b *Batch, o StepOptions) Losses {
 	t.Helper()
 	l, err := m.TrainStep(b, o)
@@ -75,10 +80,7 @@ func TestModelMatchesReference(t *testing.T) {
 					got[p.Name] = p.Grad
 				}
 			}
-			// The longest chain is the hyper-connection's product over 4·16 values, or a
-			// weight's gradient over 24 tokens. On the longest way, forward and back,
-			// each of up to 5 blocks has 2 sublayers of about 8 stages.
-			compare(t, got, exact, cond, depth{chain: 64, stages: 2 * 5 * 2 * 8})
+			compare(t, got, exact, cond, modelDepth)
 		})
 	}
 }
