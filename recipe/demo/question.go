@@ -1,0 +1,104 @@
+package demo
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/temper-ml/temper/internal/detrand"
+)
+
+// conversion is one pair of units: one From is Factor To.
+type conversion struct {
+	from, to string
+	factor   int
+}
+
+var conversions = []conversion{
+	{"km", "m", 1000},
+	{"m", "cm", 100},
+	{"m", "mm", 1000},
+	{"cm", "mm", 10},
+	{"kg", "g", 1000},
+	{"t", "kg", 1000},
+	{"l", "ml", 1000},
+}
+
+// most is the largest number asked for.
+const most = 999
+
+// Question is one instruction with its only right answer.
+type Question struct {
+	Prompt string `json:"prompt"`
+	Answer string `json:"response"`
+}
+
+// Questions returns the training questions and the held-out ones: every number
+// from 2 to 999 in every conversion and both directions, in a keyed order. The
+// held-out numbers of a conversion never occur with it in training, in either
+// direction or wording.
+func Questions(seed uint64, heldOut int) (train, held []Question) {
+	for c, conv := range conversions {
+		order := detrand.Key(seed, "demo numbers", uint64(c)).Permutation(most - 1)
+		cut := heldOut * (c + 1) / len(conversions)
+		cut -= heldOut * c / len(conversions)
+		for i, n := range order {
+			q := ask(seed, conv, n+2, c)
+			if i < cut {
+				held = append(held, q)
+			} else {
+				train = append(train, q)
+			}
+		}
+	}
+	shuffle(train, detrand.Key(seed, "demo train order"))
+	shuffle(held, detrand.Key(seed, "demo held-out order"))
+	return train, held
+}
+
+func shuffle(q []Question, s detrand.Stream) {
+	p := s.Permutation(len(q))
+	old := append([]Question(nil), q...)
+	for i, j := range p {
+		q[i] = old[j]
+	}
+}
+
+// ask words the question on n units of conv: from the larger unit to the
+// smaller or back, by a keyed choice.
+func ask(seed uint64, conv conversion, n, c int) Question {
+	w := &words{stream: detrand.Key(seed, "demo question", uint64(c), uint64(n))}
+	large, small := strconv.Itoa(n), strconv.Itoa(n*conv.factor)
+	if w.number(0, 1) == 0 {
+		return word(w, large, conv.from, small, conv.to)
+	}
+	return word(w, small, conv.to, large, conv.from)
+}
+
+func word(w *words, x, from, y, to string) Question {
+	forms := []string{
+		"Convert %[1]s %[2]s to %[3]s.",
+		"How many %[3]s are %[1]s %[2]s?",
+		"What is %[1]s %[2]s in %[3]s?",
+		"Express %[1]s %[2]s in %[3]s.",
+	}
+	return Question{
+		Prompt: fmt.Sprintf(forms[w.number(0, len(forms)-1)], x, from, to),
+		Answer: y + " " + to,
+	}
+}
+
+// JSONL writes questions one per line.
+func JSONL(qs []Question) string {
+	var b strings.Builder
+	for _, q := range qs {
+		line, err := json.Marshal(q)
+		if err != nil { // strings always encode
+			panic("demo: " + err.Error())
+		}
+		b.Write(line)
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

@@ -1,0 +1,211 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/model/deepseek"
+	"github.com/temper-ml/temper/train/optim"
+)
+
+// Source gives the rows of every optimizer step of a stage.
+type Source interface {
+	// Rows returns the rows of a step in canonical order. It must be a pure
+	// function of step: a resumed run and a verifier ask for any step again.
+	Rows(step int64) ([]Row, error)
+}
+
+// Trainer takes the optimizer steps of one stage. It is not safe for concurrent use.
+type Trainer struct {
+	cfg       Config
+	model     *deepseek.Model
+	source    Source
+	optimizer *optim.Optimizer
+	recompute deepseek.Recompute
+	trained   []*optim.Param
+	grads     [][]float32
+	step      int64 // steps taken
+	skipped   int64 // of them, without an update
+	now       func() time.Time
+}
+
+// Result is what one step reports.
+type Result struct {
+	// Step counts from 0.
+	Step int64
+	// Counts are the denominators of the losses.
+	Counts Counts
+	// LM, MTP, Balance and Indexer are the means that are optimised, unweighted.
+	LM, MTP, Balance, Indexer float64
+	// GradNorm is the norm before clipping; LR the learning rate used.
+	GradNorm, LR float64
+	// Load is the routed tokens per block and expert, over the whole step.
+	Load [][]int64
+	// Skipped says that the step was not finite and changed nothing.
+	Skipped bool
+	// FLOPs are the model's operations, forward and backward, without recompute.
+	FLOPs float64
+	// Time tells where the step's wall time went.
+	Time Times
+}
+
+// Times splits a step's wall time; the parts add up to Total.
+type Times struct {
+	Data, Model, Reduce, Optimizer, Total time.Duration
+}
+
+// New returns a trainer at step 0 of a stage. rows is the number of rows of a
+// step, now the clock.
+func New(cfg Config, model *deepseek.Model, source Source, rows int, now func() time.Time) (*Trainer, error) {
+	if err := cfg.Check(rows); err != nil {
+		return nil, err
+	}
+	recompute, err := deepseek.ParseRecompute(cfg.Recompute)
+	if err != nil {
+		return nil, err
+	}
+	t := &Trainer{cfg: cfg, model: model, source: source, recompute: recompute, now: now}
+	for _, p := range model.Params() {
+		if p.Grad == nil {
+			continue
+		}
+		t.grads = append(t.grads, p.Grad)
+		if t.trains(p) {
+			t.trained = append(t.trained, optimParam(p))
+		}
+	}
+	t.optimizer, err = optim.New(cfg.Optimizer, t.trained)
+	return t, err
+}
+
+// trains reports whether the stage's policy updates p.
+func (t *Trainer) trains(p *deepseek.Param) bool {
+	return !p.Frozen && (p.Role != arch.Gate || t.cfg.Router.Train)
+}
+
+func optimParam(p *deepseek.Param) *optim.Param {
+	return &optim.Param{
+		Name: p.Name, Rows: p.Rows(), Cols: p.Cols(),
+		Matrix: p.Optim == arch.Matrix, Blocks: p.Blocks, Decay: p.Optim != arch.Vector,
+		Data: p.Data, Grad: p.Grad,
+	}
+}
+
+// Step takes the next step. On an error the parameters, the optimizer and the
+// step counter are as before it.
+func (t *Trainer) Step(ctx context.Context) (Result, error) {
+	start := t.now()
+	rows, err := t.source.Rows(t.step)
+	if err != nil {
+		return Result{}, fmt.Errorf("train: data of step %d: %w", t.step, err)
+	}
+	r := Result{Step: t.step, Counts: Count(rows), LR: t.cfg.LR.At(t.step, t.cfg.Steps)}
+	if r.Counts.Supervised == 0 {
+		return r, fmt.Errorf("train: step %d has no supervised token in %d rows: its loss would be 0/0", t.step, len(rows))
+	}
+	r.Time.Data = t.now().Sub(start)
+	if err := t.accumulate(ctx, rows, &r); err != nil {
+		if !errors.Is(err, deepseek.ErrNonFinite) {
+			return r, err
+		}
+		return t.settle(r, start, err)
+	}
+	mark := t.now()
+	r.GradNorm = optim.GradNorm(t.trained)
+	if r.GradNorm-r.GradNorm != 0 { // NaN or infinite
+		return t.settle(r, start, t.guilty())
+	}
+	t.optimizer.Step(r.LR, optim.ClipScale(r.GradNorm, t.cfg.Optimizer.Clip))
+	t.balance(r.Load)
+	r.Time.Optimizer = t.now().Sub(mark)
+	t.step++
+	r.FLOPs = t.flops(rows)
+	r.Time.Total = t.now().Sub(start)
+	r.Time.Reduce = r.Time.Total - r.Time.Data - r.Time.Model - r.Time.Optimizer
+	return r, nil
+}
+
+// accumulate runs all rows forward and backward, slot by slot.
+func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result) error {
+	zero(t.grads)
+	tree := slotTree{grads: t.grads}
+	var sum deepseek.Losses
+	for slot := range t.cfg.Slots {
+		lo, hi := slotRange(len(rows), t.cfg.Slots, slot)
+		for ; lo < hi; lo += t.cfg.MicroRows {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			mark := t.now()
+			l, err := t.model.TrainStep(microBatch(rows[lo:min(hi, lo+t.cfg.MicroRows)]), t.options(r.Counts))
+			if err != nil {
+				return fmt.Errorf("train: step %d, rows %d to %d: %w", t.step, lo, min(hi, lo+t.cfg.MicroRows)-1, err)
+			}
+			sum.Add(l)
+			r.Time.Model += t.now().Sub(mark)
+		}
+		tree.finish(t.cfg.Slots)
+	}
+	c := r.Counts
+	r.LM = sum.LM / float64(c.Supervised)
+	if c.MTP > 0 {
+		r.MTP = sum.MTP / float64(c.MTP)
+	}
+	r.Balance = sum.Balance / float64(c.Segments)
+	r.Indexer = sum.Indexer / float64(c.Tokens)
+	r.Load = sum.Counts
+	return nil
+}
+
+// options scales each part of the objective to its mean over the whole step.
+func (t *Trainer) options(c Counts) deepseek.StepOptions {
+	o := deepseek.StepOptions{
+		LMScale:      float32(1 / float64(c.Supervised)),
+		BalanceScale: float32(t.cfg.Loss.Balance / float64(c.Segments)),
+		IndexerScale: float32(t.cfg.Loss.Indexer / float64(c.Tokens)),
+		Recompute:    t.recompute,
+	}
+	if c.MTP > 0 {
+		o.MTPScale = float32(t.cfg.Loss.MTP / float64(c.MTP))
+	}
+	return o
+}
+
+// microBatch lays rows end to end.
+func microBatch(rows []Row) *deepseek.Batch {
+	if len(rows) == 1 {
+		r := rows[0]
+		return &deepseek.Batch{Tokens: r.Tokens, Labels: r.Labels, MTPLabels: r.MTPLabels, Segments: r.Segments}
+	}
+	b := &deepseek.Batch{}
+	for _, r := range rows {
+		at := len(b.Tokens)
+		b.Tokens = append(b.Tokens, r.Tokens...)
+		b.Labels = append(b.Labels, r.Labels...)
+		b.MTPLabels = append(b.MTPLabels, r.MTPLabels...)
+		for _, s := range r.Segments {
+			b.Segments = append(b.Segments, deepseek.Segment{Start: at + s.Start, End: at + s.End})
+		}
+	}
+	return b
+}
+
+// flops counts the model's operations for rows.
+func (t *Trainer) flops(rows []Row) float64 {
+	w := arch.Work{MTP: t.cfg.Loss.MTP > 0, IndexerLoss: t.cfg.Loss.Indexer > 0}
+	for _, r := range rows {
+		for _, s := range r.Segments {
+			w.Lengths = append(w.Lengths, s.Len())
+		}
+	}
+	return t.model.Config().FLOPs(w).Total()
+}
+
+// Done reports whether the stage's steps are all taken.
+func (t *Trainer) Done() bool { return t.step >= t.cfg.Steps }
+
+// Steps returns how many steps have been taken, and how many of them skipped.
+func (t *Trainer) Steps() (taken, skipped int64) { return t.step, t.skipped }
