@@ -1,0 +1,149 @@
+package recipe
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/temper-ml/temper/data/chat"
+	"github.com/temper-ml/temper/data/source"
+	"github.com/temper-ml/temper/data/tokenizer"
+)
+
+// Methods are the names that Stage.Method takes.
+func Methods() []string { return []string{"cpt", "sft"} }
+
+// Check returns the first field that is missing or out of range. It reads no file.
+func (r *Recipe) Check() error {
+	switch {
+	case r.Name == "":
+		return field("name", "missing: a run needs a name")
+	case strings.ContainsAny(r.Name, "/\\\x00\n"):
+		return field("name", "%q must not hold slashes or line breaks", r.Name)
+	case (r.Model.Load == "") == (r.Model.Init == ""):
+		return field("model", "give exactly one of load (a directory with weights) and init (a built-in name or a config.json)")
+	case r.Model.Load != "" && len(r.Model.Set) > 0:
+		return field("model.set", "a loaded model's architecture is what it is: use set with init only")
+	case r.Tokenizer.File != "" && r.Tokenizer.Train != nil:
+		return field("tokenizer", "give file or train, not both")
+	case r.Model.Init != "" && r.Tokenizer.File == "" && r.Tokenizer.Train == nil:
+		return field("tokenizer", "missing: an initialised model has none, give file or train")
+	case len(r.Stages) == 0:
+		return field("stages", "empty: give at least one")
+	case r.Checkpoint.Every < 0:
+		return field("checkpoint.every", "%d is negative: use a number of steps, or 0 for the ends of stages only", r.Checkpoint.Every)
+	case r.Checkpoint.Keep < 1:
+		return field("checkpoint.keep", "%d must be at least 1", r.Checkpoint.Keep)
+	case r.Export.DType != "bf16" && r.Export.DType != "f32":
+		return field("export.dtype", "%q is not known: use bf16 or f32", r.Export.DType)
+	}
+	if err := r.Tokenizer.check(); err != nil {
+		return err
+	}
+	names := map[string]bool{}
+	for i := range r.Stages {
+		s := &r.Stages[i]
+		if err := s.check(); err != nil {
+			var f *FieldError
+			if errors.As(err, &f) {
+				return &FieldError{fmt.Sprintf("stages[%d].%s", i, f.Path), f.Err}
+			}
+			return &FieldError{fmt.Sprintf("stages[%d]", i), err}
+		}
+		if names[s.Name] {
+			return field(fmt.Sprintf("stages[%d].name", i), "%q is used twice: names of stages are unique", s.Name)
+		}
+		names[s.Name] = true
+	}
+	return nil
+}
+
+func (t *Tokenizer) check() error {
+	if t.Train == nil {
+		return nil
+	}
+	switch {
+	case len(t.Train.Files) == 0:
+		return field("tokenizer.train.files", "empty: give at least one file")
+	case t.Train.VocabSize < 512 || t.Train.VocabSize > 1<<20:
+		return field("tokenizer.train.vocab_size", "%d is outside [512, 1048576]", t.Train.VocabSize)
+	case !slices.Contains(tokenizer.PreTokenizers(), t.Train.PreTokenizer):
+		return field("tokenizer.train.pre_tokenizer", "%q is not known: use %s", t.Train.PreTokenizer, strings.Join(tokenizer.PreTokenizers(), ", "))
+	case t.Train.MinFrequency < 0:
+		return field("tokenizer.train.min_frequency", "%d is negative", t.Train.MinFrequency)
+	}
+	return nil
+}
+
+func (s *Stage) check() error {
+	switch {
+	case s.Name == "" || strings.ContainsAny(s.Name, "/\\\x00\n"):
+		return field("name", "%q must be given and hold no slashes", s.Name)
+	case !slices.Contains(Methods(), s.Method):
+		return field("method", "%q is not known: use %s", s.Method, strings.Join(Methods(), " or "))
+	case (s.Epochs == 0) == (s.Steps == 0):
+		return field("steps", "give exactly one of steps and epochs")
+	case !(s.Epochs >= 0) || s.Epochs > 1e6:
+		return field("epochs", "%v is outside (0, 1000000]", s.Epochs)
+	case s.Eval.Every < 0:
+		return field("eval.every", "%d is negative: use a number of steps, or 0", s.Eval.Every)
+	case s.Eval.Rows < 0:
+		return field("eval.rows", "%d is negative: use a number of rows, or 0 for all", s.Eval.Rows)
+	}
+	if err := s.Data.check(s.Method); err != nil {
+		return err
+	}
+	cfg := s.Config
+	if cfg.Steps == 0 {
+		// Epochs: the number of steps is known once the data is; ranges that depend on it are checked then.
+		cfg.Steps = max(1, cfg.LR.Warmup+cfg.LR.Decay)
+	}
+	return asField(cfg.Check(s.Data.Rows))
+}
+
+func (d *Data) check(method string) error {
+	format, err := source.ParseFormat(d.Format)
+	switch {
+	case err != nil:
+		return field("data.format", "%w", err)
+	case len(d.Files) == 0:
+		return field("data.files", "empty: give at least one file")
+	case d.Sequence < 8 || d.Sequence > 1<<20:
+		return field("data.sequence", "%d is outside [8, 1048576]", d.Sequence)
+	case d.Rows < 1 || d.Rows > 1<<20:
+		return field("data.rows", "%d is outside [1, 1048576]", d.Rows)
+	case !(d.HoldOut >= 0) || d.HoldOut > 0.9:
+		return field("data.hold_out", "%v is outside [0, 0.9]", d.HoldOut)
+	case !slices.Contains([]string{"refuse", "truncate", "split"}, d.TooLong):
+		return field("data.too_long", "%q is not known: use refuse, truncate or split", d.TooLong)
+	case d.TooLong == "split" && method == "sft":
+		return field("data.too_long", "split is for plain text; a conversation is refused or truncated")
+	case method == "sft" && format == source.TextFormat:
+		return field("data.format", "text has no answers to supervise: use method cpt, or a conversation format")
+	}
+	if _, err := chat.Lookup(d.Encoding); err != nil {
+		return field("data.encoding", "%w", err)
+	}
+	opts := source.Options{Format: format, Mapping: d.Fields, Thinking: source.Thinking(d.Thinking)}
+	if err := opts.Check(); err != nil {
+		return field("data", "%w", err)
+	}
+	return nil
+}
+
+func field(path, format string, args ...any) error {
+	return &FieldError{path, fmt.Errorf(format, args...)}
+}
+
+// asField turns "lr.peak: rule" of a lower package into a FieldError.
+func asField(err error) error {
+	if err == nil {
+		return nil
+	}
+	path, rule, ok := strings.Cut(err.Error(), ": ")
+	if !ok {
+		return err
+	}
+	return &FieldError{path, errors.New(rule)}
+}

@@ -1,0 +1,69 @@
+package recipe
+
+import (
+	"github.com/temper-ml/temper/train"
+	"github.com/temper-ml/temper/train/optim"
+)
+
+// defaults returns what a recipe is before its file is read.
+func defaults() Recipe {
+	return Recipe{
+		Seed:       1,
+		Checkpoint: Checkpoint{Every: 200, Keep: 2},
+		Export:     Export{DType: "bf16"},
+	}
+}
+
+// defaultStage returns what a stage is before its part of the file is read.
+// Routers: their weights train; the balance bias moves at V4's published rate
+// in continued pre-training and is frozen in instruction tuning, whose small,
+// skewed batches would only add noise to it.
+func defaultStage(method string) Stage {
+	s := Stage{
+		Method: method,
+		Data:   Data{Format: "auto", Encoding: "deepseek-v4", Sequence: 1024, Rows: 8, TooLong: "refuse"},
+		Config: train.Config{
+			Slots: 1, MicroRows: 1, Recompute: "none",
+			Optimizer: optim.Default(),
+			LR:        optim.LRSchedule{Name: "cosine"},
+			Loss:      train.Loss{MTP: 0.3, Balance: 1e-4, Indexer: 0.01},
+			Router:    train.Router{Train: true, BiasRate: 0.001},
+			NonFinite: "stop",
+		},
+	}
+	if method == "sft" {
+		s.Loss.MTP = 0.1
+		s.Router.BiasRate = 0
+	}
+	if method == "cpt" {
+		s.Data.TooLong = "split"
+	}
+	return s
+}
+
+// UnmarshalYAML fills what the file leaves out with the method's defaults.
+func (s *Stage) UnmarshalYAML(decode func(any) error) error {
+	var peek map[string]any
+	if err := decode(&peek); err != nil {
+		return err
+	}
+	method, _ := peek["method"].(string)
+	type plain Stage // without this method
+	p := plain(defaultStage(method))
+	if err := decode(&p); err != nil {
+		return err
+	}
+	*s = Stage(p)
+	return nil
+}
+
+// UnmarshalYAML fills what the file leaves out.
+func (t *TokenizerTraining) UnmarshalYAML(decode func(any) error) error {
+	type plain TokenizerTraining
+	p := plain{PreTokenizer: "deepseek", MinFrequency: 2}
+	if err := decode(&p); err != nil {
+		return err
+	}
+	*t = TokenizerTraining(p)
+	return nil
+}

@@ -1,0 +1,126 @@
+package recipe
+
+import (
+	"github.com/temper-ml/temper/train"
+)
+
+// Recipe is one complete run.
+type Recipe struct {
+	// Name is what the run is called in logs and reports.
+	Name string `yaml:"name" json:"name"`
+	// Seed keys every random number of the run.
+	Seed uint64 `yaml:"seed" json:"seed"`
+	// Model is what is trained.
+	Model Model `yaml:"model" json:"model"`
+	// Tokenizer turns text into the model's tokens.
+	Tokenizer Tokenizer `yaml:"tokenizer" json:"tokenizer"`
+	// Stages run one after the other, each on the weights the one before left.
+	Stages []Stage `yaml:"stages" json:"stages"`
+	// Checkpoint says when training state is saved.
+	Checkpoint Checkpoint `yaml:"checkpoint" json:"checkpoint"`
+	// Export says how the final weights are written.
+	Export Export `yaml:"export" json:"export"`
+
+	dir string // folder that relative paths start from
+}
+
+// Model is where the parameters come from: exactly one of Load and Init.
+type Model struct {
+	// Load is a Hugging Face directory with weights.
+	Load string `yaml:"load,omitempty" json:"load,omitempty"`
+	// Init is a built-in architecture or a config.json, initialised from the seed.
+	Init string `yaml:"init,omitempty" json:"init,omitempty"`
+	// Set overrides keys of the config.json that Init names.
+	Set map[string]any `yaml:"set,omitempty" json:"set,omitempty"`
+}
+
+// Tokenizer is where the vocabulary comes from: File, Train, or neither when
+// the loaded model's directory holds a tokenizer.json.
+type Tokenizer struct {
+	// File is a tokenizer.json.
+	File string `yaml:"file,omitempty" json:"file,omitempty"`
+	// Train learns a byte-level BPE vocabulary.
+	Train *TokenizerTraining `yaml:"train,omitempty" json:"train,omitempty"`
+}
+
+// TokenizerTraining learns a vocabulary from files before the first stage.
+type TokenizerTraining struct {
+	// Files are read as plain text, whatever they hold.
+	Files []string `yaml:"files" json:"files"`
+	// VocabSize counts special tokens, bytes and merges; the model's
+	// vocabulary takes the size that comes out.
+	VocabSize int `yaml:"vocab_size" json:"vocab_size"`
+	// PreTokenizer is the splitting pattern: deepseek, gpt2, llama3 or qwen2.
+	PreTokenizer string `yaml:"pre_tokenizer" json:"pre_tokenizer"`
+	// MinFrequency is how often a pair must occur to be merged.
+	MinFrequency int `yaml:"min_frequency" json:"min_frequency"`
+	// SingleDigits keeps every digit a token of its own.
+	SingleDigits bool `yaml:"single_digits" json:"single_digits"`
+}
+
+// Stage is one method applied to one body of data.
+type Stage struct {
+	// Name is unique within the recipe.
+	Name string `yaml:"name" json:"name"`
+	// Method is cpt (continued pre-training) or sft (instruction tuning).
+	Method string `yaml:"method" json:"method"`
+	// Data is what is trained on.
+	Data Data `yaml:"data" json:"data"`
+	// Epochs sets Steps from the size of the data; exactly one of the two is given.
+	Epochs float64 `yaml:"epochs,omitempty" json:"epochs,omitempty"`
+	// Config decides the steps.
+	train.Config `yaml:",inline"`
+	// Eval says what is measured, and when.
+	Eval Eval `yaml:"eval" json:"eval"`
+}
+
+// Data is the material of a stage and how rows are made of it.
+type Data struct {
+	// Files are read in this order.
+	Files []string `yaml:"files" json:"files"`
+	// Format is auto, text, alpaca, sharegpt, messages, pair, ...
+	Format string `yaml:"format" json:"format"`
+	// Fields maps temper's field names to the files' own.
+	Fields map[string]string `yaml:"fields,omitempty" json:"fields,omitempty"`
+	// Separator cuts plain text into documents; empty means one document a file.
+	Separator string `yaml:"separator,omitempty" json:"separator,omitempty"`
+	// System is used for rows that bring no system message.
+	System string `yaml:"system,omitempty" json:"system,omitempty"`
+	// Thinking is row, chat or thinking: the mode of rows that do not say it.
+	Thinking string `yaml:"thinking,omitempty" json:"thinking,omitempty"`
+	// Encoding is the chat encoding: deepseek-v4, deepseek-v3 or plain.
+	Encoding string `yaml:"encoding" json:"encoding"`
+	// Sequence is the length of a packed row in tokens.
+	Sequence int `yaml:"sequence" json:"sequence"`
+	// Rows is the number of packed rows in an optimizer step.
+	Rows int `yaml:"rows" json:"rows"`
+	// TooLong says what happens to an example beyond Sequence: refuse, truncate or split.
+	TooLong string `yaml:"too_long" json:"too_long"`
+	// HoldOut is the fraction of each file's end that is kept for evaluation
+	// and never trained on.
+	HoldOut float64 `yaml:"hold_out" json:"hold_out"`
+}
+
+// Eval measures the model before a stage, after it and on the way.
+type Eval struct {
+	// Every is the number of steps between measurements; 0 means only before and after.
+	Every int64 `yaml:"every" json:"every"`
+	// Rows bounds how many held-out rows are read for the loss; 0 means all.
+	Rows int `yaml:"rows" json:"rows"`
+	// Suites are JSONL files of questions with exact answers, by name.
+	Suites map[string]string `yaml:"suites,omitempty" json:"suites,omitempty"`
+}
+
+// Checkpoint says when training state is saved and how much of it is kept.
+type Checkpoint struct {
+	// Every is the number of steps between checkpoints; each stage also ends with one.
+	Every int64 `yaml:"every" json:"every"`
+	// Keep is how many of the newest stay.
+	Keep int `yaml:"keep" json:"keep"`
+}
+
+// Export says how the final weights are written.
+type Export struct {
+	// DType is bf16 or f32.
+	DType string `yaml:"dtype" json:"dtype"`
+}
