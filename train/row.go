@@ -1,12 +1,11 @@
 package train
 
 import (
-	"fmt"
-
+	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/nn"
 )
 
-// Row is one packed sequence: documents laid end to end, each isolated.
+// Row is one packed sequence of T tokens: documents laid end to end, each isolated.
 type Row struct {
 	// Tokens are the ids, [T].
 	Tokens []int32
@@ -18,33 +17,27 @@ type Row struct {
 	Segments []nn.Segment
 }
 
-// NewRow derives the labels of a row. supervised[i] says that token i is a
-// target; position i predicts token i+1 of the same segment, and the MTP block
-// predicts token i+2 under the same mask. A segment's first token is never a
-// target: nothing precedes it.
-func NewRow(tokens []int32, supervised []bool, segments []nn.Segment) (Row, error) {
-	if len(tokens) != len(supervised) {
-		return Row{}, fmt.Errorf("train: %d tokens with %d mask bits: they must be equal in number", len(tokens), len(supervised))
+// NewRow gives a packed row its labels: position i predicts the supervised token
+// i+1 of its own segment, and the MTP block token i+2.
+func NewRow(r *data.Row) Row {
+	row := Row{Tokens: r.Tokens, Labels: r.Labels(nil, 1), MTPLabels: r.Labels(nil, 2)}
+	for _, s := range r.Segments {
+		row.Segments = append(row.Segments, nn.Segment{Start: s.Start, End: s.End})
 	}
-	if err := nn.CheckSegments(segments, len(tokens)); err != nil {
-		return Row{}, err
-	}
-	r := Row{Tokens: tokens, Labels: make([]int32, len(tokens)), MTPLabels: make([]int32, len(tokens)), Segments: segments}
-	for _, s := range segments {
-		for i := s.Start; i < s.End; i++ {
-			r.Labels[i] = target(tokens, supervised, i+1, s.End)
-			r.MTPLabels[i] = target(tokens, supervised, i+2, s.End)
-		}
-	}
-	return r, nil
+	return row
 }
 
-// target is token j if it lies before end and is supervised, else -1.
-func target(tokens []int32, supervised []bool, j, end int) int32 {
-	if j < end && supervised[j] {
-		return tokens[j]
+// Stream is a Source over packed data.
+type Stream struct{ *data.Stream }
+
+// Rows returns the rows of a step.
+func (s Stream) Rows(step int64) ([]Row, error) {
+	b := s.Batch(step)
+	rows := make([]Row, len(b.Rows))
+	for i := range b.Rows {
+		rows[i] = NewRow(&b.Rows[i])
 	}
-	return -1
+	return rows, nil
 }
 
 // Counts are the denominators of a step's loss, summed over all its rows.
