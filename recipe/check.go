@@ -6,13 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/temper-ml/temper/data/chat"
-	"github.com/temper-ml/temper/data/source"
 	"github.com/temper-ml/temper/data/tokenizer"
+	"github.com/temper-ml/temper/posttrain"
 )
-
-// Methods are the names that Stage.Method takes.
-func Methods() []string { return []string{"cpt", "sft"} }
 
 // Check returns the first field that is missing or out of range. It reads no file.
 func (r *Recipe) Check() error {
@@ -45,11 +41,7 @@ func (r *Recipe) Check() error {
 	for i := range r.Stages {
 		s := &r.Stages[i]
 		if err := s.check(); err != nil {
-			var f *FieldError
-			if errors.As(err, &f) {
-				return &FieldError{fmt.Sprintf("stages[%d].%s", i, f.Path), f.Err}
-			}
-			return &FieldError{fmt.Sprintf("stages[%d]", i), err}
+			return under(fmt.Sprintf("stages[%d]", i), err)
 		}
 		if names[s.Name] {
 			return field(fmt.Sprintf("stages[%d].name", i), "%q is used twice: names of stages are unique", s.Name)
@@ -80,8 +72,8 @@ func (s *Stage) check() error {
 	switch {
 	case s.Name == "" || strings.ContainsAny(s.Name, "/\\\x00\n"):
 		return field("name", "%q must be given and hold no slashes", s.Name)
-	case !slices.Contains(Methods(), s.Method):
-		return field("method", "%q is not known: use %s", s.Method, strings.Join(Methods(), " or "))
+	case !slices.Contains(posttrain.Methods(), s.Method):
+		return field("method", "%q is not known: use %s", s.Method, strings.Join(posttrain.Methods(), " or "))
 	case (s.Epochs == 0) == (s.Steps == 0):
 		return field("steps", "give exactly one of steps and epochs")
 	case !(s.Epochs >= 0) || s.Epochs > 1e6:
@@ -91,8 +83,8 @@ func (s *Stage) check() error {
 	case s.Eval.Rows < 0:
 		return field("eval.rows", "%d is negative: use a number of rows, or 0 for all", s.Eval.Rows)
 	}
-	if err := s.Data.check(s.Method); err != nil {
-		return err
+	if err := s.Data.Check(s.Method); err != nil {
+		return under("data", asField(err))
 	}
 	cfg := s.Config
 	if cfg.Steps == 0 {
@@ -100,36 +92,6 @@ func (s *Stage) check() error {
 		cfg.Steps = max(1, cfg.LR.Warmup+cfg.LR.Decay)
 	}
 	return asField(cfg.Check(s.Data.Rows))
-}
-
-func (d *Data) check(method string) error {
-	format, err := source.ParseFormat(d.Format)
-	switch {
-	case err != nil:
-		return field("data.format", "%w", err)
-	case len(d.Files) == 0:
-		return field("data.files", "empty: give at least one file")
-	case d.Sequence < 8 || d.Sequence > 1<<20:
-		return field("data.sequence", "%d is outside [8, 1048576]", d.Sequence)
-	case d.Rows < 1 || d.Rows > 1<<20:
-		return field("data.rows", "%d is outside [1, 1048576]", d.Rows)
-	case !(d.HoldOut >= 0) || d.HoldOut > 0.9:
-		return field("data.hold_out", "%v is outside [0, 0.9]", d.HoldOut)
-	case !slices.Contains([]string{"refuse", "truncate", "split"}, d.TooLong):
-		return field("data.too_long", "%q is not known: use refuse, truncate or split", d.TooLong)
-	case d.TooLong == "split" && method == "sft":
-		return field("data.too_long", "split is for plain text; a conversation is refused or truncated")
-	case method == "sft" && format == source.TextFormat:
-		return field("data.format", "text has no answers to supervise: use method cpt, or a conversation format")
-	}
-	if _, err := chat.Lookup(d.Encoding); err != nil {
-		return field("data.encoding", "%w", err)
-	}
-	opts := source.Options{Format: format, Mapping: d.Fields, Thinking: source.Thinking(d.Thinking)}
-	if err := opts.Check(); err != nil {
-		return field("data", "%w", err)
-	}
-	return nil
 }
 
 func field(path, format string, args ...any) error {
@@ -146,4 +108,13 @@ func asField(err error) error {
 		return err
 	}
 	return &FieldError{path, errors.New(rule)}
+}
+
+// under puts a path before that of a field.
+func under(path string, err error) error {
+	var f *FieldError
+	if errors.As(err, &f) {
+		return &FieldError{path + "." + f.Path, f.Err}
+	}
+	return &FieldError{path, err}
 }

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/train"
 	"github.com/temper-ml/temper/train/optim"
 )
@@ -21,7 +22,7 @@ func defaults() Recipe {
 func defaultStage(method string) Stage {
 	s := Stage{
 		Method: method,
-		Data:   Data{Format: "auto", Encoding: "deepseek-v4", Sequence: 1024, Rows: 8, TooLong: "refuse"},
+		Data:   posttrain.Data{Format: "auto", Encoding: "deepseek-v4", Sequence: 1024, Rows: 8},
 		Config: train.Config{
 			Slots: 1, MicroRows: 1, Recompute: "none",
 			Optimizer: optim.Default(),
@@ -36,7 +37,7 @@ func defaultStage(method string) Stage {
 		s.Router.BiasRate = 0
 	}
 	if method == "cpt" {
-		s.Data.TooLong = "split"
+		s.Data.Overlong = "split"
 	}
 	return s
 }

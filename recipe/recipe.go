@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/train"
 )
 
@@ -65,40 +66,13 @@ type Stage struct {
 	// Method is cpt (continued pre-training) or sft (instruction tuning).
 	Method string `yaml:"method" json:"method"`
 	// Data is what is trained on.
-	Data Data `yaml:"data" json:"data"`
+	Data posttrain.Data `yaml:"data" json:"data"`
 	// Epochs sets Steps from the size of the data; exactly one of the two is given.
 	Epochs float64 `yaml:"epochs,omitempty" json:"epochs,omitempty"`
 	// Config decides the steps.
 	train.Config `yaml:",inline"`
 	// Eval says what is measured, and when.
 	Eval Eval `yaml:"eval" json:"eval"`
-}
-
-// Data is the material of a stage and how rows are made of it.
-type Data struct {
-	// Files are read in this order.
-	Files []string `yaml:"files" json:"files"`
-	// Format is auto, text, alpaca, sharegpt, messages, pair, ...
-	Format string `yaml:"format" json:"format"`
-	// Fields maps temper's field names to the files' own.
-	Fields map[string]string `yaml:"fields,omitempty" json:"fields,omitempty"`
-	// Separator cuts plain text into documents; empty means one document a file.
-	Separator string `yaml:"separator,omitempty" json:"separator,omitempty"`
-	// System is used for rows that bring no system message.
-	System string `yaml:"system,omitempty" json:"system,omitempty"`
-	// Thinking is row, chat or thinking: the mode of rows that do not say it.
-	Thinking string `yaml:"thinking,omitempty" json:"thinking,omitempty"`
-	// Encoding is the chat encoding: deepseek-v4, deepseek-v3 or plain.
-	Encoding string `yaml:"encoding" json:"encoding"`
-	// Sequence is the length of a packed row in tokens.
-	Sequence int `yaml:"sequence" json:"sequence"`
-	// Rows is the number of packed rows in an optimizer step.
-	Rows int `yaml:"rows" json:"rows"`
-	// TooLong says what happens to an example beyond Sequence: refuse, truncate or split.
-	TooLong string `yaml:"too_long" json:"too_long"`
-	// HoldOut is the fraction of each file's end that is kept for evaluation
-	// and never trained on.
-	HoldOut float64 `yaml:"hold_out" json:"hold_out"`
 }
 
 // Eval measures the model before a stage, after it and on the way.

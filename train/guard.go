@@ -23,7 +23,7 @@ func (t *Trainer) settle(r Result, start time.Time, cause error) (Result, error)
 	}
 	t.skipped++
 	t.step++
-	r.Skipped = true
+	r.Skipped, r.Why = true, cause.Error()
 	r.Time.Total = t.now().Sub(start)
 	r.Time.Reduce = r.Time.Total - r.Time.Data - r.Time.Model
 	return r, nil

@@ -43,9 +43,11 @@ func (s Stream) Rows(step int64) ([]Row, error) {
 // Counts are the denominators of a step's loss, summed over all its rows.
 type Counts struct {
 	// Tokens are all tokens, Supervised those with a label, MTP those with an MTP label.
-	Tokens, Supervised, MTP int64
+	Tokens     int64 `json:"tokens"`
+	Supervised int64 `json:"supervised"`
+	MTP        int64 `json:"mtp"`
 	// Segments are the documents.
-	Segments int64
+	Segments int64 `json:"segments"`
 }
 
 // Count adds up the denominators of rows.

@@ -35,26 +35,37 @@ type Trainer struct {
 // Result is what one step reports.
 type Result struct {
 	// Step counts from 0.
-	Step int64
+	Step int64 `json:"step"`
 	// Counts are the denominators of the losses.
-	Counts Counts
+	Counts Counts `json:"counts"`
 	// LM, MTP, Balance and Indexer are the means that are optimised, unweighted.
-	LM, MTP, Balance, Indexer float64
+	LM      float64 `json:"lm"`
+	MTP     float64 `json:"mtp"`
+	Balance float64 `json:"balance"`
+	Indexer float64 `json:"indexer"`
 	// GradNorm is the norm before clipping; LR the learning rate used.
-	GradNorm, LR float64
+	GradNorm float64 `json:"grad_norm"`
+	LR       float64 `json:"lr"`
 	// Load is the routed tokens per block and expert, over the whole step.
-	Load [][]int64
-	// Skipped says that the step was not finite and changed nothing.
-	Skipped bool
+	Load [][]int64 `json:"-"`
+	// MaxViolation is the largest relative overload of an expert, over all blocks.
+	MaxViolation float64 `json:"max_violation"`
+	// Skipped says that the step was not finite and changed nothing; Why tells where.
+	Skipped bool   `json:"skipped,omitempty"`
+	Why     string `json:"why,omitempty"`
 	// FLOPs are the model's operations, forward and backward, without recompute.
-	FLOPs float64
+	FLOPs float64 `json:"flops"`
 	// Time tells where the step's wall time went.
-	Time Times
+	Time Times `json:"time"`
 }
 
-// Times splits a step's wall time; the parts add up to Total.
+// Times splits a step's wall time, in nanoseconds; the parts add up to Total.
 type Times struct {
-	Data, Model, Reduce, Optimizer, Total time.Duration
+	Data      time.Duration `json:"data"`
+	Model     time.Duration `json:"model"`
+	Reduce    time.Duration `json:"reduce"`
+	Optimizer time.Duration `json:"optimizer"`
+	Total     time.Duration `json:"total"`
 }
 
 // New returns a trainer at step 0 of a stage. rows is the number of rows of a
@@ -157,6 +168,9 @@ func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result) error {
 	r.Balance = sum.Balance / float64(c.Segments)
 	r.Indexer = sum.Indexer / float64(c.Tokens)
 	r.Load = sum.Counts
+	for _, counts := range r.Load {
+		r.MaxViolation = max(r.MaxViolation, MaxViolation(counts))
+	}
 	return nil
 }
 
@@ -209,3 +223,16 @@ func (t *Trainer) Done() bool { return t.step >= t.cfg.Steps }
 
 // Steps returns how many steps have been taken, and how many of them skipped.
 func (t *Trainer) Steps() (taken, skipped int64) { return t.step, t.skipped }
+
+// Optimizer returns the optimizer, whose state belongs to a checkpoint.
+func (t *Trainer) Optimizer() *optim.Optimizer { return t.optimizer }
+
+// Resume sets the counters of a trainer whose parameters and optimizer slots
+// have been restored.
+func (t *Trainer) Resume(step, skipped, updates int64) error {
+	if step < 0 || step > t.cfg.Steps || skipped < 0 || skipped > step || updates != step-skipped {
+		return fmt.Errorf("train: counters of a checkpoint contradict each other: step %d of %d, %d skipped, %d updates", step, t.cfg.Steps, skipped, updates)
+	}
+	t.step, t.skipped = step, skipped
+	return t.optimizer.SetSteps(updates)
+}

@@ -1,0 +1,90 @@
+package execution
+
+import (
+	"time"
+
+	"github.com/temper-ml/temper/data"
+	"github.com/temper-ml/temper/eval"
+	"github.com/temper-ml/temper/train"
+)
+
+// Event is one thing that happened in a run: one of the types below.
+type Event interface{ event() }
+
+// Began opens a run, or a part of it after a resume.
+type Began struct {
+	Dir        string `json:"dir"`
+	Parameters int64  `json:"parameters"`
+	Active     int64  `json:"active_parameters"`
+	Vocabulary int    `json:"vocabulary"`
+	Path       string `json:"simd"`
+	Threads    int    `json:"threads"`
+	// PeakFLOPs is the measured rate of the machine's multiply-add units, all threads.
+	PeakFLOPs float64 `json:"peak_flops"`
+	Resumed   bool    `json:"resumed"`
+}
+
+// StageBegan opens a stage at step From of Steps.
+type StageBegan struct {
+	Stage  int         `json:"stage"`
+	Name   string      `json:"name"`
+	Method string      `json:"method"`
+	From   int64       `json:"from"`
+	Steps  int64       `json:"steps"`
+	Report data.Report `json:"data"`
+	Rows   int         `json:"rows_per_epoch"`
+	Digest string      `json:"data_digest"`
+}
+
+// Stepped is one optimizer step.
+type Stepped struct {
+	Stage  int          `json:"stage"`
+	Result train.Result `json:"result"`
+}
+
+// Measured is the model on held-out data after Step steps of a stage.
+type Measured struct {
+	Stage int   `json:"stage"`
+	Step  int64 `json:"step"`
+	// Loss is of the held-out rows, nil without any.
+	Loss *eval.Loss `json:"held_out,omitempty"`
+	// Suites are exact answers by suite.
+	Suites map[string]eval.Accuracy `json:"suites,omitempty"`
+	// Took is the time it cost.
+	Took time.Duration `json:"took"`
+}
+
+// Saved is a checkpoint on the disk.
+type Saved struct {
+	Stage int    `json:"stage"`
+	Step  int64  `json:"step"`
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Noted is something a person should know that is no error.
+type Noted struct {
+	Text string `json:"text"`
+}
+
+// Ended closes a run.
+type Ended struct {
+	Summary Summary `json:"summary"`
+}
+
+func (Began) event()      {}
+func (StageBegan) event() {}
+func (Stepped) event()    {}
+func (Measured) event()   {}
+func (Saved) event()      {}
+func (Noted) event()      {}
+func (Ended) event()      {}
+
+// Observer is told of events, in order, from one goroutine.
+type Observer interface{ Observe(Event) }
+
+// ObserverFunc is a function that observes.
+type ObserverFunc func(Event)
+
+// Observe calls f.
+func (f ObserverFunc) Observe(e Event) { f(e) }
