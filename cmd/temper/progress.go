@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/temper-ml/temper/internal/unit"
+	"github.com/temper-ml/temper/recipe/execution"
+)
+
+// progress shows a run while it goes on: a bar per stage on a terminal, a line
+// now and then elsewhere.
+type progress struct {
+	out      io.Writer
+	bars     *mpb.Progress // nil off a terminal
+	bar      *mpb.Bar
+	status   string // right of the bar
+	stages   []execution.StageBegan
+	last     time.Time // of the last plain line
+	measured map[int]execution.Measured
+}
+
+// plainEvery is the time between lines off a terminal.
+const plainEvery = 10 * time.Second
+
+func newProgress(out io.Writer) *progress {
+	p := &progress{out: out, measured: map[int]execution.Measured{}}
+	if f, ok := out.(*os.File); ok && isTerminal(f) {
+		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(32), mpb.WithRefreshRate(150*time.Millisecond))
+		p.out = p.bars
+	}
+	return p
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}
+
+// Observe shows one event.
+func (p *progress) Observe(e execution.Event) {
+	switch e := e.(type) {
+	case execution.Began:
+		fmt.Fprintf(p.out, "temper: %s, %s parameters (%s active), vocabulary %d, %s on %d threads (peak %s/s measured)\n",
+			e.Dir, unit.Count(e.Parameters), unit.Count(e.Active), e.Vocabulary, e.Path, e.Threads, unit.FLOPs(e.PeakFLOPs))
+	case execution.StageBegan:
+		p.begin(e)
+	case execution.Stepped:
+		p.step(e)
+	case execution.Measured:
+		p.measure(e)
+	case execution.Noted:
+		fmt.Fprintf(p.out, "temper: note: %s\n", e.Text)
+	}
+}
+
+func (p *progress) begin(e execution.StageBegan) {
+	p.stages = append(p.stages, e)
+	r := e.Report
+	fmt.Fprintf(p.out, "temper: stage %s (%s): %s examples, %s tokens (%s supervised), %d rows an epoch, %d steps\n",
+		e.Name, e.Method, unit.Count(r.Examples), unit.Count(r.Tokens), unit.Count(r.Supervised), e.Rows, e.Steps)
+	for _, bad := range []struct {
+		n    int64
+		what string
+	}{{r.Bad, "bad rows left out"}, {r.TooLong, "rows too long, left out"}, {r.Truncated, "examples truncated"}} {
+		if bad.n > 0 {
+			fmt.Fprintf(p.out, "temper: stage %s: %d %s\n", e.Name, bad.n, bad.what)
+		}
+	}
+	if p.bars == nil {
+		return
+	}
+	p.status = ""
+	p.bar = p.bars.AddBar(e.Steps,
+		mpb.PrependDecorators(decor.Name(e.Name, decor.WCSyncSpaceR), decor.CountersNoUnit("%d/%d", decor.WCSyncSpace)),
+		mpb.AppendDecorators(
+			decor.Any(func(decor.Statistics) string { return p.status }),
+			decor.OnComplete(decor.Name("  "), ""), decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO), ""),
+		))
+	p.bar.SetCurrent(e.From)
+}
+
+func (p *progress) step(e execution.Stepped) {
+	r, st := &e.Result, p.stages[len(p.stages)-1]
+	text := fmt.Sprintf("loss %.4f  lr %.2e  %s tok/s", r.LM, r.LR, unit.Count(float64(r.Counts.Tokens)/r.Time.Total.Seconds()))
+	if r.Skipped {
+		text = "SKIPPED: " + r.Why
+	}
+	if p.bar != nil {
+		p.status = text
+		p.bar.SetCurrent(r.Step + 1)
+		return
+	}
+	now := time.Now()
+	if r.Step == st.From || r.Step+1 == st.Steps || r.Skipped || now.Sub(p.last) >= plainEvery {
+		p.last = now
+		fmt.Fprintf(p.out, "temper: %s step %d/%d: %s\n", st.Name, r.Step+1, st.Steps, text)
+	}
+}
+
+func (p *progress) measure(e execution.Measured) {
+	var parts []string
+	if e.Loss != nil {
+		parts = append(parts, fmt.Sprintf("held-out loss %.4f (perplexity %.2f, %s tokens)", e.Loss.Mean, e.Loss.Perplexity, unit.Count(e.Loss.Tokens)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Suites)) {
+		a := e.Suites[name]
+		parts = append(parts, fmt.Sprintf("%s %d/%d exact (%.1f %%)", name, a.Right, a.Total, 100*a.Value()))
+	}
+	st := p.stages[len(p.stages)-1]
+	fmt.Fprintf(p.out, "temper: %s after %d steps: %s\n", st.Name, e.Step, strings.Join(parts, ", "))
+}
+
+// Close ends the display, whether or not the run got to its end.
+func (p *progress) Close() {
+	if p.bars == nil {
+		return
+	}
+	if p.bar != nil && !p.bar.Completed() {
+		p.bar.Abort(false)
+	}
+	p.bars.Wait()
+}

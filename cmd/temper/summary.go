@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/temper-ml/temper/internal/unit"
+	"github.com/temper-ml/temper/recipe/execution"
+)
+
+// summaryText prints a finished run for a person.
+func summaryText(w io.Writer, s *execution.Summary) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-12s %7s %9s %9s %9s  %s\n", "stage", "steps", "tokens", "loss", "-> loss", "measured (before -> after)")
+	for _, st := range s.Stages {
+		fmt.Fprintf(&b, "%-12s %7d %9s %9.4f %9.4f  %s\n", st.Name, st.Steps, unit.Count(st.Tokens), st.LossFirst, st.LossLast, metrics(st.Metrics))
+	}
+	fmt.Fprintf(&b, "\n%d steps, %s tokens in %s: %s tokens/s in steps, %.1f %% of the machine's multiply-add peak (MFU)\n",
+		s.Steps, unit.Count(s.Tokens), unit.Duration(time.Duration(s.WallSeconds*float64(time.Second))), unit.Count(s.TokensPerSecond), 100*s.MFU)
+	fmt.Fprintf(&b, "model   %s\nlog     %s\nweights sha256 %s\n", filepath.Join(s.Run, "model"), filepath.Join(s.Run, "log.jsonl"), s.WeightsDigest)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// metrics prints a stage's metrics, each with its value before the stage.
+func metrics(m map[string]float64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if strings.HasSuffix(name, "_before") {
+			continue
+		}
+		format := func(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) }
+		if name == "held_out_loss" {
+			format = func(v float64) string { return fmt.Sprintf("%.4f", v) }
+		}
+		text := strings.ReplaceAll(name, "_", " ") + " "
+		if before, ok := m[name+"_before"]; ok {
+			text += format(before) + " -> "
+		}
+		parts = append(parts, text+format(m[name]))
+	}
+	return strings.Join(parts, ", ")
+}
