@@ -114,7 +114,7 @@ type Material struct {
 // Load reads, tokenises, packs and divides a stage's data. The order of steps
 // is keyed by seed; token caches are kept in cacheDir, if it is not empty.
 func (d *Data) Load(ctx context.Context, method string, tok data.Tokenizer, cacheDir string, seed uint64) (*Material, error) {
-	all, report, err := d.read(ctx, method, tok, cacheDir, d.Files)
+	all, report, err := d.read(ctx, method, tok, cacheDir)
 	if err != nil {
 		return nil, err
 	}
@@ -137,16 +137,16 @@ func (d *Data) Load(ctx context.Context, method string, tok data.Tokenizer, cach
 	return m, err
 }
 
-// Rows reads other files as this data's rows are read, and packs all of them.
-func (d *Data) Pack(ctx context.Context, method string, tok data.Tokenizer, cacheDir string, files []string) ([]train.Row, error) {
-	all, _, err := d.read(ctx, method, tok, cacheDir, files)
+// Pack reads all of the data and lays it out in rows, in order: for evaluation.
+func (d *Data) Pack(ctx context.Context, method string, tok data.Tokenizer, cacheDir string) ([]train.Row, error) {
+	all, _, err := d.read(ctx, method, tok, cacheDir)
 	if err != nil {
 		return nil, err
 	}
 	return d.pack(all)
 }
 
-func (d *Data) read(ctx context.Context, method string, tok data.Tokenizer, cacheDir string, files []string) (*data.Dataset, *data.Report, error) {
+func (d *Data) read(ctx context.Context, method string, tok data.Tokenizer, cacheDir string) (*data.Dataset, *data.Report, error) {
 	format, err := source.ParseFormat(d.Format)
 	if err != nil {
 		return nil, nil, err
@@ -159,12 +159,12 @@ func (d *Data) read(ctx context.Context, method string, tok data.Tokenizer, cach
 		return nil, nil, err
 	}
 	l := data.Loader{Tokenizer: tok, Encoding: enc, Options: d.options(format), CacheDir: cacheDir}
-	all, report, err := l.Load(ctx, files...)
+	all, report, err := l.Load(ctx, d.Files...)
 	if err != nil {
 		return nil, nil, err
 	}
 	if k := all.Kind(); k != source.Supervised && !(method == "cpt" && k == source.Text) {
-		return nil, nil, fmt.Errorf("posttrain: %s holds %s rows, %s takes %s", files[0], k, method, map[string]string{"cpt": "plain text or conversations", "sft": "conversations"}[method])
+		return nil, nil, fmt.Errorf("posttrain: %s holds %s rows, %s takes %s", d.Files[0], k, method, map[string]string{"cpt": "plain text or conversations", "sft": "conversations"}[method])
 	}
 	return all, report, nil
 }

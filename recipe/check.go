@@ -86,6 +86,11 @@ func (s *Stage) check() error {
 	if err := s.Data.Check(s.Method); err != nil {
 		return under("data", asField(err))
 	}
+	for name, suite := range s.Eval.Suites {
+		if suite.File == "" {
+			return field("eval.suites."+name+".file", "missing: give a file of questions")
+		}
+	}
 	cfg := s.Config
 	if cfg.Steps == 0 {
 		// Epochs: the number of steps is known once the data is; ranges that depend on it are checked then.

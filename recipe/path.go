@@ -51,3 +51,15 @@ func (r *Recipe) StageData(i int) (*posttrain.Data, error) {
 	d.Files, err = r.Paths(d.Files)
 	return &d, err
 }
+
+// SuiteData returns how a suite of stage i is read: in the stage's encoding and
+// rows, with everything that says what to train on left out.
+func (r *Recipe) SuiteData(i int, name string) (*posttrain.Data, error) {
+	stage, suite := &r.Stages[i].Data, r.Stages[i].Eval.Suites[name]
+	path, err := r.Path(suite.File)
+	return &posttrain.Data{
+		Files: []string{path}, Format: suite.Format, Fields: suite.Fields, System: stage.System,
+		Thinking: stage.Thinking, SplitThink: stage.SplitThink, SkipReasoning: stage.SkipReasoning,
+		Encoding: stage.Encoding, Sequence: stage.Sequence, Rows: 1,
+	}, err
+}

@@ -81,8 +81,18 @@ type Eval struct {
 	Every int64 `yaml:"every" json:"every"`
 	// Rows bounds how many held-out rows are read for the loss; 0 means all.
 	Rows int `yaml:"rows" json:"rows"`
-	// Suites are JSONL files of questions with exact answers, by name.
-	Suites map[string]string `yaml:"suites,omitempty" json:"suites,omitempty"`
+	// Suites are questions with exact answers, by name.
+	Suites map[string]Suite `yaml:"suites,omitempty" json:"suites,omitempty"`
+}
+
+// Suite is a file of conversations whose answers are to be given exactly.
+type Suite struct {
+	// File is JSONL in any of the conversation formats.
+	File string `yaml:"file" json:"file"`
+	// Format is auto, pair, messages, ...
+	Format string `yaml:"format,omitempty" json:"format,omitempty"`
+	// Fields maps temper's field names to the file's own.
+	Fields map[string]string `yaml:"fields,omitempty" json:"fields,omitempty"`
 }
 
 // Checkpoint says when training state is saved and how much of it is kept.

@@ -13,7 +13,7 @@ var levels = []struct {
 	level int
 }{
 	{"cmd/...", 8},
-	{"recipe", 7},
+	{"recipe/...", 7},
 	{"posttrain/...", 6},
 	{"eval", 6},
 	{"launch/...", 6},
@@ -65,6 +65,7 @@ var sameLevel = map[string][]string{
 	"nn/attention":                 {"nn"},
 	"data":                         {"data/chat", "data/source"},
 	"data/source":                  {"data/chat"},
+	"recipe/execution":             {"recipe"},
 	"data/preview":                 {"data"},
 	"data/databench":               {"data", "data/chat", "data/source"},
 	"compute/kernel/kerneltest":    {"compute/kernel"},

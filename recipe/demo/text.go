@@ -108,20 +108,3 @@ func Text(seed uint64, n int) string {
 	}
 	return b.String()
 }
-
-// SingleDigits returns text with a space between neighbouring digits. A
-// vocabulary trained on it has no token of two digits, so that a number is
-// always read and written digit by digit.
-func SingleDigits(text string) string {
-	var b strings.Builder
-	digit := false
-	for _, r := range text {
-		is := r >= '0' && r <= '9'
-		if is && digit {
-			b.WriteByte(' ')
-		}
-		digit = is
-		b.WriteRune(r)
-	}
-	return b.String()
-}

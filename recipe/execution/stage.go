@@ -109,12 +109,12 @@ func (x *runner) open(ctx context.Context, i int) (*stage, error) {
 		return nil, err
 	}
 	s.suites = map[string][]train.Row{}
-	for name, file := range s.Eval.Suites {
-		path, err := x.recipe.Path(file)
+	for name := range s.Eval.Suites {
+		d, err := x.recipe.SuiteData(i, name)
 		if err != nil {
 			return nil, err
 		}
-		if s.suites[name], err = data.Pack(ctx, "sft", x.tok, cache, []string{path}); err != nil {
+		if s.suites[name], err = d.Pack(ctx, "sft", x.tok, cache); err != nil {
 			return nil, fmt.Errorf("suite %s: %w", name, err)
 		}
 	}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/temper-ml/temper/recipe"
+	"github.com/temper-ml/temper/recipe/demo"
+	"github.com/temper-ml/temper/recipe/execution"
+	"github.com/temper-ml/temper/train/checkpoint/hf"
+)
+
+func newDemoCmd() *cobra.Command {
+	var (
+		out            string
+		resume, asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "train a tiny DeepSeek-V4 from nothing to a tuned checkpoint, in minutes",
+		Long: `Writes a small text and questions on units of measure, pre-trains a tiny
+DeepSeek-V4 (every kind of layer, hash routing, MTP) on the text, instruction-
+tunes it on the questions, and measures it on questions it has never seen,
+before and after. The recipe it runs is left in the run directory: copy it to
+start your own.`,
+		Args: exactArgs(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if out == "" {
+				var err error
+				if out, err = os.MkdirTemp("", "temper-demo-"); err != nil {
+					return err
+				}
+			}
+			path, err := demo.Setup(out)
+			if err != nil {
+				return err
+			}
+			r, err := recipe.Load(path, nil)
+			if err != nil {
+				return err
+			}
+			p := newProgress(cmd.ErrOrStderr())
+			run := filepath.Join(out, "run")
+			s, err := execution.Run(cmd.Context(), r, execution.Options{Dir: run, Resume: resume, Observer: p, Now: time.Now})
+			p.Close()
+			if errors.Is(err, execution.ErrInterrupted) {
+				return fmt.Errorf("%w: continue with temper demo --resume --out %s", err, out)
+			}
+			if err != nil {
+				return err
+			}
+			model, err := hf.Open(filepath.Join(run, "model"))
+			if err != nil {
+				return fmt.Errorf("the checkpoint that was written does not open: %w", err)
+			}
+			defer model.Close()
+			return printSummary(cmd.OutOrStdout(), s, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "", "directory for data and run (default: a new temporary one)")
+	cmd.Flags().BoolVar(&resume, "resume", false, "continue a demo that was stopped, in --out")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the summary as one JSON object, as run --json does")
+	return cmd
+}
