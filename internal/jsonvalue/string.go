@@ -58,7 +58,8 @@ func (p *parser) escape(buf []byte, i int) ([]byte, int, bool) {
 		return append(buf, c), i + 2, true
 	}
 	if s[i+1] != 'u' {
-		p.fail(i, "unknown escape \\%c", s[i+1])
+		r, _ := utf8.DecodeRuneInString(s[i+1:])
+		p.fail(i, "unknown escape \\%c", r)
 		return buf, i, false
 	}
 	r, ok := hex4(s, i+2)
