@@ -225,7 +225,10 @@ func (s *elements) element() (Line, bool, error) {
 		case c == '{' || c == '[':
 			depth++
 		case c == '}' || c == ']':
-			depth--
+			if depth--; depth <= 0 {
+				line.Text = string(text)
+				return line, true, nil
+			}
 		}
 	}
 }

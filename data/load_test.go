@@ -1,0 +1,242 @@
+package data_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/temper-ml/temper/data"
+	"github.com/temper-ml/temper/data/chat"
+	"github.com/temper-ml/temper/data/source"
+)
+
+// write puts text into a new file.
+func write(t testing.TB, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// pairs is n rows of one turn with answers of growing length.
+func pairs(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "{\"prompt\": \"say %d\", \"response\": \"%s\"}\n", i, strings.Repeat("hello world ", i%37+1))
+	}
+	return b.String()
+}
+
+func byteLoader(o data.Options) *data.Loader {
+	return &data.Loader{Tokenizer: data.NewBytes(chat.V4{}), Encoding: chat.V4{}, Options: o}
+}
+
+func mustLoad(t testing.TB, l *data.Loader, paths ...string) (*data.Dataset, *data.Report) {
+	t.Helper()
+	d, r, err := l.Load(t.Context(), paths...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, r
+}
+
+func TestLoadIsTheSameForAnyWorkers(t *testing.T) {
+	path := write(t, "a.jsonl", pairs(1000))
+	var want [32]byte
+	for i, workers := range []int{1, 2, 7} {
+		l := byteLoader(data.Options{})
+		l.Workers = workers
+		d, r := mustLoad(t, l, path)
+		if r.Rows != 1000 || d.Len() != 1000 || d.Tokens() != r.Tokens || d.Supervised() != r.Supervised {
+			t.Errorf("%d workers: %d examples, %d tokens, report %+v", workers, d.Len(), d.Tokens(), r)
+		}
+		for j := range d.Len() {
+			if d.Source(j).Line != j+1 {
+				t.Fatalf("%d workers: example %d is from line %d", workers, j, d.Source(j).Line)
+			}
+		}
+		if i > 0 && d.Digest() != want {
+			t.Errorf("%d workers give other examples than 1", workers)
+		}
+		want = d.Digest()
+	}
+}
+
+func TestLoadReadsGzipAndSeveralFiles(t *testing.T) {
+	text := pairs(50)
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	w.Write([]byte(text))
+	w.Close()
+	plain, zip := write(t, "a.jsonl", text), write(t, "b.jsonl.gz", zipped.String())
+	both, r := mustLoad(t, byteLoader(data.Options{}), plain, zip)
+	one, _ := mustLoad(t, byteLoader(data.Options{}), plain)
+	if both.Len() != 100 || r.Rows != 100 {
+		t.Fatalf("%d examples from two files of 50", both.Len())
+	}
+	second, err := both.Slice(50, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Digest() != one.Digest() || second.Source(0).File != zip {
+		t.Errorf("the zipped half differs from the plain file, or is said to be from %s", second.Source(0).File)
+	}
+}
+
+func TestLongExamples(t *testing.T) {
+	path := write(t, "a.jsonl", pairs(37)) // answers of 12 to 444 bytes
+	const most = 100
+	_, _, err := byteLoader(data.Options{MaxTokens: most}).Load(t.Context(), path)
+	var row *source.Error
+	if !errors.As(err, &row) || row.Line == 0 || !strings.Contains(row.Rule, "the limit is 100") || row.Fix == "" {
+		t.Errorf("error %v does not name line, limit and fix", err)
+	}
+	all, _ := mustLoad(t, byteLoader(data.Options{}), path)
+	fit, cut := 0, int64(0)
+	for i := range all.Len() {
+		if n := all.Length(i); n <= most {
+			fit++
+		} else {
+			cut += int64(n - most)
+		}
+	}
+	skipped, r := mustLoad(t, byteLoader(data.Options{MaxTokens: most, Overlong: data.SkipLong}), path)
+	if skipped.Len() != fit || r.TooLong != int64(37-fit) {
+		t.Errorf("skip: %d examples and %d left out, want %d and %d", skipped.Len(), r.TooLong, fit, 37-fit)
+	}
+	short, r := mustLoad(t, byteLoader(data.Options{MaxTokens: most, Overlong: data.TruncateLong}), path)
+	if short.Len() != 37 || r.Truncated != int64(37-fit) || r.CutTokens != cut {
+		t.Errorf("truncate: %d examples, report %+v, want %d truncated and %d tokens cut", short.Len(), r, 37-fit, cut)
+	}
+	nothing := write(t, "b.jsonl", `{"prompt": "`+strings.Repeat("x", 200)+`", "response": "y"}`+"\n"+`{"prompt": "x", "response": "y"}`)
+	d, r := mustLoad(t, byteLoader(data.Options{MaxTokens: most, Overlong: data.TruncateLong}), nothing)
+	if d.Len() != 1 || r.Unlearnt != 1 || r.Truncated != 0 {
+		t.Errorf("a row cut before its answer: %d examples, report %+v", d.Len(), r)
+	}
+}
+
+// Split documents learn every token but the first exactly once.
+func TestSplitDocuments(t *testing.T) {
+	text := strings.Repeat("All the world's a stage. ", 40)
+	path := write(t, "a.txt", text)
+	whole, _ := mustLoad(t, byteLoader(data.Options{}), path)
+	d, r := mustLoad(t, byteLoader(data.Options{MaxTokens: 64, Overlong: data.SplitLong}), path)
+	if r.Split != 1 || r.Rows != 1 || d.Len() != r2(len(text)+1, 63) {
+		t.Errorf("%d pieces, report %+v", d.Len(), r)
+	}
+	var learnt []int32
+	for i := range d.Len() {
+		e := d.Example(i)
+		if len(e.Tokens) > 64 || e.Mask[0] || e.Source.Part != i {
+			t.Errorf("piece %d: %d tokens, first learnt %t, part %d", i, len(e.Tokens), e.Mask[0], e.Source.Part)
+		}
+		learnt = append(learnt, e.Tokens[1:]...)
+	}
+	e := whole.Example(0)
+	if string32(learnt) != string32(e.Tokens[1:]) || d.Supervised() != whole.Supervised() {
+		t.Errorf("the pieces learn %d tokens, the document has %d after its first", len(learnt), len(e.Tokens)-1)
+	}
+}
+
+func r2(n, d int) int { return (n + d - 1) / d }
+
+func string32(ids []int32) string { return fmt.Sprint(ids) }
+
+func TestBadRowsAreListedOrSkipped(t *testing.T) {
+	lines := strings.Split(strings.TrimSpace(pairs(300)), "\n")
+	for i := range 30 {
+		lines[10*i] = `{"prompt": "x", "response": ""}`
+	}
+	lines[5] = `{"prompt": "x", "response": "<think>y"}`
+	path := write(t, "a.jsonl", strings.Join(lines, "\n"))
+	_, _, err := byteLoader(data.Options{Source: source.Options{Format: source.Pair}}).Load(t.Context(), path)
+	var bad *data.RowErrors
+	if !errors.As(err, &bad) || len(bad.Errors) != 20 || bad.More != 11 {
+		t.Fatalf("error %v, want 20 rows and 11 more", err)
+	}
+	if text := bad.Error(); !strings.HasPrefix(text, path+":1:") || !strings.Contains(text, path+":6: ") || !strings.HasSuffix(text, "and 11 more bad rows") {
+		t.Errorf("the list does not begin with lines 1 and 6 in order, or does not end with the count:\n%s", text)
+	}
+	d, r := mustLoad(t, byteLoader(data.Options{BadRows: data.SkipRows, Source: source.Options{Format: source.Pair}}), path)
+	if d.Len() != 269 || r.Bad != 31 || len(r.FirstBad) != 20 || r.Rows != 300 {
+		t.Errorf("%d examples, %d bad of %d rows, %d listed", d.Len(), r.Bad, r.Rows, len(r.FirstBad))
+	}
+}
+
+func TestLoadCanBeCancelled(t *testing.T) {
+	path := write(t, "a.jsonl", pairs(5000))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := byteLoader(data.Options{}).Load(ctx, path); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want a cancelled load", err)
+	}
+}
+
+func TestKindsOfRows(t *testing.T) {
+	pref := write(t, "p.jsonl", `{"prompt": "u", "chosen": "good", "rejected": "bad"}`+"\n")
+	d, _ := mustLoad(t, byteLoader(data.Options{}), pref)
+	chosen, rejected := d.Pair(0)
+	tok := data.NewBytes(chat.V4{})
+	if d.Kind() != source.Preference || d.Pairs() != 1 || learntText(chosen, tok) != "good<｜end▁of▁sentence｜>" || learntText(rejected, tok) != "bad<｜end▁of▁sentence｜>" {
+		t.Errorf("preference: %s, %q and %q", d.Kind(), learntText(chosen, tok), learntText(rejected, tok))
+	}
+	kto := write(t, "k.jsonl", `{"prompt": "u", "completion": "a", "label": true}`+"\n"+`{"prompt": "u", "completion": "b", "label": false}`)
+	d, _ = mustLoad(t, byteLoader(data.Options{}), kto)
+	if d.Kind() != source.Feedback || !d.Desirable(0) || d.Desirable(1) {
+		t.Errorf("feedback: %s, %t, %t", d.Kind(), d.Desirable(0), d.Desirable(1))
+	}
+	prompts := write(t, "q.jsonl", `{"prompt": "1+1", "answer": 2}`+"\n")
+	d, _ = mustLoad(t, byteLoader(data.Options{}), prompts)
+	e := d.Example(0)
+	if d.Kind() != source.Prompt || d.Answer(0) != "2" || e.Supervised() != 0 || !strings.HasSuffix(tok.Decode(e.Tokens), "1+1<｜Assistant｜></think>") {
+		t.Errorf("prompt: %s, answer %q, %q", d.Kind(), d.Answer(0), tok.Decode(e.Tokens))
+	}
+	if _, _, err := byteLoader(data.Options{}).Load(t.Context(), pref, kto); err == nil || !strings.Contains(err.Error(), "load them separately") {
+		t.Errorf("preference and kto rows in one data set: error %v", err)
+	}
+}
+
+func TestSlice(t *testing.T) {
+	d, _ := mustLoad(t, byteLoader(data.Options{}), write(t, "a.jsonl", pairs(10)))
+	a, err := d.Slice(0, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := d.Slice(4, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Len()+b.Len() != 10 || a.Tokens()+b.Tokens() != d.Tokens() {
+		t.Errorf("%d + %d examples, %d + %d tokens of %d", a.Len(), b.Len(), a.Tokens(), b.Tokens(), d.Tokens())
+	}
+	for i := range 6 {
+		if string32(b.Example(i).Tokens) != string32(d.Example(i+4).Tokens) || b.Source(i) != d.Source(i+4) {
+			t.Errorf("example %d of the second half is not example %d", i, i+4)
+		}
+	}
+	for _, bounds := range [][2]int{{-1, 3}, {3, 3}, {0, 11}} {
+		if _, err := d.Slice(bounds[0], bounds[1]); err == nil {
+			t.Errorf("examples %v of 10 were given", bounds)
+		}
+	}
+}
+
+func TestOptionsRefuse(t *testing.T) {
+	for _, o := range []data.Options{
+		{Turns: "first"}, {History: "maybe"}, {Overlong: "cut"}, {BadRows: "fix"}, {MaxTokens: -1}, {MaxTokens: 1},
+		{Overlong: data.SplitLong}, {Source: source.Options{Thinking: "hard"}}, {Source: source.Options{Format: "csv"}},
+		{Source: source.Options{Mapping: map[string]string{"question": "prompt"}}}, {Source: source.Options{MaxRowBytes: -1}},
+	} {
+		if err := o.Check(); err == nil {
+			t.Errorf("%+v was accepted", o)
+		}
+	}
+}
