@@ -71,7 +71,7 @@ func newRootCmd() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newDemoCmd(), newRunCmd(), newDataCmd(), newVersionCmd())
+	root.AddCommand(newDemoCmd(), newRunCmd(), newDataCmd(), newModelCmd(), newVersionCmd())
 	return root
 }
 

@@ -105,7 +105,7 @@ func v3() *Config {
 	}
 }
 
-// TinyV4 returns a V4 of under two million parameters (at a vocabulary of 512)
+// TinyV4 returns a V4 of under three million parameters (at a vocabulary of 512)
 // that has everything the large ones have: a hash-routed layer, window, CSA and
 // HCA layers, and an MTP block. It learns in minutes on two cores.
 func TinyV4(vocab int) *Config {

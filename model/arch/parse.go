@@ -32,6 +32,9 @@ func ParseConfig(data []byte) (*Config, error) {
 	if err := c.readFamily(raw); err != nil {
 		return nil, err
 	}
+	if err := c.refuseUnknown(raw); err != nil {
+		return nil, err
+	}
 	for i := range fields {
 		if err := fields[i].read(c, raw); err != nil {
 			return nil, err
@@ -84,17 +87,21 @@ func (f *field) read(c *Config, raw map[string]json.RawMessage) error {
 	return f.decode(f.ptr(c), v)
 }
 
-// keepHarmless stores what is left if it is harmless, and refuses it if not.
-func (c *Config) keepHarmless(raw map[string]json.RawMessage) error {
-	left := make([]string, 0, len(raw))
-	for key := range raw {
-		left = append(left, key)
-	}
-	sort.Strings(left)
-	for _, key := range left {
-		if !slices.Contains(HarmlessKeys, key) {
+// refuseUnknown reports the first key, by name, that no family knows. It comes
+// before anything else, because a misspelled key explains a missing one.
+func (c *Config) refuseUnknown(raw map[string]json.RawMessage) error {
+	for _, key := range sortedKeys(raw) {
+		known := slices.Contains(HarmlessKeys, key) || slices.ContainsFunc(fields, func(f field) bool { return f.key == key })
+		if !known {
 			return fmt.Errorf("arch: unknown key %q (value %s) in a %s config%s", key, clip(raw[key]), c.Family, c.suggest(key))
 		}
+	}
+	return nil
+}
+
+// keepHarmless stores the keys that are left when all fields have been read.
+func (c *Config) keepHarmless(raw map[string]json.RawMessage) error {
+	for _, key := range sortedKeys(raw) {
 		if key == "architectures" {
 			continue // follows from the family; written from there
 		}
@@ -108,6 +115,15 @@ func (c *Config) keepHarmless(raw map[string]json.RawMessage) error {
 		c.Extra[key] = text.String()
 	}
 	return nil
+}
+
+func sortedKeys(raw map[string]json.RawMessage) []string {
+	keys := make([]string, 0, len(raw))
+	for key := range raw {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	return keys
 }
 
 // suggest names the known key nearest to a misspelled one.

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -24,12 +25,15 @@ func (d *Difference) Equal() bool { return d.Differ == 0 && d.Problem == "" }
 
 // Diff compares two models parameter by parameter, in canonical order of a, then
 // what only b has. Storage and names may differ: values are compared as float32.
-func Diff(a, b *Source) ([]Difference, error) {
+func Diff(ctx context.Context, a, b *Source) ([]Difference, error) {
 	var out []Difference
 	seen := make(map[string]bool)
 	for i := range a.tensors {
 		t := &a.tensors[i]
 		seen[t.Name] = true
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		d, err := diffTensor(a, b, t)
 		if err != nil {
 			return nil, err

@@ -175,7 +175,7 @@ func TestConvertAndDiff(t *testing.T) {
 	c := small()
 	a := open(t, write(t, c, Options{DType: dtype.F32, Files: map[string][]byte{"tokenizer.json": []byte("{}")}}))
 	dir := filepath.Join(t.TempDir(), "out")
-	if err := Convert(durable.OS, dir, a, Options{Style: Transformers, MaxShard: 500_000}); err != nil {
+	if err := Convert(t.Context(), durable.OS, dir, a, Options{Style: Transformers, MaxShard: 500_000}); err != nil {
 		t.Fatal(err)
 	}
 	b := open(t, dir)
@@ -186,7 +186,7 @@ func TestConvertAndDiff(t *testing.T) {
 	if b.Config.TorchDType != "bfloat16" || a.Config.TorchDType != "float32" {
 		t.Errorf("torch_dtype %q and %q", a.Config.TorchDType, b.Config.TorchDType)
 	}
-	diffs, err := Diff(a, b)
+	diffs, err := Diff(t.Context(), a, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestConvertAndDiff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	diffs, err = Diff(a, open(t, other))
+	diffs, err = Diff(t.Context(), a, open(t, other))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,14 +255,14 @@ func TestReadsQuantisedCheckpoints(t *testing.T) {
 				}
 			}
 			out := filepath.Join(t.TempDir(), "plain")
-			if err := Convert(durable.OS, out, s, Options{DType: dtype.F32}); err != nil {
+			if err := Convert(t.Context(), durable.OS, out, s, Options{DType: dtype.F32}); err != nil {
 				t.Fatal(err)
 			}
 			plain := open(t, out)
 			if plain.Config.Quantization != nil {
 				t.Error("the copy still claims to be quantised")
 			}
-			diffs, err := Diff(s, plain)
+			diffs, err := Diff(t.Context(), s, plain)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -580,6 +580,16 @@ func TestLoadConfigFindsIt(t *testing.T) {
 		if _, err := LoadConfig(ref); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", ref, err, want)
 		}
+	}
+	t.Chdir(dir)
+	if err := os.Mkdir("tiny-v4", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadConfig("tiny-v4"); err == nil || !strings.Contains(err.Error(), "builtin:tiny-v4 or ./tiny-v4") {
+		t.Errorf("ambiguous name: %v", err)
+	}
+	if c, err := LoadConfig("builtin:tiny-v4"); err != nil || c.VocabSize != 512 {
+		t.Error(err)
 	}
 	var m map[string]any
 	text, err := os.ReadFile(filepath.Join(dir, "generation_config.json"))

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/model/arch"
@@ -25,15 +26,21 @@ type Source struct {
 }
 
 // LoadConfig returns the architecture that ref names: a built-in name, a
-// config.json, or a directory that holds one.
+// config.json, or a directory that holds one. A name that is built in and exists
+// here as well is refused: "builtin:NAME" and "./NAME" say which is meant.
 func LoadConfig(ref string) (*arch.Config, error) {
-	stat, statErr := os.Stat(ref)
-	if statErr != nil {
-		c, err := arch.Builtin(ref)
-		if err != nil && slices.Contains([]byte(ref), filepath.Separator) {
-			return nil, fmt.Errorf("hf: %w", statErr)
-		}
-		return c, err
+	if name, ok := strings.CutPrefix(ref, "builtin:"); ok {
+		return arch.Builtin(name)
+	}
+	builtin := slices.Contains(arch.Builtins(), ref)
+	stat, err := os.Stat(ref)
+	switch {
+	case builtin && err == nil:
+		return nil, fmt.Errorf("hf: %q is a built-in model and also exists here: write builtin:%s or .%c%s", ref, ref, filepath.Separator, ref)
+	case builtin || err != nil && !strings.ContainsRune(ref, filepath.Separator):
+		return arch.Builtin(ref) // or its error, which lists the names
+	case err != nil:
+		return nil, fmt.Errorf("hf: %w", err)
 	}
 	path := ref
 	if stat.IsDir() {
