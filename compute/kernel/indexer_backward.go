@@ -151,10 +151,9 @@ func (x *Indexer) queryBackward(g *IndexerGradient, t int, z Mat, buf []float32)
 	for h := range x.Heads {
 		row := z.Row(h)
 		dw[h] = o.dot(dI, row[:n])
-		for j, d := range dI {
-			if row[j] > 0 {
-				row[j] = w[h] * d
-			}
+		for j, d := range dI { // row[j] = w[h]*d where row[j] > 0, without a branch
+			mask := uint32(-int32(math.Float32bits(row[j])) >> 31)
+			row[j] = math.Float32frombits(math.Float32bits(w[h]*d) & mask)
 		}
 		clear(row[n:])
 	}
@@ -171,15 +170,14 @@ func divergence(d, logs, scores, target []float32) float64 {
 	copy(d, scores)
 	lse := SoftmaxSink(d, len(d), float32(math.Inf(-1)), 1)
 	inv := 1 / mass
-	for j, p := range target {
-		logs[j] = p * inv
-	}
+	copy(logs, target)
+	ops().scale(logs, inv)
 	ops().axpy(d, -1, logs)
+	ops().log(logs, logs)
 	loss := 0.0
 	for j, p := range target {
-		p *= inv
-		if p > 0 {
-			loss += float64(p * (LogF(p) - (scores[j] - lse)))
+		if p *= inv; p > 0 {
+			loss += float64(p * (logs[j] - (scores[j] - lse)))
 		}
 	}
 	return loss

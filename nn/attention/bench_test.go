@@ -2,11 +2,11 @@ package attention_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/model/arch"
-	"github.com/temper-ml/temper/model/deepseek/deepseektest"
 	"github.com/temper-ml/temper/nn"
 )
 
@@ -19,7 +19,7 @@ func BenchmarkSparse(b *testing.B) {
 			b.Fatal(err)
 		}
 		c.CompressRatios = []int{ratio, ratio, ratio, ratio, ratio, ratio, ratio, ratio, 0}
-		l := sparse(b, c, deepseektest.RandomParams(c, 5), weights{})
+		l := sparse(b, c, layerParams(c), weights{})
 		segs, T := segments(512, 512, 512, 512)
 		x, dout := randoms(1, "x", T*c.HiddenSize), randoms(2, "dout", T*c.HiddenSize)
 		out, dx := make([]float32, T*c.HiddenSize), make([]float32, T*c.HiddenSize)
@@ -50,4 +50,21 @@ func BenchmarkPeak(b *testing.B) {
 		kernel.MatMul(kernel.MatOf(y, 4*n, n), kernel.MatOf(x, 4*n, n), kernel.MatOf(w, n, n))
 	}
 	b.ReportMetric(float64(b.N)*8*n*n*n/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}
+
+// layerParams draws the parameters of layer 0's attention only.
+func layerParams(c *arch.Config) map[string][]float64 {
+	params := map[string][]float64{}
+	for _, t := range c.Tensors() {
+		if !strings.HasPrefix(t.Name, prefix) {
+			continue
+		}
+		params[t.Name] = wide(randoms(7, t.Name, t.Len()))
+		for i := range params[t.Name] {
+			if len(t.Shape) > 1 {
+				params[t.Name][i] *= 0.05
+			}
+		}
+	}
+	return params
 }
