@@ -134,7 +134,7 @@ func (r *Rotary) grow(n int) (cos, sin []float32) {
 		copy(sin, r.sin)
 		for pos := r.n; pos < n; pos++ {
 			for _, f := range r.freqs {
-				s, c := sincos(float64(pos) * f)
+				s, c := sincos(float64(float64(pos) * f))
 				cos[at], sin[at] = float32(c), float32(s)
 				at++
 			}
