@@ -152,6 +152,11 @@ func (t *tile) startAcc() {
 		}
 	})
 	t.Label("started")
+	t.eachRow(func(i int, c operand.Mem) {
+		for off := 0; off < t.vecs*4*t.lanes; off += 64 {
+			t.PREFETCHT0(c.Offset(t.vecs*4*t.lanes + off))
+		}
+	})
 }
 
 // eachRow calls f with the address of each row of the tile of C.

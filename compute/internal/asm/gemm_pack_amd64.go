@@ -17,4 +17,7 @@ func packPanels12(dst *float32, src *float32, panelStep int, ld int, k int, pane
 func packPanels6(dst *float32, src *float32, panelStep int, ld int, k int, panels int)
 
 //go:noescape
-func packTransposed8(dst *float32, src *float32, dstStep int, ld int, k int)
+func packTransposed(dst *float32, src *float32, dstStep int, ld int, k int, ahead int)
+
+//go:noescape
+func copyRows(dst *float32, src *float32, dstStep int, ld int, k int, rows int, ahead int)

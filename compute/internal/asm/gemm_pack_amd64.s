@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func packPanels32(dst *float32, src *float32, panelStep int, ld int, k int, panels int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·packPanels32(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
@@ -13,6 +13,8 @@ TEXT ·packPanels32(SB), NOSPLIT, $0-48
 	MOVQ ld+24(FP), BX
 	MOVQ k+32(FP), SI
 	MOVQ panels+40(FP), DI
+	MOVQ BX, R11
+	SHLQ $0x03, R11
 
 row:
 	MOVQ AX, R8
@@ -20,27 +22,29 @@ row:
 	MOVQ DI, R10
 
 panel:
-	VMOVUPS (R9), Y0
-	VMOVUPS 32(R9), Y1
-	VMOVUPS 64(R9), Y2
-	VMOVUPS 96(R9), Y3
-	VMOVUPS Y0, (R8)
-	VMOVUPS Y1, 32(R8)
-	VMOVUPS Y2, 64(R8)
-	VMOVUPS Y3, 96(R8)
-	ADDQ    $0x00000080, R9
-	ADDQ    DX, R8
-	DECQ    R10
-	JNZ     panel
-	ADDQ    $0x00000080, AX
-	ADDQ    BX, CX
-	DECQ    SI
-	JNZ     row
+	PREFETCHT0 (R9)(R11*1)
+	PREFETCHT0 64(R9)(R11*1)
+	VMOVUPS    (R9), Y0
+	VMOVUPS    32(R9), Y1
+	VMOVUPS    64(R9), Y2
+	VMOVUPS    96(R9), Y3
+	VMOVUPS    Y0, (R8)
+	VMOVUPS    Y1, 32(R8)
+	VMOVUPS    Y2, 64(R8)
+	VMOVUPS    Y3, 96(R8)
+	ADDQ       $0x00000080, R9
+	ADDQ       DX, R8
+	DECQ       R10
+	JNZ        panel
+	ADDQ       $0x00000080, AX
+	ADDQ       BX, CX
+	DECQ       SI
+	JNZ        row
 	VZEROUPPER
 	RET
 
 // func packPanels16(dst *float32, src *float32, panelStep int, ld int, k int, panels int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·packPanels16(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
@@ -48,6 +52,8 @@ TEXT ·packPanels16(SB), NOSPLIT, $0-48
 	MOVQ ld+24(FP), BX
 	MOVQ k+32(FP), SI
 	MOVQ panels+40(FP), DI
+	MOVQ BX, R11
+	SHLQ $0x03, R11
 
 row:
 	MOVQ AX, R8
@@ -55,23 +61,24 @@ row:
 	MOVQ DI, R10
 
 panel:
-	VMOVUPS (R9), Y0
-	VMOVUPS 32(R9), Y1
-	VMOVUPS Y0, (R8)
-	VMOVUPS Y1, 32(R8)
-	ADDQ    $0x00000040, R9
-	ADDQ    DX, R8
-	DECQ    R10
-	JNZ     panel
-	ADDQ    $0x00000040, AX
-	ADDQ    BX, CX
-	DECQ    SI
-	JNZ     row
+	PREFETCHT0 (R9)(R11*1)
+	VMOVUPS    (R9), Y0
+	VMOVUPS    32(R9), Y1
+	VMOVUPS    Y0, (R8)
+	VMOVUPS    Y1, 32(R8)
+	ADDQ       $0x00000040, R9
+	ADDQ       DX, R8
+	DECQ       R10
+	JNZ        panel
+	ADDQ       $0x00000040, AX
+	ADDQ       BX, CX
+	DECQ       SI
+	JNZ        row
 	VZEROUPPER
 	RET
 
 // func packPanels12(dst *float32, src *float32, panelStep int, ld int, k int, panels int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·packPanels12(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
@@ -79,6 +86,8 @@ TEXT ·packPanels12(SB), NOSPLIT, $0-48
 	MOVQ ld+24(FP), BX
 	MOVQ k+32(FP), SI
 	MOVQ panels+40(FP), DI
+	MOVQ BX, R11
+	SHLQ $0x03, R11
 
 row:
 	MOVQ AX, R8
@@ -86,23 +95,24 @@ row:
 	MOVQ DI, R10
 
 panel:
-	VMOVUPS (R9), Y0
-	VMOVUPS 32(R9), X1
-	VMOVUPS Y0, (R8)
-	VMOVUPS X1, 32(R8)
-	ADDQ    $0x00000030, R9
-	ADDQ    DX, R8
-	DECQ    R10
-	JNZ     panel
-	ADDQ    $0x00000030, AX
-	ADDQ    BX, CX
-	DECQ    SI
-	JNZ     row
+	PREFETCHT0 (R9)(R11*1)
+	VMOVUPS    (R9), Y0
+	VMOVUPS    32(R9), X1
+	VMOVUPS    Y0, (R8)
+	VMOVUPS    X1, 32(R8)
+	ADDQ       $0x00000030, R9
+	ADDQ       DX, R8
+	DECQ       R10
+	JNZ        panel
+	ADDQ       $0x00000030, AX
+	ADDQ       BX, CX
+	DECQ       SI
+	JNZ        row
 	VZEROUPPER
 	RET
 
 // func packPanels6(dst *float32, src *float32, panelStep int, ld int, k int, panels int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·packPanels6(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
@@ -110,6 +120,8 @@ TEXT ·packPanels6(SB), NOSPLIT, $0-48
 	MOVQ ld+24(FP), BX
 	MOVQ k+32(FP), SI
 	MOVQ panels+40(FP), DI
+	MOVQ BX, R11
+	SHLQ $0x03, R11
 
 row:
 	MOVQ AX, R8
@@ -117,53 +129,68 @@ row:
 	MOVQ DI, R10
 
 panel:
-	VMOVUPS (R9), X0
-	VMOVSD  16(R9), X1
-	VMOVUPS X0, (R8)
-	VMOVSD  X1, 16(R8)
-	ADDQ    $0x00000018, R9
-	ADDQ    DX, R8
-	DECQ    R10
-	JNZ     panel
-	ADDQ    $0x00000018, AX
-	ADDQ    BX, CX
-	DECQ    SI
-	JNZ     row
+	PREFETCHT0 (R9)(R11*1)
+	VMOVUPS    (R9), X0
+	VMOVSD     16(R9), X1
+	VMOVUPS    X0, (R8)
+	VMOVSD     X1, 16(R8)
+	ADDQ       $0x00000018, R9
+	ADDQ       DX, R8
+	DECQ       R10
+	JNZ        panel
+	ADDQ       $0x00000018, AX
+	ADDQ       BX, CX
+	DECQ       SI
+	JNZ        row
 	VZEROUPPER
 	RET
 
-// func packTransposed8(dst *float32, src *float32, dstStep int, ld int, k int)
-// Requires: AVX
-TEXT ·packTransposed8(SB), NOSPLIT, $0-40
+// func packTransposed(dst *float32, src *float32, dstStep int, ld int, k int, ahead int)
+// Requires: AVX, MMX+
+TEXT ·packTransposed(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ dstStep+16(FP), DX
 	MOVQ ld+24(FP), BX
 	MOVQ k+32(FP), SI
-	LEAQ (CX)(BX*2), DI
-	ADDQ BX, DI
-	LEAQ (DI)(BX*2), R8
+	MOVQ ahead+40(FP), DI
+	ADDQ CX, DI
+	LEAQ (CX)(BX*2), R8
 	ADDQ BX, R8
-	SUBQ $0x08, SI
+	LEAQ (R8)(BX*2), R9
+	ADDQ BX, R9
+	LEAQ (DI)(BX*2), R10
+	ADDQ BX, R10
+	LEAQ (R10)(BX*2), R11
+	ADDQ BX, R11
+	SUBQ $0x10, SI
 	JL   rest
 
-block:
+line:
+	PREFETCHT1  (DI)
+	PREFETCHT1  (DI)(BX*1)
+	PREFETCHT1  (DI)(BX*2)
+	PREFETCHT1  (R10)
+	PREFETCHT1  (R10)(BX*1)
+	PREFETCHT1  (R10)(BX*2)
+	PREFETCHT1  (R11)
+	PREFETCHT1  (R11)(BX*1)
 	VMOVUPS     (CX), X0
-	VINSERTF128 $0x01, (DI)(BX*1), Y0, Y0
+	VINSERTF128 $0x01, (R8)(BX*1), Y0, Y0
 	VMOVUPS     (CX)(BX*1), X1
-	VINSERTF128 $0x01, (DI)(BX*2), Y1, Y1
+	VINSERTF128 $0x01, (R8)(BX*2), Y1, Y1
 	VMOVUPS     (CX)(BX*2), X2
-	VINSERTF128 $0x01, (R8), Y2, Y2
-	VMOVUPS     (DI), X3
-	VINSERTF128 $0x01, (R8)(BX*1), Y3, Y3
+	VINSERTF128 $0x01, (R9), Y2, Y2
+	VMOVUPS     (R8), X3
+	VINSERTF128 $0x01, (R9)(BX*1), Y3, Y3
 	VMOVUPS     16(CX), X4
-	VINSERTF128 $0x01, 16(DI)(BX*1), Y4, Y4
+	VINSERTF128 $0x01, 16(R8)(BX*1), Y4, Y4
 	VMOVUPS     16(CX)(BX*1), X5
-	VINSERTF128 $0x01, 16(DI)(BX*2), Y5, Y5
+	VINSERTF128 $0x01, 16(R8)(BX*2), Y5, Y5
 	VMOVUPS     16(CX)(BX*2), X6
-	VINSERTF128 $0x01, 16(R8), Y6, Y6
-	VMOVUPS     16(DI), X7
-	VINSERTF128 $0x01, 16(R8)(BX*1), Y7, Y7
+	VINSERTF128 $0x01, 16(R9), Y6, Y6
+	VMOVUPS     16(R8), X7
+	VINSERTF128 $0x01, 16(R9)(BX*1), Y7, Y7
 	VUNPCKLPS   Y1, Y0, Y8
 	VUNPCKHPS   Y1, Y0, Y9
 	VUNPCKLPS   Y3, Y2, Y10
@@ -196,13 +223,123 @@ block:
 	ADDQ        DX, AX
 	VMOVUPS     Y13, (AX)
 	ADDQ        DX, AX
+	VMOVUPS     32(CX), X0
+	VINSERTF128 $0x01, 32(R8)(BX*1), Y0, Y0
+	VMOVUPS     32(CX)(BX*1), X1
+	VINSERTF128 $0x01, 32(R8)(BX*2), Y1, Y1
+	VMOVUPS     32(CX)(BX*2), X2
+	VINSERTF128 $0x01, 32(R9), Y2, Y2
+	VMOVUPS     32(R8), X3
+	VINSERTF128 $0x01, 32(R9)(BX*1), Y3, Y3
+	VMOVUPS     48(CX), X4
+	VINSERTF128 $0x01, 48(R8)(BX*1), Y4, Y4
+	VMOVUPS     48(CX)(BX*1), X5
+	VINSERTF128 $0x01, 48(R8)(BX*2), Y5, Y5
+	VMOVUPS     48(CX)(BX*2), X6
+	VINSERTF128 $0x01, 48(R9), Y6, Y6
+	VMOVUPS     48(R8), X7
+	VINSERTF128 $0x01, 48(R9)(BX*1), Y7, Y7
+	VUNPCKLPS   Y1, Y0, Y8
+	VUNPCKHPS   Y1, Y0, Y9
+	VUNPCKLPS   Y3, Y2, Y10
+	VUNPCKHPS   Y3, Y2, Y11
+	VUNPCKLPD   Y10, Y8, Y12
+	VUNPCKHPD   Y10, Y8, Y8
+	VUNPCKLPD   Y11, Y9, Y10
+	VUNPCKHPD   Y11, Y9, Y9
+	VUNPCKLPS   Y5, Y4, Y11
+	VUNPCKHPS   Y5, Y4, Y13
+	VUNPCKLPS   Y7, Y6, Y14
+	VUNPCKHPS   Y7, Y6, Y15
+	VUNPCKLPD   Y14, Y11, Y16
+	VUNPCKHPD   Y14, Y11, Y11
+	VUNPCKLPD   Y15, Y13, Y14
+	VUNPCKHPD   Y15, Y13, Y13
+	VMOVUPS     Y12, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y8, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y10, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y9, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y16, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y11, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y14, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y13, (AX)
+	ADDQ        DX, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
+	ADDQ        $0x40, R10
+	ADDQ        $0x40, R9
+	ADDQ        $0x40, R11
+	SUBQ        $0x10, SI
+	JGE         line
+
+rest:
+	ADDQ        $0x08, SI
+	JL          few
+	VMOVUPS     (CX), X0
+	VINSERTF128 $0x01, (R8)(BX*1), Y0, Y0
+	VMOVUPS     (CX)(BX*1), X1
+	VINSERTF128 $0x01, (R8)(BX*2), Y1, Y1
+	VMOVUPS     (CX)(BX*2), X2
+	VINSERTF128 $0x01, (R9), Y2, Y2
+	VMOVUPS     (R8), X3
+	VINSERTF128 $0x01, (R9)(BX*1), Y3, Y3
+	VMOVUPS     16(CX), X4
+	VINSERTF128 $0x01, 16(R8)(BX*1), Y4, Y4
+	VMOVUPS     16(CX)(BX*1), X5
+	VINSERTF128 $0x01, 16(R8)(BX*2), Y5, Y5
+	VMOVUPS     16(CX)(BX*2), X6
+	VINSERTF128 $0x01, 16(R9), Y6, Y6
+	VMOVUPS     16(R8), X7
+	VINSERTF128 $0x01, 16(R9)(BX*1), Y7, Y7
+	VUNPCKLPS   Y1, Y0, Y8
+	VUNPCKHPS   Y1, Y0, Y0
+	VUNPCKLPS   Y3, Y2, Y1
+	VUNPCKHPS   Y3, Y2, Y2
+	VUNPCKLPD   Y1, Y8, Y3
+	VUNPCKHPD   Y1, Y8, Y1
+	VUNPCKLPD   Y2, Y0, Y8
+	VUNPCKHPD   Y2, Y0, Y0
+	VUNPCKLPS   Y5, Y4, Y2
+	VUNPCKHPS   Y5, Y4, Y4
+	VUNPCKLPS   Y7, Y6, Y5
+	VUNPCKHPS   Y7, Y6, Y6
+	VUNPCKLPD   Y5, Y2, Y7
+	VUNPCKHPD   Y5, Y2, Y2
+	VUNPCKLPD   Y6, Y4, Y5
+	VUNPCKHPD   Y6, Y4, Y4
+	VMOVUPS     Y3, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y1, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y8, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y0, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y7, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y2, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y5, (AX)
+	ADDQ        DX, AX
+	VMOVUPS     Y4, (AX)
+	ADDQ        DX, AX
 	ADDQ        $0x20, CX
 	ADDQ        $0x20, DI
 	ADDQ        $0x20, R8
+	ADDQ        $0x20, R10
+	ADDQ        $0x20, R9
+	ADDQ        $0x20, R11
 	SUBQ        $0x08, SI
-	JGE         block
 
-rest:
+few:
 	ADDQ $0x08, SI
 	JZ   done
 
@@ -213,23 +350,75 @@ single:
 	VMOVSS X0, 4(AX)
 	VMOVSS (CX)(BX*2), X0
 	VMOVSS X0, 8(AX)
-	VMOVSS (DI), X0
-	VMOVSS X0, 12(AX)
-	VMOVSS (DI)(BX*1), X0
-	VMOVSS X0, 16(AX)
-	VMOVSS (DI)(BX*2), X0
-	VMOVSS X0, 20(AX)
 	VMOVSS (R8), X0
-	VMOVSS X0, 24(AX)
+	VMOVSS X0, 12(AX)
 	VMOVSS (R8)(BX*1), X0
+	VMOVSS X0, 16(AX)
+	VMOVSS (R8)(BX*2), X0
+	VMOVSS X0, 20(AX)
+	VMOVSS (R9), X0
+	VMOVSS X0, 24(AX)
+	VMOVSS (R9)(BX*1), X0
 	VMOVSS X0, 28(AX)
+	ADDQ   DX, AX
 	ADDQ   $0x04, CX
 	ADDQ   $0x04, DI
 	ADDQ   $0x04, R8
-	ADDQ   DX, AX
+	ADDQ   $0x04, R10
+	ADDQ   $0x04, R9
+	ADDQ   $0x04, R11
 	DECQ   SI
 	JNZ    single
 
 done:
+	VZEROUPPER
+	RET
+
+// func copyRows(dst *float32, src *float32, dstStep int, ld int, k int, rows int, ahead int)
+// Requires: AVX, MMX+
+TEXT ·copyRows(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ dstStep+16(FP), DX
+	MOVQ ld+24(FP), BX
+	MOVQ k+32(FP), SI
+	MOVQ rows+40(FP), DI
+	MOVQ ahead+48(FP), R8
+
+row:
+	MOVQ CX, R9
+	MOVQ AX, R10
+	MOVQ SI, R11
+	SUBQ $0x10, R11
+	JL   rest
+
+line:
+	PREFETCHT1 (R9)(R8*1)
+	VMOVUPS    (R9), Y0
+	VMOVUPS    32(R9), Y1
+	VMOVUPS    Y0, (R10)
+	VMOVUPS    Y1, 32(R10)
+	ADDQ       $0x40, R9
+	ADDQ       $0x40, R10
+	SUBQ       $0x10, R11
+	JGE        line
+
+rest:
+	ADDQ $0x10, R11
+	JZ   next
+
+single:
+	VMOVSS (R9), X0
+	VMOVSS X0, (R10)
+	ADDQ   $0x04, R9
+	ADDQ   $0x04, R10
+	DECQ   R11
+	JNZ    single
+
+next:
+	ADDQ BX, CX
+	ADDQ DX, AX
+	DECQ DI
+	JNZ  row
 	VZEROUPPER
 	RET

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func tileRow1x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow1x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -28,9 +28,10 @@ load:
 	VMOVUPS 32(DX), Y1
 
 started:
-	MOVQ 48(AX), R8
-	SUBQ $0x04, R8
-	JL   rest
+	PREFETCHT0 64(DX)
+	MOVQ       48(AX), R8
+	SUBQ       $0x04, R8
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y2
@@ -84,7 +85,7 @@ done:
 	RET
 
 // func tileRow2x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -111,9 +112,11 @@ load:
 	VMOVUPS 32(DX)(BX*1), Y3
 
 started:
-	MOVQ 48(AX), R10
-	SUBQ $0x04, R10
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	MOVQ       48(AX), R10
+	SUBQ       $0x04, R10
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y4
@@ -184,7 +187,7 @@ done:
 	RET
 
 // func tileRow3x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow3x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -215,9 +218,12 @@ load:
 	VMOVUPS 32(DX)(BX*2), Y5
 
 started:
-	MOVQ 48(AX), R10
-	SUBQ $0x04, R10
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	MOVQ       48(AX), R10
+	SUBQ       $0x04, R10
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y6
@@ -305,7 +311,7 @@ done:
 	RET
 
 // func tileRow4x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow4x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -344,9 +350,15 @@ load:
 	VMOVUPS 32(R11), Y7
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 64(R11)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y8
@@ -455,7 +467,7 @@ done:
 	RET
 
 // func tileRow5x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow5x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -498,9 +510,16 @@ load:
 	VMOVUPS 32(R11)(BX*1), Y9
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 64(R11)
+	PREFETCHT0 64(R11)(BX*1)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y10
@@ -626,7 +645,7 @@ done:
 	RET
 
 // func tileRow6x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow6x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -673,9 +692,17 @@ load:
 	VMOVUPS 32(R11)(BX*2), Y11
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 64(R11)
+	PREFETCHT0 64(R11)(BX*1)
+	PREFETCHT0 64(R11)(BX*2)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y12
@@ -818,7 +845,7 @@ done:
 	RET
 
 // func tileRow1x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow1x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -839,9 +866,10 @@ load:
 	VMOVUPS (DX), Y0
 
 started:
-	MOVQ 48(AX), R8
-	SUBQ $0x04, R8
-	JL   rest
+	PREFETCHT0 32(DX)
+	MOVQ       48(AX), R8
+	SUBQ       $0x04, R8
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y1
@@ -884,7 +912,7 @@ done:
 	RET
 
 // func tileRow2x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow2x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -907,9 +935,11 @@ load:
 	VMOVUPS (DX)(BX*1), Y1
 
 started:
-	MOVQ 48(AX), R10
-	SUBQ $0x04, R10
-	JL   rest
+	PREFETCHT0 32(DX)
+	PREFETCHT0 32(DX)(BX*1)
+	MOVQ       48(AX), R10
+	SUBQ       $0x04, R10
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y2
@@ -963,7 +993,7 @@ done:
 	RET
 
 // func tileRow3x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow3x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -988,9 +1018,12 @@ load:
 	VMOVUPS (DX)(BX*2), Y2
 
 started:
-	MOVQ 48(AX), R10
-	SUBQ $0x04, R10
-	JL   rest
+	PREFETCHT0 32(DX)
+	PREFETCHT0 32(DX)(BX*1)
+	PREFETCHT0 32(DX)(BX*2)
+	MOVQ       48(AX), R10
+	SUBQ       $0x04, R10
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y3
@@ -1055,7 +1088,7 @@ done:
 	RET
 
 // func tileRow4x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow4x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1086,9 +1119,15 @@ load:
 	VMOVUPS (R11), Y3
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 32(DX)
+	PREFETCHT0 32(DX)(BX*1)
+	PREFETCHT0 32(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 32(R11)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y4
@@ -1168,7 +1207,7 @@ done:
 	RET
 
 // func tileRow5x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow5x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1201,9 +1240,16 @@ load:
 	VMOVUPS (R11)(BX*1), Y4
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 32(DX)
+	PREFETCHT0 32(DX)(BX*1)
+	PREFETCHT0 32(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 32(R11)
+	PREFETCHT0 32(R11)(BX*1)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y5
@@ -1294,7 +1340,7 @@ done:
 	RET
 
 // func tileRow6x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileRow6x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1329,9 +1375,17 @@ load:
 	VMOVUPS (R11)(BX*2), Y5
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 32(DX)
+	PREFETCHT0 32(DX)(BX*1)
+	PREFETCHT0 32(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 32(R11)
+	PREFETCHT0 32(R11)(BX*1)
+	PREFETCHT0 32(R11)(BX*2)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y6
@@ -1433,7 +1487,7 @@ done:
 	RET
 
 // func tileCol1x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol1x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1455,9 +1509,10 @@ load:
 	VMOVUPS 32(DX), Y1
 
 started:
-	MOVQ 48(AX), R8
-	SUBQ $0x04, R8
-	JL   rest
+	PREFETCHT0 64(DX)
+	MOVQ       48(AX), R8
+	SUBQ       $0x04, R8
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y2
@@ -1511,7 +1566,7 @@ done:
 	RET
 
 // func tileCol2x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1537,9 +1592,11 @@ load:
 	VMOVUPS 32(DX)(BX*1), Y3
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y4
@@ -1610,7 +1667,7 @@ done:
 	RET
 
 // func tileCol3x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol3x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1640,9 +1697,12 @@ load:
 	VMOVUPS 32(DX)(BX*2), Y5
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y6
@@ -1730,7 +1790,7 @@ done:
 	RET
 
 // func tileCol4x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol4x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1766,9 +1826,15 @@ load:
 	VMOVUPS 32(R9), Y7
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y8
@@ -1875,7 +1941,7 @@ done:
 	RET
 
 // func tileCol5x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol5x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1915,9 +1981,16 @@ load:
 	VMOVUPS 32(R9)(BX*1), Y9
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y10
@@ -2041,7 +2114,7 @@ done:
 	RET
 
 // func tileCol6x16AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol6x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2085,9 +2158,17 @@ load:
 	VMOVUPS 32(R9)(BX*2), Y11
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y12
@@ -2228,7 +2309,7 @@ done:
 	RET
 
 // func tileCol1x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol1x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2248,9 +2329,10 @@ load:
 	VMOVUPS (DX), Y0
 
 started:
-	MOVQ 48(AX), R8
-	SUBQ $0x04, R8
-	JL   rest
+	PREFETCHT0 32(DX)
+	MOVQ       48(AX), R8
+	SUBQ       $0x04, R8
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y1
@@ -2293,7 +2375,7 @@ done:
 	RET
 
 // func tileCol2x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol2x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2315,9 +2397,11 @@ load:
 	VMOVUPS (DX)(BX*1), Y1
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 32(DX)
+	PREFETCHT0 32(DX)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y2
@@ -2371,7 +2455,7 @@ done:
 	RET
 
 // func tileCol3x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol3x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2395,9 +2479,12 @@ load:
 	VMOVUPS (DX)(BX*2), Y2
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 32(DX)
+	PREFETCHT0 32(DX)(BX*1)
+	PREFETCHT0 32(DX)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y3
@@ -2462,7 +2549,7 @@ done:
 	RET
 
 // func tileCol4x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol4x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2490,9 +2577,15 @@ load:
 	VMOVUPS (R9), Y3
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 32(DX)
+	PREFETCHT0 32(DX)(BX*1)
+	PREFETCHT0 32(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 32(R9)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y4
@@ -2570,7 +2663,7 @@ done:
 	RET
 
 // func tileCol5x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol5x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2600,9 +2693,16 @@ load:
 	VMOVUPS (R9)(BX*1), Y4
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 32(DX)
+	PREFETCHT0 32(DX)(BX*1)
+	PREFETCHT0 32(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 32(R9)
+	PREFETCHT0 32(R9)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y5
@@ -2691,7 +2791,7 @@ done:
 	RET
 
 // func tileCol6x8AVX2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tileCol6x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2723,9 +2823,17 @@ load:
 	VMOVUPS (R9)(BX*2), Y5
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 32(DX)
+	PREFETCHT0 32(DX)(BX*1)
+	PREFETCHT0 32(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 32(R9)
+	PREFETCHT0 32(R9)(BX*1)
+	PREFETCHT0 32(R9)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Y6

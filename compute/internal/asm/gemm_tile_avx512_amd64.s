@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func tileRow1x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow1x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -28,9 +28,11 @@ load:
 	VMOVUPS 64(DX), Z1
 
 started:
-	MOVQ 48(AX), R8
-	SUBQ $0x04, R8
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVQ       48(AX), R8
+	SUBQ       $0x04, R8
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z2
@@ -84,7 +86,7 @@ done:
 	RET
 
 // func tileRow2x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow2x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -111,9 +113,13 @@ load:
 	VMOVUPS 64(DX)(BX*1), Z3
 
 started:
-	MOVQ 48(AX), R10
-	SUBQ $0x04, R10
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	MOVQ       48(AX), R10
+	SUBQ       $0x04, R10
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z4
@@ -184,7 +190,7 @@ done:
 	RET
 
 // func tileRow3x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow3x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -215,9 +221,15 @@ load:
 	VMOVUPS 64(DX)(BX*2), Z5
 
 started:
-	MOVQ 48(AX), R10
-	SUBQ $0x04, R10
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	MOVQ       48(AX), R10
+	SUBQ       $0x04, R10
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z6
@@ -305,7 +317,7 @@ done:
 	RET
 
 // func tileRow4x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow4x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -344,9 +356,19 @@ load:
 	VMOVUPS 64(R11), Z7
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z8
@@ -455,7 +477,7 @@ done:
 	RET
 
 // func tileRow5x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow5x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -498,9 +520,21 @@ load:
 	VMOVUPS 64(R11)(BX*1), Z9
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	PREFETCHT0 128(R11)(BX*1)
+	PREFETCHT0 192(R11)(BX*1)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z10
@@ -626,7 +660,7 @@ done:
 	RET
 
 // func tileRow6x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow6x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -673,9 +707,23 @@ load:
 	VMOVUPS 64(R11)(BX*2), Z11
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	PREFETCHT0 128(R11)(BX*1)
+	PREFETCHT0 192(R11)(BX*1)
+	PREFETCHT0 128(R11)(BX*2)
+	PREFETCHT0 192(R11)(BX*2)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z12
@@ -818,7 +866,7 @@ done:
 	RET
 
 // func tileRow7x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow7x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -873,9 +921,27 @@ load:
 	VMOVUPS 64(R12), Z13
 
 started:
-	MOVQ 48(AX), R12
-	SUBQ $0x04, R12
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 128(R12)
+	PREFETCHT0 192(R12)
+	PREFETCHT0 128(R12)(BX*1)
+	PREFETCHT0 192(R12)(BX*1)
+	PREFETCHT0 128(R12)(BX*2)
+	PREFETCHT0 192(R12)(BX*2)
+	LEAQ       (R12)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 128(R12)
+	PREFETCHT0 192(R12)
+	MOVQ       48(AX), R12
+	SUBQ       $0x04, R12
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z14
@@ -1039,7 +1105,7 @@ done:
 	RET
 
 // func tileRow8x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow8x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1098,9 +1164,29 @@ load:
 	VMOVUPS 64(R12)(BX*1), Z15
 
 started:
-	MOVQ 48(AX), R12
-	SUBQ $0x04, R12
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 128(R12)
+	PREFETCHT0 192(R12)
+	PREFETCHT0 128(R12)(BX*1)
+	PREFETCHT0 192(R12)(BX*1)
+	PREFETCHT0 128(R12)(BX*2)
+	PREFETCHT0 192(R12)(BX*2)
+	LEAQ       (R12)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 128(R12)
+	PREFETCHT0 192(R12)
+	PREFETCHT0 128(R12)(BX*1)
+	PREFETCHT0 192(R12)(BX*1)
+	MOVQ       48(AX), R12
+	SUBQ       $0x04, R12
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z16
@@ -1281,7 +1367,7 @@ done:
 	RET
 
 // func tileRow9x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow9x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1344,9 +1430,31 @@ load:
 	VMOVUPS 64(R12)(BX*2), Z17
 
 started:
-	MOVQ 48(AX), R12
-	SUBQ $0x04, R12
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 128(R12)
+	PREFETCHT0 192(R12)
+	PREFETCHT0 128(R12)(BX*1)
+	PREFETCHT0 192(R12)(BX*1)
+	PREFETCHT0 128(R12)(BX*2)
+	PREFETCHT0 192(R12)(BX*2)
+	LEAQ       (R12)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 128(R12)
+	PREFETCHT0 192(R12)
+	PREFETCHT0 128(R12)(BX*1)
+	PREFETCHT0 192(R12)(BX*1)
+	PREFETCHT0 128(R12)(BX*2)
+	PREFETCHT0 192(R12)(BX*2)
+	MOVQ       48(AX), R12
+	SUBQ       $0x04, R12
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z18
@@ -1544,7 +1652,7 @@ done:
 	RET
 
 // func tileRow10x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow10x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1615,9 +1723,35 @@ load:
 	VMOVUPS 64(R13), Z19
 
 started:
-	MOVQ 48(AX), R13
-	SUBQ $0x04, R13
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 128(R13)
+	PREFETCHT0 192(R13)
+	PREFETCHT0 128(R13)(BX*1)
+	PREFETCHT0 192(R13)(BX*1)
+	PREFETCHT0 128(R13)(BX*2)
+	PREFETCHT0 192(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 128(R13)
+	PREFETCHT0 192(R13)
+	PREFETCHT0 128(R13)(BX*1)
+	PREFETCHT0 192(R13)(BX*1)
+	PREFETCHT0 128(R13)(BX*2)
+	PREFETCHT0 192(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 128(R13)
+	PREFETCHT0 192(R13)
+	MOVQ       48(AX), R13
+	SUBQ       $0x04, R13
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z20
@@ -1836,7 +1970,7 @@ done:
 	RET
 
 // func tileRow11x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow11x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -1911,9 +2045,37 @@ load:
 	VMOVUPS 64(R13)(BX*1), Z21
 
 started:
-	MOVQ 48(AX), R13
-	SUBQ $0x04, R13
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 128(R13)
+	PREFETCHT0 192(R13)
+	PREFETCHT0 128(R13)(BX*1)
+	PREFETCHT0 192(R13)(BX*1)
+	PREFETCHT0 128(R13)(BX*2)
+	PREFETCHT0 192(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 128(R13)
+	PREFETCHT0 192(R13)
+	PREFETCHT0 128(R13)(BX*1)
+	PREFETCHT0 192(R13)(BX*1)
+	PREFETCHT0 128(R13)(BX*2)
+	PREFETCHT0 192(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 128(R13)
+	PREFETCHT0 192(R13)
+	PREFETCHT0 128(R13)(BX*1)
+	PREFETCHT0 192(R13)(BX*1)
+	MOVQ       48(AX), R13
+	SUBQ       $0x04, R13
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z22
@@ -2149,7 +2311,7 @@ done:
 	RET
 
 // func tileRow12x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow12x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2228,9 +2390,39 @@ load:
 	VMOVUPS 64(R13)(BX*2), Z23
 
 started:
-	MOVQ 48(AX), R13
-	SUBQ $0x04, R13
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 128(R13)
+	PREFETCHT0 192(R13)
+	PREFETCHT0 128(R13)(BX*1)
+	PREFETCHT0 192(R13)(BX*1)
+	PREFETCHT0 128(R13)(BX*2)
+	PREFETCHT0 192(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 128(R13)
+	PREFETCHT0 192(R13)
+	PREFETCHT0 128(R13)(BX*1)
+	PREFETCHT0 192(R13)(BX*1)
+	PREFETCHT0 128(R13)(BX*2)
+	PREFETCHT0 192(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 128(R13)
+	PREFETCHT0 192(R13)
+	PREFETCHT0 128(R13)(BX*1)
+	PREFETCHT0 192(R13)(BX*1)
+	PREFETCHT0 128(R13)(BX*2)
+	PREFETCHT0 192(R13)(BX*2)
+	MOVQ       48(AX), R13
+	SUBQ       $0x04, R13
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z24
@@ -2483,7 +2675,7 @@ done:
 	RET
 
 // func tileRow1x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow1x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2504,9 +2696,10 @@ load:
 	VMOVUPS (DX), Z0
 
 started:
-	MOVQ 48(AX), R8
-	SUBQ $0x04, R8
-	JL   rest
+	PREFETCHT0 64(DX)
+	MOVQ       48(AX), R8
+	SUBQ       $0x04, R8
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z1
@@ -2549,7 +2742,7 @@ done:
 	RET
 
 // func tileRow2x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow2x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2572,9 +2765,11 @@ load:
 	VMOVUPS (DX)(BX*1), Z1
 
 started:
-	MOVQ 48(AX), R10
-	SUBQ $0x04, R10
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	MOVQ       48(AX), R10
+	SUBQ       $0x04, R10
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z2
@@ -2628,7 +2823,7 @@ done:
 	RET
 
 // func tileRow3x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow3x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2653,9 +2848,12 @@ load:
 	VMOVUPS (DX)(BX*2), Z2
 
 started:
-	MOVQ 48(AX), R10
-	SUBQ $0x04, R10
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	MOVQ       48(AX), R10
+	SUBQ       $0x04, R10
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z3
@@ -2720,7 +2918,7 @@ done:
 	RET
 
 // func tileRow4x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow4x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2751,9 +2949,15 @@ load:
 	VMOVUPS (R11), Z3
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 64(R11)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z4
@@ -2833,7 +3037,7 @@ done:
 	RET
 
 // func tileRow5x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow5x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2866,9 +3070,16 @@ load:
 	VMOVUPS (R11)(BX*1), Z4
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 64(R11)
+	PREFETCHT0 64(R11)(BX*1)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z5
@@ -2959,7 +3170,7 @@ done:
 	RET
 
 // func tileRow6x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow6x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -2994,9 +3205,17 @@ load:
 	VMOVUPS (R11)(BX*2), Z5
 
 started:
-	MOVQ 48(AX), R11
-	SUBQ $0x04, R11
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R11
+	ADDQ       BX, R11
+	PREFETCHT0 64(R11)
+	PREFETCHT0 64(R11)(BX*1)
+	PREFETCHT0 64(R11)(BX*2)
+	MOVQ       48(AX), R11
+	SUBQ       $0x04, R11
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z6
@@ -3098,7 +3317,7 @@ done:
 	RET
 
 // func tileRow7x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow7x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -3139,9 +3358,20 @@ load:
 	VMOVUPS (R12), Z6
 
 started:
-	MOVQ 48(AX), R12
-	SUBQ $0x04, R12
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 64(R12)
+	PREFETCHT0 64(R12)(BX*1)
+	PREFETCHT0 64(R12)(BX*2)
+	LEAQ       (R12)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 64(R12)
+	MOVQ       48(AX), R12
+	SUBQ       $0x04, R12
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z7
@@ -3258,7 +3488,7 @@ done:
 	RET
 
 // func tileRow8x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow8x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -3301,9 +3531,21 @@ load:
 	VMOVUPS (R12)(BX*1), Z7
 
 started:
-	MOVQ 48(AX), R12
-	SUBQ $0x04, R12
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 64(R12)
+	PREFETCHT0 64(R12)(BX*1)
+	PREFETCHT0 64(R12)(BX*2)
+	LEAQ       (R12)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 64(R12)
+	PREFETCHT0 64(R12)(BX*1)
+	MOVQ       48(AX), R12
+	SUBQ       $0x04, R12
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z8
@@ -3431,7 +3673,7 @@ done:
 	RET
 
 // func tileRow9x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow9x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -3476,9 +3718,22 @@ load:
 	VMOVUPS (R12)(BX*2), Z8
 
 started:
-	MOVQ 48(AX), R12
-	SUBQ $0x04, R12
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 64(R12)
+	PREFETCHT0 64(R12)(BX*1)
+	PREFETCHT0 64(R12)(BX*2)
+	LEAQ       (R12)(BX*2), R12
+	ADDQ       BX, R12
+	PREFETCHT0 64(R12)
+	PREFETCHT0 64(R12)(BX*1)
+	PREFETCHT0 64(R12)(BX*2)
+	MOVQ       48(AX), R12
+	SUBQ       $0x04, R12
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z9
@@ -3617,7 +3872,7 @@ done:
 	RET
 
 // func tileRow10x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow10x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -3668,9 +3923,25 @@ load:
 	VMOVUPS (R13), Z9
 
 started:
-	MOVQ 48(AX), R13
-	SUBQ $0x04, R13
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 64(R13)
+	PREFETCHT0 64(R13)(BX*1)
+	PREFETCHT0 64(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 64(R13)
+	PREFETCHT0 64(R13)(BX*1)
+	PREFETCHT0 64(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 64(R13)
+	MOVQ       48(AX), R13
+	SUBQ       $0x04, R13
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z10
@@ -3824,7 +4095,7 @@ done:
 	RET
 
 // func tileRow11x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow11x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -3877,9 +4148,26 @@ load:
 	VMOVUPS (R13)(BX*1), Z10
 
 started:
-	MOVQ 48(AX), R13
-	SUBQ $0x04, R13
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 64(R13)
+	PREFETCHT0 64(R13)(BX*1)
+	PREFETCHT0 64(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 64(R13)
+	PREFETCHT0 64(R13)(BX*1)
+	PREFETCHT0 64(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 64(R13)
+	PREFETCHT0 64(R13)(BX*1)
+	MOVQ       48(AX), R13
+	SUBQ       $0x04, R13
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z11
@@ -4044,7 +4332,7 @@ done:
 	RET
 
 // func tileRow12x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileRow12x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -4099,9 +4387,27 @@ load:
 	VMOVUPS (R13)(BX*2), Z11
 
 started:
-	MOVQ 48(AX), R13
-	SUBQ $0x04, R13
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 64(R13)
+	PREFETCHT0 64(R13)(BX*1)
+	PREFETCHT0 64(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 64(R13)
+	PREFETCHT0 64(R13)(BX*1)
+	PREFETCHT0 64(R13)(BX*2)
+	LEAQ       (R13)(BX*2), R13
+	ADDQ       BX, R13
+	PREFETCHT0 64(R13)
+	PREFETCHT0 64(R13)(BX*1)
+	PREFETCHT0 64(R13)(BX*2)
+	MOVQ       48(AX), R13
+	SUBQ       $0x04, R13
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z12
@@ -4277,7 +4583,7 @@ done:
 	RET
 
 // func tileCol1x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol1x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -4299,9 +4605,11 @@ load:
 	VMOVUPS 64(DX), Z1
 
 started:
-	MOVQ 48(AX), R8
-	SUBQ $0x04, R8
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVQ       48(AX), R8
+	SUBQ       $0x04, R8
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z2
@@ -4355,7 +4663,7 @@ done:
 	RET
 
 // func tileCol2x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol2x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -4381,9 +4689,13 @@ load:
 	VMOVUPS 64(DX)(BX*1), Z3
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z4
@@ -4454,7 +4766,7 @@ done:
 	RET
 
 // func tileCol3x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol3x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -4484,9 +4796,15 @@ load:
 	VMOVUPS 64(DX)(BX*2), Z5
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z6
@@ -4574,7 +4892,7 @@ done:
 	RET
 
 // func tileCol4x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol4x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -4610,9 +4928,19 @@ load:
 	VMOVUPS 64(R9), Z7
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z8
@@ -4719,7 +5047,7 @@ done:
 	RET
 
 // func tileCol5x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol5x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -4759,9 +5087,21 @@ load:
 	VMOVUPS 64(R9)(BX*1), Z9
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z10
@@ -4885,7 +5225,7 @@ done:
 	RET
 
 // func tileCol6x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol6x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -4929,9 +5269,23 @@ load:
 	VMOVUPS 64(R9)(BX*2), Z11
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z12
@@ -5072,7 +5426,7 @@ done:
 	RET
 
 // func tileCol7x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol7x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -5122,9 +5476,27 @@ load:
 	VMOVUPS 64(R9), Z13
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z14
@@ -5284,7 +5656,7 @@ done:
 	RET
 
 // func tileCol8x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol8x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -5338,9 +5710,29 @@ load:
 	VMOVUPS 64(R9)(BX*1), Z15
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z16
@@ -5517,7 +5909,7 @@ done:
 	RET
 
 // func tileCol9x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol9x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -5575,9 +5967,31 @@ load:
 	VMOVUPS 64(R9)(BX*2), Z17
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z18
@@ -5771,7 +6185,7 @@ done:
 	RET
 
 // func tileCol10x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol10x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -5835,9 +6249,35 @@ load:
 	VMOVUPS 64(R9), Z19
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z20
@@ -6050,7 +6490,7 @@ done:
 	RET
 
 // func tileCol11x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol11x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -6118,9 +6558,37 @@ load:
 	VMOVUPS 64(R9)(BX*1), Z21
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z22
@@ -6350,7 +6818,7 @@ done:
 	RET
 
 // func tileCol12x32AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol12x32AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -6422,9 +6890,39 @@ load:
 	VMOVUPS 64(R9)(BX*2), Z23
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	PREFETCHT0 128(DX)(BX*1)
+	PREFETCHT0 192(DX)(BX*1)
+	PREFETCHT0 128(DX)(BX*2)
+	PREFETCHT0 192(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 128(R9)(BX*1)
+	PREFETCHT0 192(R9)(BX*1)
+	PREFETCHT0 128(R9)(BX*2)
+	PREFETCHT0 192(R9)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z24
@@ -6671,7 +7169,7 @@ done:
 	RET
 
 // func tileCol1x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol1x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -6691,9 +7189,10 @@ load:
 	VMOVUPS (DX), Z0
 
 started:
-	MOVQ 48(AX), R8
-	SUBQ $0x04, R8
-	JL   rest
+	PREFETCHT0 64(DX)
+	MOVQ       48(AX), R8
+	SUBQ       $0x04, R8
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z1
@@ -6736,7 +7235,7 @@ done:
 	RET
 
 // func tileCol2x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol2x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -6758,9 +7257,11 @@ load:
 	VMOVUPS (DX)(BX*1), Z1
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z2
@@ -6814,7 +7315,7 @@ done:
 	RET
 
 // func tileCol3x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol3x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -6838,9 +7339,12 @@ load:
 	VMOVUPS (DX)(BX*2), Z2
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z3
@@ -6905,7 +7409,7 @@ done:
 	RET
 
 // func tileCol4x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol4x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -6933,9 +7437,15 @@ load:
 	VMOVUPS (R9), Z3
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z4
@@ -7013,7 +7523,7 @@ done:
 	RET
 
 // func tileCol5x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol5x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -7043,9 +7553,16 @@ load:
 	VMOVUPS (R9)(BX*1), Z4
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z5
@@ -7134,7 +7651,7 @@ done:
 	RET
 
 // func tileCol6x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol6x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -7166,9 +7683,17 @@ load:
 	VMOVUPS (R9)(BX*2), Z5
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z6
@@ -7268,7 +7793,7 @@ done:
 	RET
 
 // func tileCol7x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol7x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -7304,9 +7829,20 @@ load:
 	VMOVUPS (R9), Z6
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z7
@@ -7419,7 +7955,7 @@ done:
 	RET
 
 // func tileCol8x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol8x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -7457,9 +7993,21 @@ load:
 	VMOVUPS (R9)(BX*1), Z7
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z8
@@ -7583,7 +8131,7 @@ done:
 	RET
 
 // func tileCol9x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol9x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -7623,9 +8171,22 @@ load:
 	VMOVUPS (R9)(BX*2), Z8
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z9
@@ -7760,7 +8321,7 @@ done:
 	RET
 
 // func tileCol10x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol10x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -7804,9 +8365,25 @@ load:
 	VMOVUPS (R9), Z9
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z10
@@ -7954,7 +8531,7 @@ done:
 	RET
 
 // func tileCol11x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol11x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -8000,9 +8577,26 @@ load:
 	VMOVUPS (R9)(BX*1), Z10
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z11
@@ -8161,7 +8755,7 @@ done:
 	RET
 
 // func tileCol12x16AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileCol12x16AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 32(AX), DX
@@ -8209,9 +8803,27 @@ load:
 	VMOVUPS (R9)(BX*2), Z11
 
 started:
-	MOVQ 48(AX), R9
-	SUBQ $0x04, R9
-	JL   rest
+	PREFETCHT0 64(DX)
+	PREFETCHT0 64(DX)(BX*1)
+	PREFETCHT0 64(DX)(BX*2)
+	LEAQ       (DX)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	LEAQ       (R9)(BX*2), R9
+	ADDQ       BX, R9
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R9)(BX*1)
+	PREFETCHT0 64(R9)(BX*2)
+	MOVQ       48(AX), R9
+	SUBQ       $0x04, R9
+	JL         rest
 
 unrolled:
 	VMOVUPS      (CX), Z12

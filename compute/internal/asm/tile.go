@@ -49,6 +49,12 @@ type Microkernels struct {
 	PackRows, PackCols func(dst, src *float32, panelStep, ld, k, panels int)
 
 	// PackTransposed turns 8 rows of k elements, ld bytes apart, into 8
-	// columns of a panel whose rows are dstStep bytes apart.
-	PackTransposed func(dst, src *float32, dstStep, ld, k int)
+	// columns of a panel whose rows are dstStep bytes apart. It prefetches the
+	// elements that lie ahead bytes further. k is at least 1.
+	PackTransposed func(dst, src *float32, dstStep, ld, k, ahead int)
+
+	// CopyRows copies rows of k elements, ld bytes apart, to rows dstStep bytes
+	// apart. It prefetches the elements that lie ahead bytes further. k and
+	// rows are at least 1.
+	CopyRows func(dst, src *float32, dstStep, ld, k, rows, ahead int)
 }

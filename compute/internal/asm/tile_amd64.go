@@ -78,7 +78,8 @@ var gemmAVX512 = Microkernels{
 	},
 	PackRows:       packPanels12,
 	PackCols:       packPanels32,
-	PackTransposed: packTransposed8,
+	PackTransposed: packTransposed,
+	CopyRows:       copyRows,
 }
 
 var gemmAVX2 = Microkernels{
@@ -128,5 +129,6 @@ var gemmAVX2 = Microkernels{
 	},
 	PackRows:       packPanels6,
 	PackCols:       packPanels16,
-	PackTransposed: packTransposed8,
+	PackTransposed: packTransposed,
+	CopyRows:       copyRows,
 }

@@ -72,9 +72,7 @@ func (b *block) byRow() {
 	b.tile.RowStep = 4 * rowStep
 	for m := b.t.m0; m < b.t.m1; m += b.Rows {
 		rows := min(b.Rows, b.t.m1-m)
-		for i := range rows {
-			copy(b.a[i*rowStep:], b.p.A[(m+i)*b.p.LdA+b.k0:][:b.k])
-		}
+		b.CopyRows(&b.a[0], &b.p.A[m*b.p.LdA+b.k0], 4*rowStep, 4*b.p.LdA, b.k, rows, 4*b.Rows*b.p.LdA)
 		b.tile.A = &b.a[0]
 		b.along(asm.ByRow, m, rows)
 	}

@@ -39,7 +39,7 @@ func (b *block) packTransposed() {
 	for ; n+eight <= cols; n += eight {
 		to := n/b.Cols*size + n%b.Cols
 		from := (b.t.n0+n)*p.LdB + b.k0
-		b.PackTransposed(&b.b[to], &p.B[from], 4*b.Cols, 4*p.LdB, b.k)
+		b.PackTransposed(&b.b[to], &p.B[from], 4*b.Cols, 4*p.LdB, b.k, 4*eight*p.LdB)
 	}
 	for ; n < cols; n++ {
 		to := b.b[n/b.Cols*size+n%b.Cols:]

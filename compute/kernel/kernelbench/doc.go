@@ -3,6 +3,7 @@
 // can do.
 //
 // Clocks drift and neighbours come and go, so peak and product are measured in
-// turn, many times: the value of a result is the best product over the best
-// peak, and the spread of the single pairs is reported beside it.
+// turn, many times, each by its fastest burst of a fraction of a millisecond:
+// the value of a result is the best product over the best peak, and the spread
+// of the single pairs is reported beside it.
 package kernelbench

@@ -14,6 +14,8 @@ var (
 	show  = flag.Bool("show", false, "measure everything and print it, as temper bench kernels does")
 	shape = flag.String("shape", "", "with -show: only shapes whose name contains this")
 	on    = flag.String("on", "", "with -show: only this path")
+	cpu   = flag.Bool("cpu", false, "with -show and -threads: by processor time, for a machine that is busy otherwise")
+	with  = flag.Int("threads", 0, "with -show: only this number of threads")
 )
 
 func TestShow(t *testing.T) {
@@ -23,6 +25,12 @@ func TestShow(t *testing.T) {
 	o := Options{}
 	if *on != "" {
 		o.Paths = []string{*on}
+	}
+	if *with > 0 {
+		o.Threads = []int{*with}
+		if *cpu {
+			o.Clock = processorTime(*with)
+		}
 	}
 	for _, s := range append(Training(), Skinny()...) {
 		if strings.Contains(s.Name, *shape) {

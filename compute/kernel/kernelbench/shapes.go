@@ -89,7 +89,7 @@ func (s *Shape) products() (ps []kernel.Product, work float64) {
 			p.A, p.B = matrix(k, m, i), matrix(k, s.N, i)
 		}
 		ps = append(ps, p)
-		work += float64(m) * float64(s.N) * float64(k)
+		work += float64(m * s.N * k)
 	}
 	return ps, work
 }
