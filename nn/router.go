@@ -182,7 +182,11 @@ func (r *Router) dropGroups(row []float32) {
 	for g := 0; g < r.Groups; g++ {
 		scores = append(scores, bestTwo(row[g*size:(g+1)*size]))
 	}
-	var keep [64]bool
+	var marks [64]bool
+	keep := marks[:]
+	if r.Groups > len(keep) {
+		keep = make([]bool, r.Groups)
+	}
 	for range r.TopGroups {
 		g := bestOf(scores)
 		scores[g] = float32(math.Inf(-1))

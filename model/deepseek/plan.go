@@ -60,12 +60,8 @@ func (m *Model) activations(segments []Segment, o StepOptions) int64 {
 // segments, or for the same tokens as one segment, which other packings of as
 // many tokens hardly exceed.
 func (m *Model) reserve(segments []Segment, o StepOptions) {
-	need := m.activations(segments, o)
-	if need <= m.arena.Held() {
-		return
-	}
-	whole := []Segment{{Start: 0, End: segments[len(segments)-1].End}}
-	m.arena.Reserve(max(need, m.activations(whole, o)))
+	whole := [1]Segment{{Start: 0, End: segments[len(segments)-1].End}}
+	m.arena.Reserve(max(m.activations(segments, o), m.activations(whole[:], o)))
 }
 
 // walk goes through a step and counts what it takes from the arena, in elements
