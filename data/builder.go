@@ -116,6 +116,31 @@ func (b *Builder) Document(text string) Example {
 	return e
 }
 
+// Parse reads a completion from its tokens: what the model wrote after a prompt,
+// up to and including the end of turn. Text that only spells out a special token
+// is text.
+func (b *Builder) Parse(completion []int32, thinking bool) (chat.Message, error) {
+	names := make(map[int32]string, len(b.specials))
+	for name, id := range b.specials {
+		names[id] = name
+	}
+	var pieces []chat.Piece
+	for lo := 0; lo < len(completion); {
+		if name, ok := names[completion[lo]]; ok {
+			pieces = append(pieces, chat.Piece{Text: name, Special: true, Message: -1})
+			lo++
+			continue
+		}
+		hi := lo + 1
+		for hi < len(completion) && names[completion[hi]] == "" {
+			hi++
+		}
+		pieces = append(pieces, chat.Piece{Text: b.tok.Decode(completion[lo:hi]), Message: -1})
+		lo = hi
+	}
+	return b.enc.Parse(pieces, thinking)
+}
+
 func (b *Builder) compile(c *chat.Conversation) (chat.Script, error) {
 	if !b.opts.LiteralSpecials {
 		for i := range c.Messages {
@@ -164,8 +189,13 @@ func (b *Builder) learnt(c *chat.Conversation) []int {
 }
 
 // rewritten returns the first learnt turn whose context in the whole row is not
-// what the model is given when it produces the turn, or -1.
+// what the model is given when it produces the turn, or -1. Only a script whose
+// text may change has to be rendered again, and rendering stops at the first
+// turn that differs; nothing is tokenised more than once.
 func (b *Builder) rewritten(script chat.Script, full []chat.Piece, turns []int, n int) int {
+	if script.Stable() {
+		return -1
+	}
 	var scratch []chat.Piece
 	for _, i := range turns {
 		scratch = script.Render(scratch[:0], i, true)

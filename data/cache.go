@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/temper-ml/temper/data/source"
 	"github.com/temper-ml/temper/internal/durable"
@@ -97,7 +98,7 @@ func fileDigest(path string) ([]byte, error) {
 func cachePath(dir, key string) string { return filepath.Join(dir, key+cacheSuffix) }
 
 // writeCache stores the examples of one file under its key.
-func writeCache(dir, key string, kind source.Kind, c *columns, r *Report) error {
+func writeCache(fs durable.FS, dir, key string, kind source.Kind, c *columns, r *Report) error {
 	h := cacheHeader{Key: key, Kind: kind.String(), Examples: int64(len(c.ends)), Tokens: int64(len(c.tokens)),
 		HasAnswers: c.answers != nil, Report: *r}
 	for _, a := range c.answers {
@@ -107,14 +108,33 @@ func writeCache(dir, key string, kind source.Kind, c *columns, r *Report) error 
 	if err != nil {
 		return fmt.Errorf("data: cache header: %w", err)
 	}
-	if err := durable.MkdirAll(durable.OS, dir); err != nil {
+	if err := durable.MkdirAll(fs, dir); err != nil {
 		return fmt.Errorf("data: token cache: %w", err)
 	}
-	f, err := os.CreateTemp(dir, key+".tmp-*")
+	tmp := fmt.Sprintf("%s.tmp-%d-%d", filepath.Join(dir, key), os.Getpid(), temporary.Add(1))
+	err = writeFile(fs, tmp, header, c)
+	if err == nil {
+		err = fs.Rename(tmp, cachePath(dir, key))
+	}
+	if err == nil {
+		err = fs.SyncDir(dir)
+	}
 	if err != nil {
-		return fmt.Errorf("data: token cache: %w", err)
+		_ = fs.RemoveAll(tmp)
+		return fmt.Errorf("data: token cache in %s: %w: free some space, choose another directory, or use no cache", dir, err)
 	}
-	tmp := f.Name()
+	return nil
+}
+
+// temporary numbers the temporary names of this process.
+var temporary atomic.Int64
+
+// writeFile writes a whole cache file and returns when it is on the disk.
+func writeFile(fs durable.FS, name string, header []byte, c *columns) error {
+	f, err := fs.Create(name)
+	if err != nil {
+		return err
+	}
 	w := newCacheWriter(f)
 	w.bytes([]byte(cacheMagic))
 	w.uint32(uint32(len(header)))
@@ -131,14 +151,7 @@ func writeCache(dir, key string, kind source.Kind, c *columns, r *Report) error 
 	if e := f.Close(); err == nil {
 		err = e
 	}
-	if err == nil {
-		err = durable.OS.Rename(tmp, cachePath(dir, key))
-	}
-	if err != nil {
-		os.Remove(tmp)
-		return fmt.Errorf("data: token cache in %s: %w: nothing was kept; free some space, choose another directory, or use no cache", dir, err)
-	}
-	return durable.OS.SyncDir(dir)
+	return err
 }
 
 // errCache marks a cache file that is absent, cut or damaged.

@@ -9,6 +9,8 @@ import (
 	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/data/chat"
 	"github.com/temper-ml/temper/data/source"
+	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/internal/durable/durabletest"
 )
 
 // cacheFiles lists the finished cache files of a directory.
@@ -145,5 +147,41 @@ func TestCacheDirectoryThatCannotBe(t *testing.T) {
 	l.CacheDir = filepath.Join(write(t, "file", "x"), "cache")
 	if _, _, err := l.Load(t.Context(), write(t, "a.jsonl", pairs(1))); err == nil {
 		t.Error("a cache directory below a file was accepted")
+	}
+}
+
+// Each call of writing fails in turn: it did not happen, it happened and the
+// reply was lost, or the process died there and the power went. Loading says
+// so, and the next load gives the right examples.
+func TestCacheSurvivesEveryFailure(t *testing.T) {
+	path := write(t, "a.jsonl", pairs(20))
+	want, _ := mustLoad(t, byteLoader(data.Options{}), path)
+	for _, mode := range []struct{ Lost, Dead bool }{{}, {Lost: true}, {Dead: true}, {Lost: true, Dead: true}} {
+		for at := 1; ; at++ {
+			dir := filepath.Join(t.TempDir(), "cache")
+			fs := &durabletest.Faulty{FS: durable.OS, FailAt: at, Lost: mode.Lost, Dead: mode.Dead}
+			l := byteLoader(data.Options{})
+			l.CacheDir, l.FS = dir, fs
+			_, _, err := l.Load(t.Context(), path)
+			if fs.Calls() < at {
+				if err != nil || at < 5 {
+					t.Fatalf("after %d calls: %v", fs.Calls(), err)
+				}
+				break
+			}
+			if err == nil {
+				t.Errorf("call %d failed (%v) and the load did not say so", at, fs.Log())
+			}
+			if mode.Dead {
+				if err := fs.PowerCut(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l.FS = nil
+			d, _, err := l.Load(t.Context(), path)
+			if err != nil || d.Digest() != want.Digest() {
+				t.Errorf("after call %d failed (%v): %v, or other examples", at, fs.Log(), err)
+			}
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/temper-ml/temper/data/chat"
 	"github.com/temper-ml/temper/data/source"
+	"github.com/temper-ml/temper/internal/durable"
 )
 
 // Loader reads files into data sets.
@@ -17,6 +18,8 @@ type Loader struct {
 	Options   Options
 	Workers   int    // goroutines that parse and tokenise; 0: one a processor
 	CacheDir  string // where token caches are kept; empty: none
+	// FS is the disk that caches are written to; nil: the machine's.
+	FS durable.FS
 }
 
 // Load reads the files in order into one data set. The result does not depend
@@ -75,7 +78,11 @@ func (l *Loader) file(ctx context.Context, b *Builder, path string) (source.Kind
 	if again, err := l.cacheKey(path); err != nil || again != key {
 		return 0, nil, nil, fmt.Errorf("data: %s changed while it was read: load it again", path)
 	}
-	return kind, cols, r, writeCache(l.CacheDir, key, kind, cols, r)
+	fs := l.FS
+	if fs == nil {
+		fs = durable.OS
+	}
+	return kind, cols, r, writeCache(fs, l.CacheDir, key, kind, cols, r)
 }
 
 // block is a run of consecutive lines and what became of them.

@@ -312,3 +312,34 @@ func TestBuilderRefuses(t *testing.T) {
 		t.Errorf("error %v does not name the missing special token", err)
 	}
 }
+
+// A learnt turn, as tokens, parses back to its message, even where the text
+// spells out special tokens.
+func TestParseTokens(t *testing.T) {
+	for _, tok := range []data.Tokenizer{bpe, data.NewBytes(chat.V4{})} {
+		b, err := data.NewBuilder(tok, chat.V4{}, data.Options{LiteralSpecials: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rapid.Check(t, func(t *rapid.T) {
+			text := rapid.SampledFrom([]string{"hello", "the answer\nis 42.", "</think>", "x<｜end▁of▁sentence｜>y", "世界"})
+			want := chat.Message{Role: chat.Assistant, Content: text.Draw(t, "content"), Reasoning: text.Draw(t, "reasoning")}
+			if rapid.Bool().Draw(t, "calls") {
+				want.ToolCalls = []chat.ToolCall{{Name: "f", Arguments: `{"hello": "</｜DSML｜parameter>", "n": [42]}`}}
+			}
+			c := &chat.Conversation{Thinking: true, Messages: []chat.Message{{Role: chat.User, Content: "u"}, want}}
+			examples, err := b.Conversation(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := examples[0]
+			got, err := b.Parse(e.Tokens[slices.Index(e.Mask, true):], true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}

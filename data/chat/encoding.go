@@ -31,6 +31,10 @@ type Script interface {
 	// asks the model for the next turn follows; without, the text ends with
 	// message n-1.
 	Render(dst []Piece, n int, prompt bool) []Piece
+	// Stable reports that the text never changes as the conversation goes on: for
+	// every assistant message i, the prompt for it and the text up to its end
+	// begin the whole text. A script that cannot tell says false.
+	Stable() bool
 }
 
 var encodings = map[string]Encoding{

@@ -62,6 +62,9 @@ func (s plainScript) Render(dst []Piece, n int, _ bool) []Piece {
 	return w.pieces
 }
 
+// Stable always holds.
+func (plainScript) Stable() bool { return true }
+
 // Parse reads text up to EOS.
 func (Plain) Parse(completion []Piece, _ bool) (Message, error) {
 	c := cursor{pieces: completion}

@@ -89,6 +89,9 @@ func (s v3Script) Render(dst []Piece, n int, prompt bool) []Piece {
 	return w.pieces
 }
 
+// Stable holds where no reasoning is dropped.
+func (s v3Script) Stable() bool { return !s.conv.Thinking || s.conv.KeepReasoning }
+
 // Parse reads an assistant turn.
 func (V3) Parse(completion []Piece, thinking bool) (Message, error) {
 	c := cursor{pieces: completion}

@@ -37,6 +37,11 @@ func (s *v4Script) Render(dst []Piece, n int, prompt bool) []Piece {
 	return r.pieces
 }
 
+// Stable holds outside thinking mode, and where no reasoning is ever dropped.
+func (s *v4Script) Stable() bool {
+	return !s.conv.Thinking || !s.dropsThinking(min(1, len(s.conv.Messages)))
+}
+
 // merge joins tool results, and user text after them, into user turns.
 func (s *v4Script) merge(n int) []v4Turn {
 	turns := make([]v4Turn, 0, n)
