@@ -77,13 +77,14 @@ func Exp(dst, src []float32) { each("Exp", dst, src, ops().exp) }
 // place: -Inf for zeros, NaN for negative numbers.
 func Log(dst, src []float32) { each("Log", dst, src, ops().log) }
 
-// Sigmoid sets dst = 1 / (1 + e^-src).
+// Sigmoid sets dst = 1 / (1 + e^-src) within 2.5 units in the last place.
 func Sigmoid(dst, src []float32) { each("Sigmoid", dst, src, ops().sigmoid) }
 
-// Silu sets dst = src / (1 + e^-src). It is NaN for -Inf.
+// Silu sets dst = src / (1 + e^-src) within 2.5 units in the last place. It is
+// NaN for -Inf.
 func Silu(dst, src []float32) { each("Silu", dst, src, ops().silu) }
 
-// Softplus sets dst = log(1 + e^src).
+// Softplus sets dst = log(1 + e^src) within two units in the last place.
 func Softplus(dst, src []float32) { each("Softplus", dst, src, ops().softplus) }
 
 // SqrtSoftplus sets dst = sqrt(log(1 + e^src)), the router's score.

@@ -45,42 +45,62 @@ func numbers(seed uint64, n int, scale float64) []float32 {
 	return x
 }
 
-func (l *layer) check(t *testing.T) {
-	t.Helper()
-	in64 := make([][]float64, len(l.in))
+// oracle is what the naive function says of a layer.
+type oracle struct {
+	c               []float32   // gradients of the outputs
+	out, outTerms   []float64   // outputs and the sums of their terms
+	grad, gradTerms [][]float64 // gradients of the inputs and the sums of their terms
+}
+
+// ask differentiates the naive function.
+func (l *layer) ask() *oracle {
+	in := make([][]float64, len(l.in))
 	for k, x := range l.in {
 		for _, v := range x {
-			in64[k] = append(in64[k], float64(v))
+			in[k] = append(in[k], float64(v))
 		}
 	}
-	exact := l.naive(in64)
-	c := numbers(99, len(exact), 1)
-	out, grads := l.run(l.in, c)
-	unit := float64(l.depth) * 0x1p-24
-	outTerms := make([]float64, len(exact))
-	for k, x := range in64 {
+	o := &oracle{out: l.naive(in)}
+	o.c = numbers(99, len(o.out), 1)
+	for _, v := range o.out {
+		o.outTerms = append(o.outTerms, math.Abs(v))
+	}
+	for k, x := range in {
+		var grad, terms []float64
 		for j := range x {
-			d := l.differences(in64, k, j)
-			var want, terms float64
-			for i := range d {
-				outTerms[i] += math.Abs(x[j] * d[i])
-				want += float64(c[i]) * d[i]
-				terms += math.Abs(float64(c[i]) * d[i])
+			var g, sum float64
+			for i, d := range l.differences(in, k, j) {
+				o.outTerms[i] += math.Abs(x[j] * d)
+				g += float64(o.c[i]) * d
+				sum += math.Abs(float64(o.c[i]) * d)
 			}
-			if grads[k] == nil {
-				continue
-			}
-			got := float64(grads[k][j])
-			if bound := unit*(terms+l.slack) + 1e-8; !(math.Abs(got-want) <= bound) {
-				t.Errorf("%s: gradient of input %d at %d is %g, want %g ± %g", l.name, k, j, got, want, bound)
+			grad, terms = append(grad, g), append(terms, sum)
+		}
+		o.grad, o.gradTerms = append(o.grad, grad), append(o.gradTerms, terms)
+	}
+	return o
+}
+
+// everyPath holds the kernel on every path to the oracle.
+func (l *layer) everyPath(t *testing.T) {
+	o := l.ask()
+	unit := float64(l.depth) * 0x1p-24
+	EachSetting(t, []int{1, 2}, func(t *testing.T) {
+		out, grads := l.run(l.in, o.c)
+		for i, want := range o.out {
+			if bound := unit*o.outTerms[i] + 1e-12; !(math.Abs(float64(out[i])-want) <= bound) {
+				t.Errorf("%s: output %d is %g, want %g ± %g", l.name, i, out[i], want, bound)
 			}
 		}
-	}
-	for i, want := range exact {
-		if bound := unit*(math.Abs(want)+outTerms[i]) + 1e-12; !(math.Abs(float64(out[i])-want) <= bound) {
-			t.Errorf("%s: output %d is %g, want %g ± %g", l.name, i, out[i], want, bound)
+		for k, grad := range grads {
+			for j, got := range grad {
+				want := o.grad[k][j]
+				if bound := unit*(o.gradTerms[k][j]+l.slack) + 1e-8; !(math.Abs(float64(got)-want) <= bound) {
+					t.Errorf("%s: gradient of input %d at %d is %g, want %g ± %g", l.name, k, j, got, want, bound)
+				}
+			}
 		}
-	}
+	})
 }
 
 // differences returns the derivatives of all outputs by element j of input k:
@@ -100,11 +120,6 @@ func (l *layer) differences(in [][]float64, k, j int) []float64 {
 		d[i] = (8*(a[i]-b[i]) - (a2[i] - b2[i])) / (12 * h)
 	}
 	return d
-}
-
-// everyPath checks the layer on every path.
-func (l *layer) everyPath(t *testing.T) {
-	EachSetting(t, []int{1, 2}, func(t *testing.T) { l.check(t) })
 }
 
 func zeros(n int) []float32 { return make([]float32, n) }

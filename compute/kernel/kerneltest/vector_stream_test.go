@@ -60,7 +60,7 @@ func naiveMap(m, scale, base []float64, iters int, eps float64) (out []float64) 
 }
 
 func TestHCMapGradient(t *testing.T) {
-	const T, eps = 19, 1e-6
+	const T, eps = 17, 1e-6
 	for _, iters := range []int{1, 2, 20} {
 		l := layer{
 			name: "HCMap",

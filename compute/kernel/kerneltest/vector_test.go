@@ -15,7 +15,7 @@ var rewrite = flag.Bool("rewrite", false, "write testdata/vector.txt; inspect th
 // TestRowKernels runs every kernel in every setting against the plain loops
 // on one thread.
 func TestRowKernels(t *testing.T) {
-	trials := uint64(48)
+	trials := uint64(32)
 	if testing.Short() {
 		trials = 8
 	}
