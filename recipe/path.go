@@ -63,3 +63,6 @@ func (r *Recipe) SuiteData(i int, name string) (*posttrain.Data, error) {
 		Encoding: stage.Encoding, Sequence: stage.Sequence, Rows: 1,
 	}, err
 }
+
+// Dir returns the folder that relative paths start from.
+func (r *Recipe) Dir() string { return r.dir }

@@ -98,10 +98,16 @@ func (t *Trainer) trains(p *deepseek.Param) bool {
 }
 
 func optimParam(p *deepseek.Param) *optim.Param {
+	o := optimShape(&p.Tensor)
+	o.Data, o.Grad = p.Data, p.Grad
+	return o
+}
+
+// optimShape says how a tensor is optimised. A vector is one row to an optimizer.
+func optimShape(t *arch.Tensor) *optim.Param {
 	return &optim.Param{
-		Name: p.Name, Rows: p.Rows(), Cols: p.Cols(),
-		Matrix: p.Optim == arch.Matrix, Blocks: p.Blocks, Decay: p.Optim != arch.Vector,
-		Data: p.Data, Grad: p.Grad,
+		Name: t.Name, Rows: t.Rows(), Cols: t.Cols(),
+		Matrix: t.Optim == arch.Matrix, Blocks: t.Blocks, Decay: t.Optim != arch.Vector,
 	}
 }
 
@@ -133,7 +139,7 @@ func (t *Trainer) Step(ctx context.Context) (Result, error) {
 	t.balance(r.Load)
 	r.Time.Optimizer = t.now().Sub(mark)
 	t.step++
-	r.FLOPs = t.flops(rows)
+	r.FLOPs = FLOPs(t.cfg, t.model.Config(), rows)
 	r.Time.Total = t.now().Sub(start)
 	r.Time.Reduce = r.Time.Total - r.Time.Data - r.Time.Model - r.Time.Optimizer
 	return r, nil
@@ -207,15 +213,16 @@ func microBatch(rows []Row) *deepseek.Batch {
 	return b
 }
 
-// flops counts the model's operations for rows.
-func (t *Trainer) flops(rows []Row) float64 {
-	w := arch.Work{MTP: t.cfg.Loss.MTP > 0, IndexerLoss: t.cfg.Loss.Indexer > 0}
+// FLOPs counts the model's operations of a step, forward and backward, by what
+// its rows really attend to. Recomputation and the optimizer are not in it.
+func FLOPs(c Config, model *arch.Config, rows []Row) float64 {
+	w := arch.Work{MTP: c.Loss.MTP > 0, IndexerLoss: c.Loss.Indexer > 0}
 	for _, r := range rows {
 		for _, s := range r.Segments {
 			w.Lengths = append(w.Lengths, s.Len())
 		}
 	}
-	return t.model.Config().FLOPs(w).Total()
+	return model.FLOPs(w).Total()
 }
 
 // Done reports whether the stage's steps are all taken.

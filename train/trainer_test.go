@@ -83,10 +83,10 @@ func train(t *testing.T, c Config) ([]Result, []uint32) {
 		}
 		rs = append(rs, r)
 	}
-	return rs, bits(m)
+	return rs, patterns(m)
 }
 
-func bits(m *deepseek.Model) []uint32 {
+func patterns(m *deepseek.Model) []uint32 {
 	var b []uint32
 	for _, p := range m.Params() {
 		for _, v := range p.Data {
@@ -198,7 +198,7 @@ func TestResumeTakesTheSameSteps(t *testing.T) {
 			t.Errorf("step %d: loss %v and %v, lr %v and %v", ra.Step, ra.LM, rb.LM, ra.LR, rb.LR)
 		}
 	}
-	x, y := bits(ma), bits(mb)
+	x, y := patterns(ma), patterns(mb)
 	for i := range x {
 		if x[i] != y[i] {
 			t.Fatalf("bit pattern %d differs after the resume", i)
@@ -220,9 +220,9 @@ func TestNonFiniteStepsAreStoppedOrSkipped(t *testing.T) {
 		for i := range victim.Data {
 			victim.Data[i] = float32(math.Inf(1))
 		}
-		before := bits(m)
+		before := patterns(m)
 		r, err := tr.Step(context.Background())
-		after := bits(m)
+		after := patterns(m)
 		for i := range before {
 			if before[i] != after[i] {
 				t.Fatalf("%s: a step that is not finite changed the parameters", policy)
@@ -278,13 +278,13 @@ func TestAStepWithoutTargetsIsRefused(t *testing.T) {
 
 func TestCancelledStepChangesNothing(t *testing.T) {
 	tr, m := newTrainer(t, testConfig(1), pairs{4, 40, tiny().VocabSize, -1}, 4)
-	before := bits(m)
+	before := patterns(m)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := tr.Step(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
-	after := bits(m)
+	after := patterns(m)
 	for i := range before {
 		if before[i] != after[i] {
 			t.Fatal("a cancelled step changed the parameters")

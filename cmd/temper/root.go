@@ -71,7 +71,14 @@ func newRootCmd() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newDemoCmd(), newRunCmd(), newDataCmd(), newModelCmd(), newVersionCmd())
+	root.AddCommand(
+		newDemoCmd(),
+		newRunCmd(),
+		newCheckCmd(),
+		newModelCmd(),
+		newDataCmd(),
+		newVersionCmd(),
+	)
 	return root
 }
 

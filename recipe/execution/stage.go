@@ -57,11 +57,11 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 		if err := s.load(); err != nil {
 			return err
 		}
-		if s.trainer.Done() { // its end is in the log; only the parameters were needed
+		if s.trainer.Done() && !s.owes() { // its end is in the log; only the parameters were needed
 			return nil
 		}
 	}
-	if err := s.begin(ctx, resume); err != nil {
+	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	for !s.trainer.Done() {
@@ -85,8 +85,10 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 			}
 		}
 	}
-	if err := s.measure(ctx); err != nil {
-		return err
+	if s.owes() {
+		if err := s.measure(ctx); err != nil {
+			return err
+		}
 	}
 	return s.save()
 }
@@ -130,13 +132,24 @@ func (x *runner) open(ctx context.Context, i int) (*stage, error) {
 	return s, err
 }
 
-func (s *stage) begin(ctx context.Context, resumed bool) error {
+// owes reports whether a measurement is due at this point of the stage and is
+// not in the log: the run may have been stopped while it was made.
+func (s *stage) owes() bool {
+	taken, _ := s.trainer.Steps()
+	last, any := s.run.summary.measuredAt[s.index]
+	if any && last == taken {
+		return false
+	}
+	return taken == 0 || s.trainer.Done() || s.due(taken, s.Eval.Every)
+}
+
+func (s *stage) begin(ctx context.Context) error {
 	taken, _ := s.trainer.Steps()
 	s.run.emit(StageBegan{
 		Stage: s.index, Name: s.Name, Method: s.Method, From: taken, Steps: s.Stage.Steps,
 		Report: s.material.Report, Rows: s.material.RowsPerEpoch(), Digest: hex.EncodeToString(s.material.Digest[:]),
 	})
-	if resumed {
+	if !s.owes() {
 		return nil
 	}
 	return s.measure(ctx)

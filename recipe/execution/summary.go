@@ -21,6 +21,8 @@ type Summary struct {
 	Stages          []StageSummary     `json:"stages"`
 	Eval            map[string]float64 `json:"eval"`
 
+	measuredAt map[int]int64 // step of each stage's last measurement
+
 	busy  float64 // seconds inside steps
 	flops float64 // model operations in them
 }
@@ -74,6 +76,10 @@ func (s *Summary) step(e Stepped) {
 // measured keeps the first and the last value of each metric of a stage; the
 // last of all is the run's.
 func (s *Summary) measured(e Measured) {
+	if s.measuredAt == nil {
+		s.measuredAt = map[int]int64{}
+	}
+	s.measuredAt[e.Stage] = e.Step
 	st := &s.Stages[e.Stage]
 	put := func(name string, v float64) {
 		if _, ok := st.Metrics[name+"_before"]; !ok && e.Step == 0 {

@@ -30,12 +30,31 @@ type muonMatrix struct {
 // products are scheduled over threads at once.
 type muonGroup struct {
 	rows, cols int
+	members    []member
 	matrices   []muonMatrix
 }
+
+// member names one matrix: a row block of a parameter.
+type member struct{ param, block int }
 
 // groupMatrices collects the matrices of all Muon parameters by shape, in
 // parameter order, in groups whose scratch memory stays bounded.
 func (o *Optimizer) groupMatrices() []muonGroup {
+	groups := o.shapes()
+	for gi := range groups {
+		g := &groups[gi]
+		n := g.rows * g.cols
+		for _, at := range g.members {
+			p, m := o.params[at.param], o.first[at.param]
+			lo, hi := at.block*n, (at.block+1)*n
+			g.matrices = append(g.matrices, muonMatrix{p.Data[lo:hi], p.Grad[lo:hi], m[lo:hi]})
+		}
+	}
+	return groups
+}
+
+// shapes is groupMatrices without the memory.
+func (o *Optimizer) shapes() []muonGroup {
 	var groups []muonGroup
 	open := map[[2]int]int{}
 	for i, p := range o.params {
@@ -43,20 +62,27 @@ func (o *Optimizer) groupMatrices() []muonGroup {
 			continue
 		}
 		rows, cols := p.Rows/p.Blocks, p.Cols
-		n := rows * cols
 		for b := range p.Blocks {
-			m := muonMatrix{p.Data[b*n : (b+1)*n], p.Grad[b*n : (b+1)*n], o.first[i][b*n : (b+1)*n]}
 			key := [2]int{rows, cols}
 			g, ok := open[key]
-			if !ok || (len(groups[g].matrices)+1)*scratchFloats(rows, cols) > nsScratch {
+			if !ok || (len(groups[g].members)+1)*scratchFloats(rows, cols) > nsScratch {
 				g = len(groups)
 				open[key] = g
 				groups = append(groups, muonGroup{rows: rows, cols: cols})
 			}
-			groups[g].matrices = append(groups[g].matrices, m)
+			groups[g].members = append(groups[g].members, member{i, b})
 		}
 	}
 	return groups
+}
+
+// scratchNeed is the scratch memory of the largest group, in floats.
+func scratchNeed(groups []muonGroup) int {
+	most := 0
+	for _, g := range groups {
+		most = max(most, len(g.members)*scratchFloats(g.rows, g.cols))
+	}
+	return most
 }
 
 // scratchFloats is the scratch memory of one matrix in orthogonalize.
@@ -71,7 +97,8 @@ func (o *Optimizer) stepMuon(g *muonGroup, lr float64, scale float32) {
 	c := &o.cfg.Muon
 	n := g.rows * g.cols
 	count := len(g.matrices)
-	x := make([]float32, count*n)
+	work := o.scratch[:count*scratchFloats(g.rows, g.cols)]
+	x, work := work[:count*n], work[count*n:]
 	kernel.Parallel(count, 1, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			m := &g.matrices[i]
@@ -84,7 +111,7 @@ func (o *Optimizer) stepMuon(g *muonGroup, lr float64, scale float32) {
 			normalize(u)
 		}
 	})
-	orthogonalize(x, count, g.rows, g.cols)
+	orthogonalize(x, work, count, g.rows, g.cols)
 	step := float32(-lr * math.Sqrt(float64(max(g.rows, g.cols))) * c.RMS)
 	keep := float32(1 - float64(lr*c.WeightDecay))
 	kernel.Parallel(count, 1, func(lo, hi int) {
@@ -107,13 +134,13 @@ func normalize(u []float32) {
 
 // orthogonalize replaces each of count matrices [rows, cols] in x by its
 // nearest semi-orthogonal matrix, approximately: ten hybrid Newton-Schulz
-// steps. Products are formed on the smaller side.
-func orthogonalize(x []float32, count, rows, cols int) {
+// steps. Products are formed on the smaller side. work is scratch for the rest
+// of what scratchFloats counts.
+func orthogonalize(x, work []float32, count, rows, cols int) {
 	n, small := rows*cols, min(rows, cols)
 	ns := small * small
-	next := make([]float32, count*n)
-	gram := make([]float32, count*ns)
-	poly := make([]float32, count*ns)
+	next, work := work[:count*n], work[count*n:]
+	gram, poly := work[:count*ns], work[count*ns:]
 	products := make([]kernel.Product, count)
 	for k := range nsFastSteps + nsExactSteps {
 		c := nsFast

@@ -2,19 +2,19 @@ package optim
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/temper-ml/temper/compute/kernel"
 )
 
 // Optimizer holds the state of one optimizer over a fixed list of parameters.
 type Optimizer struct {
-	cfg    Config
-	params []*Param
-	first  [][]float32 // AdamW's m, or Muon's momentum
-	second [][]float32 // AdamW's v; nil for Muon
-	steps  int64
-	groups []muonGroup
+	cfg     Config
+	params  []*Param
+	first   [][]float32 // AdamW's m, or Muon's momentum
+	second  [][]float32 // AdamW's v; nil for Muon
+	steps   int64
+	groups  []muonGroup
+	scratch []float32 // of the largest group
 }
 
 // New returns an optimizer with zero state for params.
@@ -33,6 +33,7 @@ func New(cfg Config, params []*Param) (*Optimizer, error) {
 		}
 	}
 	o.groups = o.groupMatrices()
+	o.scratch = make([]float32, scratchNeed(o.groups))
 	return o, nil
 }
 
@@ -106,18 +107,16 @@ func (o *Optimizer) SetSteps(n int64) error {
 	return nil
 }
 
-// StateBytes returns the memory of the state for parameters of the given sizes
-// under cfg, in bytes.
-func StateBytes(cfg Config, params []*Param) int64 {
-	var n int64
+// MemoryBytes returns the memory of an optimizer, in bytes: its state and its
+// scratch. The parameters need no data and no gradients for this.
+func MemoryBytes(cfg Config, params []*Param) (state, scratch int64) {
+	o := &Optimizer{cfg: cfg, params: params, first: make([][]float32, len(params))}
 	for _, p := range params {
 		slots := int64(2)
-		if cfg.Name == "muon" && p.Matrix {
+		if o.usesMuon(p) {
 			slots = 1
 		}
-		if n += slots * 4 * int64(p.Rows) * int64(p.Cols); n < 0 {
-			return math.MaxInt64
-		}
+		state += slots * 4 * int64(p.Rows) * int64(p.Cols)
 	}
-	return n
+	return state, 4 * int64(scratchNeed(o.shapes()))
 }

@@ -162,8 +162,9 @@ func TestSlotsCoverTheState(t *testing.T) {
 	if len(names) != 3 || names[0] != "momentum/m" || names[1] != "first/v" || names[2] != "second/v" {
 		t.Errorf("slots are %v", names)
 	}
-	if want := StateBytes(Default(), ps); total != want {
-		t.Errorf("state has %d bytes, StateBytes says %d", total, want)
+	state, scratch := MemoryBytes(Default(), ps)
+	if total != state || scratch != int64(4*len(o.scratch)) {
+		t.Errorf("state has %d bytes and scratch %d, MemoryBytes says %d and %d", total, 4*len(o.scratch), state, scratch)
 	}
 	if o.Steps() != 1 || o.SetSteps(-1) == nil {
 		t.Error("the step counter is not kept or accepts a negative value")

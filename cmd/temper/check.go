@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/temper-ml/temper/internal/unit"
+	"github.com/temper-ml/temper/recipe"
+	"github.com/temper-ml/temper/recipe/execution"
+)
+
+func newCheckCmd() *cobra.Command {
+	var (
+		out       string
+		asJSON    bool
+		overrides []string
+	)
+	cmd := &cobra.Command{
+		Use:   "check RECIPE.yaml",
+		Short: "refuse everything about a recipe that can be refused before any work",
+		Long: `Reads everything a run would read (recipe, tokenizer, model, data with its
+masks), predicts memory and disk, and prints the complete recipe with every
+default filled in. Nothing is written.
+
+With --json: parameters, active_parameters, stages (name, method, steps, data,
+packing, held_out_rows, memory, flops), memory_bytes, memory_available_bytes,
+disk_bytes, disk_free_bytes.`,
+		Args: exactArgs(1, "a recipe"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := recipe.Load(args[0], overrides)
+			if err != nil {
+				return usageError{err}
+			}
+			if out == "" {
+				out = "runs/" + r.Name
+			}
+			c, err := execution.Check(cmd.Context(), r, out)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(c)
+			}
+			text, err := r.YAML()
+			if err != nil {
+				return err
+			}
+			if _, err := cmd.OutOrStdout().Write(text); err != nil {
+				return err
+			}
+			return checkedText(cmd.ErrOrStderr(), c)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&out, "out", "", "run directory (default runs/NAME)")
+	f.BoolVar(&asJSON, "json", false, "print what was found as one JSON object")
+	f.StringArrayVar(&overrides, "set", nil, "override a field, as run does")
+	return cmd
+}
+
+// checkedText prints what a check found for a person.
+func checkedText(w io.Writer, c *execution.Checked) error {
+	fmt.Fprintf(w, "temper: good: %s parameters, %s active\n", unit.Count(c.Parameters), unit.Count(c.Active))
+	for _, s := range c.Stages {
+		m := &s.Memory
+		fmt.Fprintf(w, "temper: stage %s: %d steps, %s examples, %s tokens (%s supervised), rows %.1f %% full, %s\n", s.Name, s.Steps,
+			unit.Count(s.Data.Examples), unit.Count(s.Data.Tokens), unit.Count(s.Data.Supervised), 100*s.Packing.Efficiency, unit.FLOPs(s.FLOPs))
+		fmt.Fprintf(w, "temper: stage %s: memory %s (parameters %s, gradients %s, optimizer %s, activations %s, rest %s)\n", s.Name,
+			unit.Bytes(m.Total()), unit.Bytes(m.Parameters), unit.Bytes(m.Gradients), unit.Bytes(m.Optimizer), unit.Bytes(m.Activations), unit.Bytes(m.Scratch+m.Data+m.Program))
+	}
+	_, err := fmt.Fprintf(w, "temper: needs %s of memory (%s available) and at most %s of disk (%s free)\n",
+		unit.Bytes(c.MemoryBytes), unit.Bytes(c.AvailableBytes), unit.Bytes(c.DiskBytes), unit.Bytes(c.FreeBytes))
+	return err
+}

@@ -1,0 +1,200 @@
+package execution
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/temper-ml/temper/data"
+	"github.com/temper-ml/temper/internal/unit"
+	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/posttrain"
+	"github.com/temper-ml/temper/recipe"
+	"github.com/temper-ml/temper/train"
+	"github.com/temper-ml/temper/train/checkpoint/hf"
+)
+
+// Checked is what can be said of a recipe before any work.
+type Checked struct {
+	Parameters int64          `json:"parameters"`
+	Active     int64          `json:"active_parameters"`
+	Stages     []CheckedStage `json:"stages"`
+	// MemoryBytes is the predicted peak; AvailableBytes what the machine has.
+	MemoryBytes    int64 `json:"memory_bytes"`
+	AvailableBytes int64 `json:"memory_available_bytes,omitempty"`
+	// DiskBytes is what checkpoints and export take at most; FreeBytes what the disk has.
+	DiskBytes int64 `json:"disk_bytes"`
+	FreeBytes int64 `json:"disk_free_bytes,omitempty"`
+}
+
+// CheckedStage is a stage of Checked.
+type CheckedStage struct {
+	Name    string       `json:"name"`
+	Method  string       `json:"method"`
+	Steps   int64        `json:"steps"`
+	Data    data.Report  `json:"data"`
+	Packing data.Packing `json:"packing"`
+	HeldOut int          `json:"held_out_rows"`
+	Memory  train.Memory `json:"memory"`
+	FLOPs   float64      `json:"flops"` // model operations of the whole stage, from its first steps
+}
+
+// checkSteps is how many steps of each stage are built to look at.
+const checkSteps = 8
+
+// Check refuses everything about a recipe that can be refused before any work:
+// files, tokenizer, model, data and masks, memory, disk. dir is where the run
+// would be; nothing is written there.
+func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) {
+	tok, err := Tokenizer(ctx, r, dir)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := Architecture(r, tok)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkWeights(r); err != nil {
+		return nil, err
+	}
+	c := &Checked{}
+	c.Parameters, _, c.Active = cfg.Count()
+	for i := range r.Stages {
+		s, err := checkStage(ctx, r, i, tok, cfg)
+		if err != nil {
+			return nil, fmt.Errorf("stage %s: %w", r.Stages[i].Name, err)
+		}
+		c.Stages = append(c.Stages, *s)
+		c.MemoryBytes = max(c.MemoryBytes, s.Memory.Total())
+		state := s.Memory.Parameters + s.Memory.Optimizer
+		// All saves that are kept, one being written, and the last one of the stage before.
+		c.DiskBytes = max(c.DiskBytes, int64(r.Checkpoint.Keep+2)*state)
+	}
+	width := int64(2)
+	if r.Export.DType == "f32" {
+		width = 4
+	}
+	c.DiskBytes += width * c.Parameters
+	c.AvailableBytes, c.FreeBytes = available(), free(dir)
+	return c, c.fits()
+}
+
+// checkWeights opens a model that is to be loaded: its tensors must be those of
+// its config.json.
+func checkWeights(r *recipe.Recipe) error {
+	if r.Model.Load == "" {
+		return nil
+	}
+	path, err := r.Path(r.Model.Load)
+	if err != nil {
+		return err
+	}
+	src, err := hf.Open(path)
+	if err != nil {
+		return err
+	}
+	return src.Close()
+}
+
+func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok data.Tokenizer, cfg *arch.Config) (*CheckedStage, error) {
+	s := &r.Stages[i]
+	d, err := r.StageData(i)
+	if err != nil {
+		return nil, err
+	}
+	m, err := d.Load(ctx, s.Method, tok, "", r.Seed)
+	if err != nil {
+		return nil, err
+	}
+	c := s.Config
+	if s.Epochs > 0 {
+		c.Steps = m.Steps(s.Epochs)
+	}
+	if err := c.Check(d.Rows); err != nil {
+		return nil, err
+	}
+	for name := range s.Eval.Suites {
+		sd, err := r.SuiteData(i, name)
+		if err == nil {
+			_, err = sd.Pack(ctx, "sft", tok, "")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("suite %s: %w", name, err)
+		}
+	}
+	out := &CheckedStage{Name: s.Name, Method: s.Method, Steps: c.Steps, Data: m.Report, Packing: m.Packing(), HeldOut: len(m.HeldOut)}
+	return out, out.look(c, cfg, m)
+}
+
+// look builds the stage's first steps: what they need and what they compute.
+func (s *CheckedStage) look(c train.Config, cfg *arch.Config, m *posttrain.Material) error {
+	var steps [][]train.Row
+	for step := range min(checkSteps, c.Steps) {
+		rows, err := m.Rows(step)
+		if err != nil {
+			return err
+		}
+		if n := train.Count(rows); n.Supervised == 0 {
+			return fmt.Errorf("step %d has no supervised token", step)
+		}
+		steps = append(steps, rows)
+		s.FLOPs += train.FLOPs(c, cfg, rows) / float64(min(checkSteps, c.Steps)) * float64(c.Steps)
+	}
+	for _, row := range m.HeldOut {
+		steps = append(steps, []train.Row{row}) // evaluation takes a row at a time
+	}
+	var err error
+	s.Memory, err = train.PlanMemory(c, cfg, steps[:min(len(steps), checkSteps)], m.Report.Tokens)
+	return err
+}
+
+// fits refuses what the machine cannot hold.
+func (c *Checked) fits() error {
+	switch {
+	case c.AvailableBytes > 0 && c.MemoryBytes > c.AvailableBytes:
+		return fmt.Errorf("memory: the run needs %s, this machine has %s: lower micro_rows or sequence, set recompute: full, or take a smaller model",
+			unit.Bytes(c.MemoryBytes), unit.Bytes(c.AvailableBytes))
+	case c.FreeBytes > 0 && c.DiskBytes > c.FreeBytes:
+		return fmt.Errorf("disk: checkpoints and export need %s, %s are free: lower checkpoint.keep or choose another --out",
+			unit.Bytes(c.DiskBytes), unit.Bytes(c.FreeBytes))
+	}
+	return nil
+}
+
+// available returns the memory that a new process can have, 0 if unknown.
+func available() int64 {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) >= 2 && f[0] == "MemAvailable:" {
+			kib, err := strconv.ParseInt(f[1], 10, 64)
+			if err == nil {
+				return kib << 10
+			}
+		}
+	}
+	return 0
+}
+
+// free returns the bytes free where dir is or would be, 0 if unknown.
+func free(dir string) int64 {
+	for {
+		var st syscall.Statfs_t
+		err := syscall.Statfs(dir, &st)
+		if err == nil {
+			return int64(st.Bavail) * int64(st.Bsize)
+		}
+		if !errors.Is(err, os.ErrNotExist) || filepath.Dir(dir) == dir {
+			return 0
+		}
+		dir = filepath.Dir(dir)
+	}
+}
