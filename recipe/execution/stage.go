@@ -74,7 +74,7 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 		}
 		x.emit(Stepped{i, r})
 		taken, _ := s.trainer.Steps()
-		if s.due(taken, s.Eval.Every) {
+		if s.due(taken, s.Eval.Every) && s.owes() {
 			if err := s.measure(ctx); err != nil {
 				return err
 			}
@@ -135,6 +135,9 @@ func (x *runner) open(ctx context.Context, i int) (*stage, error) {
 // owes reports whether a measurement is due at this point of the stage and is
 // not in the log: the run may have been stopped while it was made.
 func (s *stage) owes() bool {
+	if len(s.material.HeldOut) == 0 && len(s.suites) == 0 {
+		return false
+	}
 	taken, _ := s.trainer.Steps()
 	last, any := s.run.summary.measuredAt[s.index]
 	if any && last == taken {
@@ -157,9 +160,6 @@ func (s *stage) begin(ctx context.Context) error {
 
 // measure evaluates the model on what the stage holds out.
 func (s *stage) measure(ctx context.Context) error {
-	if len(s.material.HeldOut) == 0 && len(s.suites) == 0 {
-		return nil
-	}
 	start := s.run.opts.Now()
 	taken, _ := s.trainer.Steps()
 	m := Measured{Stage: s.index, Step: taken}
