@@ -95,6 +95,7 @@ type Quantization struct {
 	Format           string // fmt: e4m3
 	ScaleFormat      string // scale_fmt: ue8m0, or empty for float32 scales
 	ActivationScheme string // activation_scheme: dynamic
+	ExpertDType      string // expert_dtype: a copy of the outer one that transformers writes, or empty
 	BlockSize        []int  // weight_block_size: [rows, columns] under one scale
 }
 

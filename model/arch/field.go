@@ -27,8 +27,8 @@ const (
 // neither the parameters nor the forward pass. They are kept as they are.
 var HarmlessKeys = []string{
 	"_name_or_path", "architectures", "auto_map", "aux_loss_alpha", "ep_size",
-	"moe_layer_freq", "output_attentions", "output_hidden_states", "pad_token_id",
-	"pretraining_tp", "return_dict", "seq_aux", "transformers_version", "use_cache",
+	"moe_layer_freq", "output_attentions", "output_hidden_states", "output_router_logits",
+	"pad_token_id", "pretraining_tp", "return_dict", "router_aux_loss_coef", "seq_aux", "transformers_version", "use_cache",
 }
 
 func num(key string, fam []Family, lo, hi float64, ptr func(*Config) any) field {
@@ -71,7 +71,7 @@ var fields = []field{
 	num("topk_group", onlyV3, 1, 65536, func(c *Config) any { return &c.TopKGroups }),
 	num("moe_intermediate_size", both, 1, maxDim, func(c *Config) any { return &c.MoEIntermediate }),
 	word("scoring_func", both, func(c *Config) any { return &c.ScoringFunc }, "sqrtsoftplus", "sigmoid"),
-	word("topk_method", both, func(c *Config) any { return &c.TopKMethod }, "noaux_tc"),
+	opt(word("topk_method", both, func(c *Config) any { return &c.TopKMethod }, "noaux_tc"), "noaux_tc"),
 	{key: "norm_topk_prob", families: both, ptr: func(c *Config) any { return &c.NormTopK }},
 	num("routed_scaling_factor", both, tiny, 1e6, func(c *Config) any { return &c.RoutedScale }),
 	num("num_hash_layers", onlyV4, 0, 4096, func(c *Config) any { return &c.HashLayers }),
@@ -96,9 +96,6 @@ var fields = []field{
 	opt(field{key: "quantization_config", families: both, ptr: func(c *Config) any { return &c.Quantization }}, (*Quantization)(nil)),
 	num("compress_ratios", onlyV4, 0, maxDim, func(c *Config) any { return &c.CompressRatios }),
 }
-
-// aliases are other spellings that Hugging Face libraries write for the same key.
-var aliases = map[string]string{"dtype": "torch_dtype"}
 
 func (f *field) legalIn(family Family) bool {
 	for _, g := range f.families {

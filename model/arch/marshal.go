@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"sort"
 	"strconv"
@@ -16,6 +17,7 @@ func (c *Config) MarshalHF() []byte {
 	for key, text := range c.Extra {
 		lines[key] = text
 	}
+	maps.Copy(lines, c.transformersKeys())
 	for i := range fields {
 		f := &fields[i]
 		if !f.legalIn(c.Family) {

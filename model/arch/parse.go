@@ -19,17 +19,11 @@ func ParseConfig(data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	for from, to := range aliases {
-		if v, ok := raw[from]; ok {
-			if _, dup := raw[to]; dup {
-				return nil, fmt.Errorf("arch: config has both %q and %q, want one of them", from, to)
-			}
-			raw[to] = v
-			delete(raw, from)
-		}
-	}
 	c := new(Config)
 	if err := c.readFamily(raw); err != nil {
+		return nil, err
+	}
+	if err := c.translate(raw); err != nil {
 		return nil, err
 	}
 	if err := c.refuseUnknown(raw); err != nil {

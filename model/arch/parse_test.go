@@ -15,6 +15,10 @@ func edit(t *testing.T, name, key string, value any) []byte {
 	if err := json.Unmarshal(must(t, name).MarshalHF(), &m); err != nil {
 		t.Fatal(err)
 	}
+	if key == "compress_ratios" {
+		delete(m, "layer_types")
+		delete(m, "compress_rates")
+	}
 	if value == nil {
 		delete(m, key)
 	} else {
@@ -151,5 +155,97 @@ func TestBuiltinNamesTheNearest(t *testing.T) {
 	_, err := Builtin("deepseek-v4-flsh")
 	if err == nil || !strings.Contains(err.Error(), `did you mean "deepseek-v4-flash"`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// dialect rewrites a config as the transformers library (5.23) saves it.
+func dialectOf(t *testing.T, c *Config, change func(m map[string]any)) []byte {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal(c.MarshalHF(), &m); err != nil {
+		t.Fatal(err)
+	}
+	m["dtype"] = m["torch_dtype"]
+	m["mlp_bias"], m["router_jitter_noise"], m["router_aux_loss_coef"], m["output_router_logits"] = false, 0.0, 0.001, false
+	if c.Family == V4 {
+		types := make([]any, c.NumLayers)
+		mlps := make([]any, c.NumLayers)
+		for l := range types {
+			types[l], mlps[l] = layerTypes[c.Kind(l)], "moe"
+			if c.IsHash(l) {
+				mlps[l] = "hash_moe"
+			}
+		}
+		m["layer_types"], m["mlp_layer_types"] = types, mlps
+		if m["compress_rates"] == nil {
+			m["compress_rates"] = map[string]any{"compressed_sparse_attention": 4, "heavily_compressed_attention": 128}
+		}
+		m["partial_rotary_factor"] = float64(c.RopeDim) / float64(c.HeadDim)
+		scaling := map[string]any{"rope_type": "default"}
+		if s, ok := m["rope_scaling"].(map[string]any); ok {
+			scaling = s
+			scaling["rope_type"], scaling["attention_factor"], scaling["partial_rotary_factor"] = "yarn", 1.0, 0.125
+		}
+		scaling["rope_theta"] = c.CompressRopeTheta
+		m["rope_parameters"] = map[string]any{"compress": scaling, "main": map[string]any{"rope_theta": c.RopeTheta, "rope_type": "default"}}
+		delete(m, "compress_rope_theta")
+	} else {
+		m["head_dim"], m["qk_head_dim"], m["rope_interleave"] = c.RopeDim, c.RopeDim+c.NopeDim, true
+		scaling := m["rope_scaling"].(map[string]any)
+		scaling["rope_theta"], scaling["rope_type"] = c.RopeTheta, "yarn"
+		m["rope_parameters"] = scaling
+	}
+	for _, key := range []string{"torch_dtype", "compress_ratios", "num_hash_layers", "rope_scaling", "rope_theta"} {
+		delete(m, key)
+	}
+	if change != nil {
+		change(m)
+	}
+	out, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// What transformers saves means the same as what was published.
+func TestParseConfigReadsTransformersDialect(t *testing.T) {
+	for _, name := range Builtins() {
+		want := must(t, name)
+		got, err := ParseConfig(dialectOf(t, want, nil))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		delete(got.Extra, "output_router_logits")
+		delete(got.Extra, "router_aux_loss_coef")
+		if len(got.Extra) == 0 {
+			got.Extra = nil
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-published +transformers):\n%s", name, d)
+		}
+	}
+}
+
+func TestTransformersDialectMustAgree(t *testing.T) {
+	for want, change := range map[string]func(m map[string]any){
+		`compress_ratios is "[4,4,4,4,0]", but layer_types says`:             func(m map[string]any) { m["compress_ratios"] = []int{4, 4, 4, 4, 0} },
+		`layer_types[0] is "full_attention"`:                                 func(m map[string]any) { m["layer_types"] = []string{"full_attention"} },
+		"want all hash layers first":                                         func(m map[string]any) { m["mlp_layer_types"] = []string{"moe", "hash_moe"} },
+		`mlp_layer_types[0] is "dense"`:                                      func(m map[string]any) { m["mlp_layer_types"] = []string{"dense"} },
+		"mlp_bias is true, want false":                                       func(m map[string]any) { m["mlp_bias"] = true },
+		"router_jitter_noise is 0.1, want 0":                                 func(m map[string]any) { m["router_jitter_noise"] = 0.1 },
+		`qk_rope_head_dim is "16", but partial_rotary_factor says "8"`:       func(m map[string]any) { m["partial_rotary_factor"] = 0.25 },
+		`both "rope_scaling" and "rope_parameters"`:                          func(m map[string]any) { m["rope_scaling"] = map[string]any{"type": "yarn"} },
+		`no objects "main" and "compress"`:                                   func(m map[string]any) { m["rope_parameters"] = map[string]any{} },
+		`"compressed_sparse_attention" the ratio 8`:                          func(m map[string]any) { m["compress_rates"] = map[string]any{"compressed_sparse_attention": 8} },
+		"compress_rates without layer_types":                                 func(m map[string]any) { delete(m, "layer_types") },
+		`layer_types is "3"`:                                                 func(m map[string]any) { m["layer_types"] = 3 },
+		`both "dtype" and "torch_dtype"`:                                     func(m map[string]any) { m["torch_dtype"] = "bfloat16" },
+		`rope_theta is "5", but rope_parameters says "10000": they must agr`: func(m map[string]any) { m["rope_theta"] = 5 },
+	} {
+		if _, err := ParseConfig(dialectOf(t, must(t, "tiny-v4"), change)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }

@@ -110,6 +110,7 @@ func (r *RopeScaling) parts() []part {
 func (q *Quantization) parts() []part {
 	return []part{
 		{field{key: "activation_scheme", oneOf: []string{"dynamic"}, optional: "dynamic"}, &q.ActivationScheme},
+		{field{key: "expert_dtype", oneOf: []string{"fp4", "fp8", "bf16"}, optional: ""}, &q.ExpertDType},
 		{field{key: "fmt", oneOf: []string{"e4m3"}}, &q.Format},
 		{field{key: "quant_method", oneOf: []string{"fp8"}}, &q.Method},
 		{field{key: "scale_fmt", oneOf: []string{"ue8m0"}, optional: ""}, &q.ScaleFormat},

@@ -16,7 +16,8 @@
 // [Write] is the way back, in BF16 or float32, under the DeepSeek names or those
 // of the transformers library, which fuses the experts of a layer:
 // experts.gate_up_proj is [E, 2f, d], each expert's w1 above its w3, and
-// experts.down_proj is [E, d, f]. Tensors that are published in float32 (mHC,
+// experts.down_proj is [E, d, f]. Files in published names load into transformers
+// too (it renames as it reads); what its save_pretrained writes is read here. Tensors that are published in float32 (mHC,
 // sinks, ape, routing bias) stay float32. The directory appears under its name
 // when it is complete, and not before.
 //

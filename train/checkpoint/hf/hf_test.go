@@ -463,8 +463,8 @@ func TestRefusesWhatDoesNotFit(t *testing.T) {
 			}
 			return true, d
 		}, []string{"BOOL, which holds no weights"}},
-		{"no embedding", func(s *safetensors.Spec, d []byte) (bool, []byte) { return s.Name != "embed.weight", d },
-			[]string{"no embedding under a known name"}},
+		{"no head", func(s *safetensors.Spec, d []byte) (bool, []byte) { return s.Name != "head.weight", d },
+			[]string{"no output head under a known name"}},
 		{"many", func(s *safetensors.Spec, d []byte) (bool, []byte) { return !strings.Contains(s.Name, "experts"), d },
 			[]string{"more like it"}},
 	} {
@@ -507,6 +507,28 @@ func TestReadsModelWithoutMTP(t *testing.T) {
 	s := open(t, dir)
 	if s.Config.NumMTP != 0 || len(s.Notes) != 1 || s.Config.Check() != nil {
 		t.Errorf("NumMTP %d, notes %v, %v", s.Config.NumMTP, s.Notes, s.Config.Check())
+	}
+	verify(t, s, c)
+}
+
+// The names that save_pretrained of transformers 5.23 gives a V4 model.
+func TestReadsWhatTransformersSaves(t *testing.T) {
+	c := small()
+	c.NumMTP, c.CompressRatios = 0, c.CompressRatios[:c.NumLayers]
+	dir := rewrite(t, write(t, c, Options{DType: dtype.F32}), func(s *safetensors.Spec, d []byte) (bool, []byte) {
+		switch {
+		case s.Name == "embed.weight":
+			s.Name = "model.embed_tokens.weight"
+		case strings.HasPrefix(s.Name, "hc_head_"):
+			s.Name = "model.hc_head.hc_" + strings.TrimPrefix(s.Name, "hc_head_")
+		case s.Name != "head.weight":
+			s.Name = "model." + strings.Replace(s.Name, "attn.kv_norm", "attn.norm", 1)
+		}
+		return true, d
+	})
+	s := open(t, dir)
+	if s.Style != DeepSeek {
+		t.Errorf("style %q", s.Style)
 	}
 	verify(t, s, c)
 }

@@ -29,20 +29,18 @@ func (s *Source) match() error {
 	return m.report()
 }
 
-// detect tells the style from the name of the embedding.
+// detect tells the style from the names of the output head and the experts.
 func detect(c *arch.Config, dir *safetensors.Dir) (Style, error) {
-	has := func(name string) bool { _, _, ok := dir.Lookup(name); return ok }
+	names := dir.Names()
+	has := func(name string) bool { _, ok := slices.BinarySearch(names, name); return ok }
+	fused := slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, ".experts.gate_up_proj") })
 	switch {
-	case has("embed.weight"):
+	case c.Family == arch.V4 && has("head.weight"), c.Family == arch.V3 && has("lm_head.weight") && !fused:
 		return DeepSeek, nil
-	case has("model.embed_tokens.weight"), has("embed_tokens.weight"):
-		if c.Family == arch.V3 {
-			return DeepSeek, nil
-		}
+	case has("lm_head.weight"):
 		return Transformers, nil
 	}
-	names := dir.Names()
-	return "", fmt.Errorf("no embedding under a known name (embed.weight, model.embed_tokens.weight) among %d tensors such as %q", len(names), names[:min(3, len(names))])
+	return "", fmt.Errorf("no output head under a known name (head.weight, lm_head.weight) among %d tensors such as %q", len(names), names[:min(3, len(names))])
 }
 
 // dropMissingMTP turns the model into one without MTP if the files hold none.
@@ -81,7 +79,7 @@ func (m *matcher) group(g *group) {
 	var info *safetensors.Info
 	var file *safetensors.File
 	name := g.name
-	for _, v := range variants(g.name) {
+	for _, v := range variants(m.source.Config, g) {
 		if i, f, ok := m.source.dir.Lookup(v); ok {
 			info, file, name = i, f, v
 			break

@@ -11,7 +11,7 @@ import (
 // Style is a way of naming tensors.
 type Style string
 
-// The styles. V3 has only one: its published names are those of transformers.
+// The styles. For V3 they differ in the experts alone, which transformers fuses.
 const (
 	DeepSeek     Style = "deepseek"     // the published files
 	Transformers Style = "transformers" // state dictionaries of the transformers library
@@ -69,8 +69,11 @@ func groups(c *arch.Config, style Style) []group {
 	for i := range tensors {
 		t := &tensors[i]
 		name, fused := t.Name, false
-		if style == Transformers && c.Family == arch.V4 && !c.IsMTP(t.Layer) {
-			name, fused = transformersName(t), t.Expert >= 0
+		if style == Transformers && !c.IsMTP(t.Layer) {
+			fused = t.Expert >= 0
+			if fused || c.Family == arch.V4 {
+				name = transformersName(t)
+			}
 		}
 		if !fused {
 			out = append(out, group{name, t.Shape, []*arch.Tensor{t}})
@@ -100,17 +103,25 @@ func transformersName(t *arch.Tensor) string {
 	return fmt.Sprintf("model.layers.%d.%s", t.Layer, blockNames[t.Role])
 }
 
-// variants returns the spellings under which a name may appear in a file: with
-// and without the prefix of the causal model, and as earlier releases of
-// transformers had it.
-func variants(name string) []string {
-	out := []string{name}
-	if older := strings.Replace(name, ".indexer.scorer.", ".indexer.", 1); older != name {
+// variants returns the spellings under which a tensor may appear in a file. Of
+// the published V4 names there is a second set, which save_pretrained of
+// transformers 5 writes: with "model." in front, kv_norm called norm, embedding
+// and mHC head under transformers' names. Of transformers' names, those without
+// "model." (the bare model), and the indexer as earlier releases had it.
+func variants(c *arch.Config, g *group) []string {
+	out := []string{g.name}
+	if older := strings.Replace(g.name, ".indexer.scorer.", ".indexer.", 1); older != g.name {
 		out = append(out, older)
 	}
 	for _, v := range out {
 		if bare, ok := strings.CutPrefix(v, "model."); ok {
 			out = append(out, bare)
+		}
+	}
+	if t := g.parts[0]; c.Family == arch.V4 && g.name == t.Name && !c.IsMTP(t.Layer) {
+		out = append(out, "model."+strings.Replace(t.Name, ".attn.kv_norm.", ".attn.norm.", 1))
+		if t.Layer < 0 && t.Role != arch.Head {
+			out = append(out, trunkNames[t.Role])
 		}
 	}
 	return out
