@@ -1,6 +1,8 @@
 package nn
 
-import "github.com/temper-ml/temper/compute/kernel"
+import (
+	"github.com/temper-ml/temper/compute/kernel"
+)
 
 // Head is the output projection onto the vocabulary together with its loss.
 // Logits exist for one chunk of rows at a time, never for a whole batch.
@@ -60,4 +62,26 @@ func (h *Head) chunks(x []float32, rows int, a *Arena, f func(lo, n int, logits,
 		h.Forward(logits[:n*h.Out], x[lo*h.In:(lo+n)*h.In], n)
 		f(lo, n, logits[:n*h.Out], lse[:n])
 	}
+}
+
+// Greedy writes, for each row of x [rows, D], the id of the largest logit; of
+// equal ones the lowest id.
+func (h *Head) Greedy(ids []int32, x []float32, rows int, a *Arena) {
+	h.chunks(x, rows, a, func(lo, n int, logits, _ []float32) {
+		kernel.Parallel(n, 1, func(from, to int) {
+			for i := from; i < to; i++ {
+				ids[lo+i] = argmax(logits[i*h.Out : (i+1)*h.Out])
+			}
+		})
+	})
+}
+
+func argmax(x []float32) int32 {
+	best := 0
+	for i, v := range x {
+		if v > x[best] {
+			best = i
+		}
+	}
+	return int32(best)
 }

@@ -1,6 +1,8 @@
 package nn
 
-import "github.com/temper-ml/temper/compute/kernel"
+import (
+	"github.com/temper-ml/temper/compute/kernel"
+)
 
 // Linear is a matrix product without bias: y = x Wᵀ, W of shape [Out, In].
 type Linear struct {
@@ -30,3 +32,13 @@ func (l *Linear) Backward(dx, dy, x []float32, rows int, accumulate bool) {
 		kernel.MatMulDW(l.GradMat(), g, kernel.MatOf(x, rows, l.In))
 	}
 }
+
+// Weight is a view of one parameter tensor: row-major values and, when the
+// parameter is trained, the gradient accumulator of the same length. A nil
+// Grad means frozen: layers then skip the gradient's computation.
+type Weight struct {
+	Data, Grad []float32
+}
+
+// Trained reports whether gradients are wanted.
+func (w Weight) Trained() bool { return w.Grad != nil }

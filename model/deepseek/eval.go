@@ -1,6 +1,8 @@
 package deepseek
 
-import "github.com/temper-ml/temper/nn"
+import (
+	"github.com/temper-ml/temper/nn"
+)
 
 // LogProbs returns log p(label) for every position, 0 where there is no label.
 // It keeps no activations and touches no gradient.
@@ -44,4 +46,28 @@ func (m *Model) evaluate(b *Batch, use func(f *trail) error) error {
 		return err
 	}
 	return use(f)
+}
+
+// Greedy returns, for every position with a label, the token that greedy
+// decoding would choose there given all tokens before (ties: the lowest id); -1
+// elsewhere. Like [Model.LogProbs] it keeps no activations.
+func (m *Model) Greedy(b *Batch) ([]int32, error) {
+	if err := b.check(m.cfg); err != nil {
+		return nil, err
+	}
+	ids := make([]int32, len(b.Tokens))
+	return ids, m.evaluate(b, func(f *trail) error {
+		a, d := m.arena, m.cfg.HiddenSize
+		r := supervised(f.levels[:1], a, func(int, int) float32 { return 0 })
+		x, out := a.F32(len(r.row)*d), a.I32(len(r.row))
+		r.gather(x, f.ys, d)
+		m.head.Greedy(out, x, len(r.row), a)
+		for i := range ids {
+			ids[i] = -1
+		}
+		for i, at := range r.row {
+			ids[at] = out[i]
+		}
+		return nil
+	})
 }

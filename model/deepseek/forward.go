@@ -52,7 +52,7 @@ func (m *Model) embedTokens(x []float32, p *nn.Pass) {
 	defer p.Arena.Release(mark)
 	h := p.Arena.F32(p.T() * m.cfg.HiddenSize)
 	kernel.Embedding(h, m.embed.Data, p.Tokens, m.cfg.HiddenSize)
-	spread(x, h, m.streams, m.cfg.HiddenSize)
+	nn.Spread(x, h, m.streams, m.cfg.HiddenSize)
 }
 
 // runBlocks runs the trunk for training.

@@ -60,7 +60,7 @@ func (m *mtp) join(in []float32, p *nn.Pass) {
 	e := p.Arena.F32(t * d)
 	m.eproj.Forward(e, m.en, t)
 	m.hproj.Forward(in, m.hn, t*m.streams)
-	addSpread(in, e, m.streams, d)
+	nn.AddSpread(in, e, m.streams, d)
 }
 
 // backward takes dy, the gradient of the head's input, and dnext, that of the
@@ -106,7 +106,7 @@ func (m *mtp) joinBackward(den, dhn, din []float32, p *nn.Pass) {
 	mark := p.Arena.Mark()
 	defer p.Arena.Release(mark)
 	dep := p.Arena.F32(t * d)
-	gatherStreams(dep, din, m.streams, d)
+	nn.SumStreams(dep, din, m.streams, d)
 	m.eproj.Backward(den, dep, m.en, t, false)
 	m.hproj.Backward(dhn, din, m.hn, t*m.streams, false)
 }

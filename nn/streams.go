@@ -1,9 +1,9 @@
-package deepseek
+package nn
 
 import "github.com/temper-ml/temper/compute/kernel"
 
-// spread copies every row of h [T, D] into each of s streams of x [T, s, D].
-func spread(x, h []float32, s, d int) {
+// Spread copies every row of h [T, D] into each of s streams of x [T, s, D].
+func Spread(x, h []float32, s, d int) {
 	kernel.Parallel(len(h)/d, 16, func(lo, hi int) {
 		for t := lo; t < hi; t++ {
 			for k := range s {
@@ -13,8 +13,8 @@ func spread(x, h []float32, s, d int) {
 	})
 }
 
-// addSpread adds row t of e [T, D] to every stream of token t of x [T, s, D].
-func addSpread(x, e []float32, s, d int) {
+// AddSpread adds row t of e [T, D] to every stream of token t of x [T, s, D].
+func AddSpread(x, e []float32, s, d int) {
 	kernel.Parallel(len(e)/d, 16, func(lo, hi int) {
 		for t := lo; t < hi; t++ {
 			for k := range s {
@@ -24,8 +24,8 @@ func addSpread(x, e []float32, s, d int) {
 	})
 }
 
-// gatherStreams sets row t of h [T, D] to the sum over the streams of x [T, s, D], ascending.
-func gatherStreams(h, x []float32, s, d int) {
+// SumStreams sets row t of h [T, D] to the sum over the streams of x [T, s, D], ascending.
+func SumStreams(h, x []float32, s, d int) {
 	kernel.Parallel(len(h)/d, 16, func(lo, hi int) {
 		for t := lo; t < hi; t++ {
 			row := h[t*d : (t+1)*d]
