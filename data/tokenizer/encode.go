@@ -42,17 +42,16 @@ func (t *Tokenizer) appendBetween(dst []int32, text string, m *matchers) []int32
 
 // appendPieces cuts text, which holds no added token, and merges the pieces.
 func (t *Tokenizer) appendPieces(dst []int32, text string) []int32 {
-	limit := 0
-	for pos := 0; pos < len(text); {
-		end, ok := t.pipeline.Next(text, pos, &limit)
-		if !ok {
-			for _, piece := range t.pipeline.Split(nil, text) {
-				dst = t.bpe.AppendWord(dst, piece)
-			}
-			return dst
+	if !t.pipeline.Scanned() {
+		for _, piece := range t.pipeline.Split(nil, text) {
+			dst = t.bpe.AppendWord(dst, piece)
 		}
-		dst = t.bpe.AppendWord(dst, text[pos:end])
-		pos = end
+		return dst
+	}
+	for pos, limit := 0, 0; pos < len(text); {
+		start := pos
+		pos, limit = t.pipeline.Next(text, pos, limit)
+		dst = t.bpe.AppendWord(dst, text[start:pos])
 	}
 	return dst
 }

@@ -30,6 +30,15 @@ type expected struct {
 		Pieces [][]string
 	}
 	SplitTexts []string `json:"split_texts"`
+	Trained    []struct {
+		PreTokenizer string `json:"pre_tokenizer"`
+		VocabSize    int    `json:"vocab_size"`
+		MinFrequency int    `json:"min_frequency"`
+		Special      []string
+		Tokens       int
+		Merges       int
+		SHA256       string
+	}
 }
 
 type idsDigest struct {

@@ -45,9 +45,14 @@ func Train(texts iter.Seq[string], o TrainOptions) (*Tokenizer, error) {
 	if least := len(o.Special) + 256; o.VocabSize < least {
 		return nil, fmt.Errorf("tokenizer: vocabulary size %d is too small, want at least %d (%d special tokens and 256 bytes)", o.VocabSize, least, len(o.Special))
 	}
-	f := &file{PreTokenizer: preTokenizerJSON(patterns), Decoder: marshal(newByteLevel(true))}
+	f := &file{PreTokenizer: preTokenizerJSON(patterns), Decoder: marshal(newByteLevel(true, true))}
 	trainer := bpe.Trainer{VocabSize: o.VocabSize, MinFrequency: int64(o.MinFrequency)}
+	seen := map[string]bool{}
 	for i, a := range o.Special {
+		if a.Content == "" || seen[a.Content] {
+			return nil, fmt.Errorf("tokenizer: special token %d, %q, is empty or stands there twice", i, a.Content)
+		}
+		seen[a.Content] = true
 		a.ID = int32(i)
 		f.AddedTokens = append(f.AddedTokens, a)
 		trainer.Specials = append(trainer.Specials, a.Content)
@@ -61,14 +66,28 @@ func Train(texts iter.Seq[string], o TrainOptions) (*Tokenizer, error) {
 	for id, token := range learned.Tokens {
 		m.Vocab[token] = int32(id)
 	}
-	for _, pair := range learned.Merges {
-		m.Merges = append(m.Merges, pair)
-	}
+	m.Merges = lastOnly(learned.Merges)
 	t, err := compile(f, m)
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	return t, nil
+}
+
+// lastOnly drops all but the last of equal merges. Two come about when a token is made from two pairs:
+// pairs with that token are then queued twice. Files keep the higher rank, as Hugging Face does.
+func lastOnly(merges [][2]string) []merge {
+	last := make(map[[2]string]int, len(merges))
+	for i, pair := range merges {
+		last[pair] = i
+	}
+	out := make([]merge, 0, len(last))
+	for i, pair := range merges {
+		if last[pair] == i {
+			out = append(out, pair)
+		}
+	}
+	return out
 }
 
 // countPieces counts what the pre-tokenizer makes of the texts.
@@ -84,10 +103,10 @@ func countPieces(raw json.RawMessage, texts iter.Seq[string]) (map[string]int64,
 	index := map[string]int{}
 	var counts []int64
 	for text := range texts {
-		limit := 0
-		for pos := 0; pos < len(text); {
-			end, _ := p.Next(text, pos, &limit) // all pre-tokenizers of Train are one scanner
-			piece := text[pos:end]
+		for pos, limit := 0, 0; pos < len(text); {
+			start := pos
+			pos, limit = p.Next(text, pos, limit) // all pre-tokenizers of Train are one scanner
+			piece := text[start:pos]
 			i, ok := index[piece]
 			if !ok {
 				i = len(counts)
@@ -95,7 +114,6 @@ func countPieces(raw json.RawMessage, texts iter.Seq[string]) (map[string]int64,
 				counts = append(counts, 0)
 			}
 			counts[i]++
-			pos = end
 		}
 	}
 	words := make(map[string]int64, len(index))
@@ -108,7 +126,7 @@ func countPieces(raw json.RawMessage, texts iter.Seq[string]) (map[string]int64,
 // preTokenizerJSON writes the pre-tokenizer that isolates each pattern in turn and goes on to bytes.
 func preTokenizerJSON(patterns []string) json.RawMessage {
 	if len(patterns) == 0 {
-		return marshal(newByteLevel(true))
+		return marshal(newByteLevel(false, true))
 	}
 	var parts []any
 	for _, p := range patterns {
@@ -116,12 +134,12 @@ func preTokenizerJSON(patterns []string) json.RawMessage {
 			"type": "Split", "pattern": map[string]string{"Regex": p}, "behavior": "Isolated", "invert": false,
 		})
 	}
-	parts = append(parts, newByteLevel(false))
+	parts = append(parts, newByteLevel(false, false))
 	return marshal(map[string]any{"type": "Sequence", "pretokenizers": parts})
 }
 
-func newByteLevel(useRegex bool) byteLevelFile {
-	return byteLevelFile{bareFile: bareFile{"ByteLevel"}, TrimOffsets: true, UseRegex: &useRegex}
+func newByteLevel(addPrefixSpace, useRegex bool) byteLevelFile {
+	return byteLevelFile{bareFile: bareFile{"ByteLevel"}, AddPrefixSpace: addPrefixSpace, TrimOffsets: true, UseRegex: &useRegex}
 }
 
 // marshal encodes a value of the types above, which cannot fail.

@@ -8,10 +8,12 @@ tokenizertest. expected.json holds, per tokenizer and 64 KB block of that text, 
 the SHA-256 of the ids as little-endian int32, once with added tokens taken for tokens ("allow", the
 library's default) and once with control tokens taken for text ("deny": the same file without them);
 the ids of some short probes; texts decoded from ids; and the pieces of single pre-tokenizers.
+With TEMPER_DATA set it also holds digests of vocabularies trained on real text.
 """
 
 import hashlib
 import json
+import os
 import pathlib
 import struct
 import subprocess
@@ -190,6 +192,19 @@ def pieces(stage):
     return [[p for p, _ in t.pre_tokenizer.pre_tokenize_str(text)] for text in SPLIT_TEXTS]
 
 
+def trained(data, name, size, min_frequency):
+    """What BpeTrainer makes of two files of real text: the SHA-256 of the tokens and the merges, a line each."""
+    texts = [(pathlib.Path(data) / f).read_bytes().decode() for f in ("tinyshakespeare.txt", "gsm8k_train.jsonl")]
+    kind = KINDS[name]
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = kind.pre
+    t.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=size, min_frequency=min_frequency, special_tokens=kind.special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+    model = json.loads(t.to_str())["model"]
+    tokens = sorted(model["vocab"], key=model["vocab"].get)
+    text = "".join(f"{x}\n" for x in tokens) + "".join(f"{a} {b}\n" for a, b in model["merges"])
+    return {"pre_tokenizer": name, "vocab_size": size, "min_frequency": min_frequency, "special": kind.special, "tokens": len(tokens), "merges": len(model["merges"]), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
 def lines(v, depth):
     """JSON with line breaks down to the given depth."""
     if depth == 0 or not isinstance(v, (dict, list)):
@@ -207,6 +222,8 @@ def main():
         f = train(kind, corpus)
         (HERE / f"{name}.json").write_text(json.dumps(f, ensure_ascii=False, separators=(",", ":")) + "\n")
         out["tokenizers"][name] = expectations(f, kind.blocks, texts)
+    if data := os.environ.get("TEMPER_DATA"):
+        out["trained"] = [trained(data, *case) for case in [("gpt2", 8192, 0), ("deepseek", 4096, 3), ("llama3", 6000, 2), ("qwen2", 20000, 0)]]
     (HERE / "expected.json").write_text(lines(out, 4) + "\n")
 
 

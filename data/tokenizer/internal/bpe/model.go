@@ -120,8 +120,8 @@ func (m *Model) AppendWord(dst []int32, word string) []int32 {
 	if len(word) > cacheLongest {
 		return m.merge(dst, word)
 	}
-	slot := m.cache.slot(word)
-	if e := slot.Load(); e != nil && e.word == word {
+	e, slot := m.cache.get(word)
+	if e != nil {
 		if len(e.ids) == 1 {
 			return append(dst, e.ids[0])
 		}

@@ -5,36 +5,36 @@ import "unicode/utf8"
 // scanDeepSeek is the three DeepSeek splits in one pass. Numbers go in threes; what is left is cut where
 // runs of CJK and kana begin and end; each part is then cut by scanWords, for which its end is the end
 // of the text. limit is the end of the part that the last call was in.
-func scanDeepSeek(s string, pos int, limit *int) int {
-	if pos >= *limit {
+func scanDeepSeek(s string, pos, limit int) (end, next int) {
+	if pos >= limit {
 		c, w := classAt(s, pos)
 		switch {
 		case c&number != 0:
-			return upTo(s, pos, len(s), 3, number)
+			return upTo(s, pos, len(s), 3, number), limit
 		case c&cjk != 0:
-			*limit = run(s, pos+w, len(s), cjk)
+			limit = run(s, pos+w, len(s), cjk)
 		default:
-			*limit = runNot(s, pos+w, len(s), number|cjk)
+			limit = runNot(s, pos+w, len(s), number|cjk)
 		}
 	}
-	return scanWords(s, pos, *limit)
+	return scanWords(s, pos, limit), limit
 }
 
 // scanDigits matches \p{N}{1,3}, and what lies between two matches.
-func scanDigits(s string, pos int, _ *int) int {
+func scanDigits(s string, pos, _ int) (end, next int) {
 	if c, w := classAt(s, pos); c&number == 0 {
-		return runNot(s, pos+w, len(s), number)
+		return runNot(s, pos+w, len(s), number), 0
 	}
-	return upTo(s, pos, len(s), 3, number)
+	return upTo(s, pos, len(s), 3, number), 0
 }
 
 // scanCJK matches [一-龥぀-ゟ゠-ヿ]+, and what lies between two matches.
-func scanCJK(s string, pos int, _ *int) int {
+func scanCJK(s string, pos, _ int) (end, next int) {
 	c, w := classAt(s, pos)
 	if c&cjk == 0 {
-		return runNot(s, pos+w, len(s), cjk)
+		return runNot(s, pos+w, len(s), cjk), 0
 	}
-	return run(s, pos+w, len(s), cjk)
+	return run(s, pos+w, len(s), cjk), 0
 }
 
 // scanWords matches DeepSeekWords in s[pos:end], and what lies between two matches (numbers, control

@@ -159,14 +159,12 @@ func NewPipeline(stages []Stage) (*Pipeline, error) {
 // ByteLevel reports whether the pieces are sequences of bytes for the model, rather than of characters.
 func (p *Pipeline) ByteLevel() bool { return p.bytes }
 
-// Next returns the end of the piece of s that starts at pos, when the pipeline is one scanner; ok is
-// false when it is not, and Split must be used. limit points to 0 at the first call over a text.
-func (p *Pipeline) Next(s string, pos int, limit *int) (end int, ok bool) {
-	if p.fast == nil {
-		return 0, false
-	}
-	return p.fast(s, pos, limit), true
-}
+// Scanned reports whether the pipeline is a single scanner, so that Next may be used; Split always may.
+func (p *Pipeline) Scanned() bool { return p.fast != nil }
+
+// Next returns the end of the piece of s that starts at pos. limit is 0 at the first call over a text,
+// then the second result of the call before.
+func (p *Pipeline) Next(s string, pos, limit int) (end, next int) { return p.fast(s, pos, limit) }
 
 // Split appends the pieces of s, none of them empty.
 func (p *Pipeline) Split(dst []string, s string) []string {
@@ -224,11 +222,10 @@ func (st Stage) spans(dst []Span, piece string, mapped bool) []Span {
 func (st Stage) cutText(dst []Span, text string) []Span {
 	switch {
 	case st.scan != nil:
-		limit := 0
-		for pos := 0; pos < len(text); {
-			end := st.scan(text, pos, &limit)
-			dst = append(dst, Span{pos, end})
-			pos = end
+		for pos, limit := 0, 0; pos < len(text); {
+			start := pos
+			pos, limit = st.scan(text, pos, limit)
+			dst = append(dst, Span{start, pos})
 		}
 		return dst
 	case st.cut != nil:

@@ -3,8 +3,9 @@ package pretoken
 import "unicode/utf8"
 
 // A scanner returns the end of the piece that starts at s[pos]; pos is below len(s). The pieces tile
-// the text. limit is the scanner's own memory between the calls over one text, 0 at the first.
-type scanner func(s string, pos int, limit *int) int
+// the text. limit is the scanner's own memory between the calls over one text: 0 at the first, then what
+// the call before returned.
+type scanner func(s string, pos, limit int) (end, next int)
 
 // The exact pattern texts that have a scanner of their own.
 const (
@@ -23,11 +24,11 @@ const (
 // scanners maps the pattern of an isolating Split to its scanner.
 var scanners = map[string]scanner{
 	GPT2:           scanGPT2,
-	Llama3:         func(s string, pos int, _ *int) int { return scanLlama3(s, pos, 3) },
-	Qwen2:          func(s string, pos int, _ *int) int { return scanLlama3(s, pos, 1) },
+	Llama3:         func(s string, pos, _ int) (int, int) { return scanLlama3(s, pos, 3), 0 },
+	Qwen2:          func(s string, pos, _ int) (int, int) { return scanLlama3(s, pos, 1), 0 },
 	DeepSeekDigits: scanDigits,
 	DeepSeekCJK:    scanCJK,
-	DeepSeekWords:  func(s string, pos int, _ *int) int { return scanWords(s, pos, len(s)) },
+	DeepSeekWords:  func(s string, pos, _ int) (int, int) { return scanWords(s, pos, len(s)), 0 },
 }
 
 // contraction returns the end of 's 't 're 've 'm 'll 'd at s[pos], which is an apostrophe, or pos.
@@ -98,11 +99,11 @@ func lines(s string, pos, end int) int {
 	return whitespace(s, pos, end)
 }
 
-func scanGPT2(s string, pos int, _ *int) int {
+func scanGPT2(s string, pos, _ int) (end, next int) {
 	c, w := classAt(s, pos)
 	if s[pos] == '\'' {
 		if e := contraction(s, pos, false); e > pos {
-			return e
+			return e, 0
 		}
 	}
 	i := pos
@@ -113,13 +114,13 @@ func scanGPT2(s string, pos int, _ *int) int {
 	}
 	switch {
 	case c&letter != 0:
-		return run(s, i+w, len(s), letter)
+		return run(s, i+w, len(s), letter), 0
 	case c&number != 0:
-		return run(s, i+w, len(s), number)
+		return run(s, i+w, len(s), number), 0
 	case c&space == 0:
-		return runNot(s, i+w, len(s), space|letter|number)
+		return runNot(s, i+w, len(s), space|letter|number), 0
 	}
-	return whitespace(s, pos, len(s))
+	return whitespace(s, pos, len(s)), 0
 }
 
 func scanLlama3(s string, pos, digits int) int {
