@@ -11,68 +11,158 @@ const (
 	// blockK is the most steps of k in one block: the rows of A that a
 	// microkernel holds, blockK long, fill part of the first-level cache.
 	blockK = 256
-	// rowPad separates packed rows of A, so that their elements of equal k
-	// fall into different sets of the cache.
-	rowPad = 16
 	// maxRows and maxPanel bound Rows and Cols of all microkernels.
 	maxRows  = 12
 	maxPanel = 32
 	// groupRows is how many rows of a transposed A are packed together: whole
 	// cache lines, and a multiple of Rows of all microkernels.
 	groupRows = 48
+	// streamRows is how few rows make streaming worth it. streamA is the most
+	// elements of A that it keeps packed, a part of the second-level cache, and
+	// streamK the steps of k in its blocks, so that a packed panel of B stays in
+	// the first.
+	streamRows = 48
+	streamA    = 1 << 16
+	streamK    = 128
+	// narrowPanels is how few panels make packing A a waste.
+	narrowPanels = 2
 )
 
 // scratch is what one thread needs to compute a task.
 type scratch struct {
 	tile asm.Tile
 	edge [maxRows * maxPanel]float32 // a tile of the output that is not a whole one
-	a    [groupRows * (blockK + rowPad)]float32
+	a    [streamA]float32
 	b    [maxCols * blockK]float32
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// block is the part of a task within one block of k.
+// block is a part of a task: its columns from n0 on, and a block of k.
 type block struct {
 	*scratch
 	*asm.Microkernels
 	p      *Product
 	t      *task
-	k0, k  int // first step, number of steps
-	panels int // full panels of B
+	n0     int // first column
+	panels int // full panels of B from there
 	rest   int // columns after these
+	k0, k  int // first step, number of steps
 }
+
+// rowStep returns the distance of packed rows of A with n elements each: an
+// odd number of cache lines, so that elements of equal k fall into different
+// sets of the cache.
+func rowStep(n int) int { return (ceil(n, 16) | 1) * 16 }
 
 // compute computes a task of a product with K > 0.
 func (s *scratch) compute(u *asm.Microkernels, p *Product, t *task) {
-	cols := t.n1 - t.n0
-	b := block{scratch: s, Microkernels: u, p: p, t: t, panels: cols / u.Cols, rest: cols % u.Cols}
-	blocks := ceil(p.K, blockK)
-	step := ceil(ceil(p.K, blocks), 8) * 8
-	for b.k0 = 0; b.k0 < p.K; b.k0 += step {
-		b.k = min(step, p.K-b.k0)
-		s.tile.K = b.k
-		s.tile.Load = 0
-		if p.Accumulate || b.k0 > 0 {
-			s.tile.Load = 1
-		}
+	b := block{scratch: s, Microkernels: u, p: p, t: t}
+	rows, cols := t.m1-t.m0, t.n1-t.n0
+	switch {
+	case p.TransA:
+		b.sweep()
+	case p.TransB && rows <= streamRows && rows*rowStep(p.K) <= streamA:
+		b.stream()
+	case cols <= narrowPanels*u.Cols:
+		b.narrow()
+	default:
+		b.sweep()
+	}
+	s.tile = asm.Tile{} // hold on to no operand
+}
+
+// sweep packs all columns of a block of B at a time and takes the rows of A
+// past it.
+func (b *block) sweep() {
+	b.columns(b.t.n0, b.t.n1)
+	step := stepK(b.p.K, blockK)
+	for k0 := 0; k0 < b.p.K; k0 += step {
+		b.steps(k0, min(k0+step, b.p.K))
 		b.packB()
-		if p.TransA {
+		if b.p.TransA {
 			b.byColumn()
 		} else {
 			b.byRow()
 		}
 	}
-	s.tile = asm.Tile{} // hold on to no operand
+}
+
+// stream packs all rows of A and takes B past them, panel by panel: for few
+// rows, where packing B is most of the work.
+func (b *block) stream() {
+	p, t := b.p, b.t
+	rows := t.m1 - t.m0
+	ld := rowStep(p.K)
+	b.CopyRows(&b.a[0], &p.A[t.m0*p.LdA], 4*ld, 4*p.LdA, p.K, rows, 0)
+	b.tile.RowStep = 4 * ld
+	step := stepK(p.K, streamK)
+	for n := t.n0; n < t.n1; n += b.Cols {
+		b.columns(n, min(n+b.Cols, t.n1))
+		for k0 := 0; k0 < p.K; k0 += step {
+			b.steps(k0, min(k0+step, p.K))
+			ahead := b.k
+			if k0+step >= p.K {
+				ahead = b.Cols*p.LdB - k0
+			}
+			b.packTransposed(4 * ahead)
+			for m := 0; m < rows; m += b.Rows {
+				b.tile.A = &b.a[m*ld+k0]
+				b.along(asm.ByRow, t.m0+m, min(b.Rows, rows-m))
+			}
+		}
+	}
+}
+
+// narrow reads A where it is, for few columns: packing it would cost as much as
+// the rest.
+func (b *block) narrow() {
+	p := b.p
+	b.columns(b.t.n0, b.t.n1)
+	b.tile.RowStep = 4 * p.LdA
+	tall := b.Rows
+	if p.LdA%1024 == 0 {
+		// Elements of equal k share a set of the first-level cache, which
+		// commonly holds eight lines.
+		tall = min(tall, 6)
+	}
+	step := stepK(p.K, len(b.b)/((b.panels+1)*b.Cols))
+	for k0 := 0; k0 < p.K; k0 += step {
+		b.steps(k0, min(k0+step, p.K))
+		b.packB()
+		for m := b.t.m0; m < b.t.m1; m += tall {
+			b.tile.A = &p.A[m*p.LdA+k0]
+			b.along(asm.ByRow, m, min(tall, b.t.m1-m))
+		}
+	}
+}
+
+// stepK returns the length of blocks of k that cover n steps evenly, none
+// longer than most.
+func stepK(n, most int) int { return ceil(ceil(n, ceil(n, most)), 8) * 8 }
+
+// columns sets the columns of the block.
+func (b *block) columns(n0, n1 int) {
+	b.n0, b.panels, b.rest = n0, (n1-n0)/b.Cols, (n1-n0)%b.Cols
+}
+
+// steps sets the steps of k of the block.
+func (b *block) steps(k0, k1 int) {
+	b.k0, b.k = k0, k1-k0
+	b.tile.K = b.k
+	b.tile.Load = 0
+	if b.p.Accumulate || k0 > 0 {
+		b.tile.Load = 1
+	}
 }
 
 // byRow computes the block for an A that lies by rows.
 func (b *block) byRow() {
-	rowStep := b.k + rowPad
-	b.tile.RowStep = 4 * rowStep
+	ld := rowStep(b.k)
+	b.tile.RowStep = 4 * ld
 	for m := b.t.m0; m < b.t.m1; m += b.Rows {
 		rows := min(b.Rows, b.t.m1-m)
-		b.CopyRows(&b.a[0], &b.p.A[m*b.p.LdA+b.k0], 4*rowStep, 4*b.p.LdA, b.k, rows, 4*b.Rows*b.p.LdA)
+		b.CopyRows(&b.a[0], &b.p.A[m*b.p.LdA+b.k0], 4*ld, 4*b.p.LdA, b.k, rows, 4*b.Rows*b.p.LdA)
 		b.tile.A = &b.a[0]
 		b.along(asm.ByRow, m, rows)
 	}
@@ -103,10 +193,10 @@ func (b *block) byColumn() {
 }
 
 // along runs the microkernels for the rows at m, which tile.A holds, along
-// all panels.
+// all panels of the block.
 func (b *block) along(layout, m, rows int) {
 	t := &b.tile
-	at := m*b.p.LdOut + b.t.n0
+	at := m*b.p.LdOut + b.n0
 	size := b.Cols * b.k
 	if b.panels > 0 {
 		t.B, t.PanelStep, t.Panels = &b.b[0], 4*size, b.panels

@@ -1,27 +1,27 @@
 package gemm
 
-// packB packs the block's part of B into b.b: panels of Cols columns, each
-// with k rows. What lies beyond the last column in the last panel is left as
-// it is: it takes part in chains that nobody reads.
+// packB packs the block's part of B.
 func (b *block) packB() {
 	if b.p.TransB {
-		b.packTransposed()
+		b.packTransposed(4 * 8 * b.p.LdB)
 	} else {
 		b.packPlain()
 	}
 }
 
-// packPlain packs a B that lies by rows of n.
+// packPlain packs the block's part of a B that lies by rows of n into panels
+// of Cols columns with k rows each. What lies beyond the last column in the
+// last panel is left as it is: it takes part in chains that nobody reads.
 func (b *block) packPlain() {
 	p := b.p
 	size := b.Cols * b.k
 	const together = 4 // panels: few enough streams to write, long enough rows to read
 	for i := 0; i < b.panels; i += together {
-		from := b.k0*p.LdB + b.t.n0 + i*b.Cols
+		from := b.k0*p.LdB + b.n0 + i*b.Cols
 		b.PackCols(&b.b[i*size], &p.B[from], 4*size, 4*p.LdB, b.k, min(together, b.panels-i))
 	}
 	if b.rest > 0 {
-		from := b.k0*p.LdB + b.t.n0 + b.panels*b.Cols
+		from := b.k0*p.LdB + b.n0 + b.panels*b.Cols
 		to := b.b[b.panels*size:][:size]
 		for k := range b.k {
 			copy(to[k*b.Cols:], p.B[from+k*p.LdB:][:b.rest])
@@ -29,21 +29,22 @@ func (b *block) packPlain() {
 	}
 }
 
-// packTransposed packs a B that lies by rows of k.
-func (b *block) packTransposed() {
+// packTransposed packs the block's part of a B that lies by rows of k, as
+// packPlain does. It prefetches what lies ahead bytes further.
+func (b *block) packTransposed(ahead int) {
 	p := b.p
 	size := b.Cols * b.k
-	cols := b.t.n1 - b.t.n0
+	cols := b.panels*b.Cols + b.rest
 	const eight = 8
 	n := 0
 	for ; n+eight <= cols; n += eight {
 		to := n/b.Cols*size + n%b.Cols
-		from := (b.t.n0+n)*p.LdB + b.k0
-		b.PackTransposed(&b.b[to], &p.B[from], 4*b.Cols, 4*p.LdB, b.k, 4*eight*p.LdB)
+		from := (b.n0+n)*p.LdB + b.k0
+		b.PackTransposed(&b.b[to], &p.B[from], 4*b.Cols, 4*p.LdB, b.k, ahead)
 	}
 	for ; n < cols; n++ {
 		to := b.b[n/b.Cols*size+n%b.Cols:]
-		for k, x := range p.B[(b.t.n0+n)*p.LdB+b.k0:][:b.k] {
+		for k, x := range p.B[(b.n0+n)*p.LdB+b.k0:][:b.k] {
 			to[k*b.Cols] = x
 		}
 	}

@@ -30,7 +30,7 @@ func (r *run) plan(ps []Product, k *asm.Microkernels, threads int) {
 	r.products, r.kernels = ps, k
 	total := 0
 	for i := range ps {
-		total += ps[i].cost()
+		total += ps[i].cost(ps[i].M, ps[i].N)
 	}
 	target := total
 	if threads > 1 {
@@ -45,9 +45,9 @@ func (r *run) plan(ps []Product, k *asm.Microkernels, threads int) {
 	slices.SortStableFunc(r.tasks, func(a, b task) int { return cmp.Compare(b.cost, a.cost) })
 }
 
-// cost estimates the work in multiply-adds: those of the product, and the
-// traffic of the output.
-func (p *Product) cost() int { return p.M * p.N * (p.K + 16) }
+// cost estimates the time of an m x n part of p's output in the time of
+// multiply-adds: these, packing, and the traffic of the output.
+func (p *Product) cost(m, n int) int { return m*n*p.K + 8*n*p.K + 4*m*p.K + 16*m*n }
 
 // cut adds the tasks of product i, none much costlier than target.
 func (r *run) cut(i, target int) {
@@ -55,7 +55,7 @@ func (r *run) cut(i, target int) {
 	if p.M == 0 || p.N == 0 {
 		return
 	}
-	pieces := (p.cost()-1)/max(target, 1) + 1
+	pieces := (p.cost(p.M, p.N)-1)/max(target, 1) + 1
 	rowUnit, colUnit := 1, 16
 	if r.kernels != nil {
 		rowUnit, colUnit = r.kernels.Rows, r.kernels.Cols
@@ -64,7 +64,7 @@ func (r *run) cut(i, target int) {
 	for m := 0; m < p.M; m += rows {
 		for n := 0; n < p.N; n += cols {
 			t := task{product: i, m0: m, m1: min(m+rows, p.M), n0: n, n1: min(n+cols, p.N)}
-			t.cost = (t.m1 - t.m0) * (t.n1 - t.n0) * (p.K + 16)
+			t.cost = p.cost(t.m1-t.m0, t.n1-t.n0)
 			r.tasks = append(r.tasks, t)
 		}
 	}
