@@ -13,6 +13,7 @@ type Builder struct {
 	tok      Tokenizer
 	enc      chat.Encoding
 	opts     Options
+	names    []string // the encoding's special tokens
 	specials map[string]int32
 	bos, eos int32
 }
@@ -23,8 +24,8 @@ func NewBuilder(tok Tokenizer, enc chat.Encoding, o Options) (*Builder, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	b := &Builder{tok: tok, enc: enc, opts: o, specials: map[string]int32{}}
-	for _, name := range enc.Specials() {
+	b := &Builder{tok: tok, enc: enc, opts: o, names: enc.Specials(), specials: map[string]int32{}}
+	for _, name := range b.names {
 		if id, ok := tok.Special(name); ok {
 			b.specials[name] = id
 		}
@@ -166,7 +167,7 @@ func (b *Builder) literal(text string) string {
 	if !strings.ContainsAny(text, "<｜") {
 		return ""
 	}
-	for _, name := range b.enc.Specials() {
+	for _, name := range b.names {
 		if strings.Contains(text, name) {
 			return name
 		}
@@ -227,7 +228,7 @@ func begins(full, prefix []chat.Piece) bool {
 
 // example tokenises pieces, learning the generated ones of the given turns.
 func (b *Builder) example(pieces []chat.Piece, turns []int) (Example, error) {
-	var e Example
+	e := sized(pieces)
 	var joined []byte
 	for i := 0; i < len(pieces); {
 		p := pieces[i]
@@ -259,6 +260,15 @@ func (b *Builder) example(pieces []chat.Piece, turns []int) (Example, error) {
 		e.Mask[0] = false
 	}
 	return e, nil
+}
+
+// sized returns an example with room for about as many tokens as pieces give.
+func sized(pieces []chat.Piece) Example {
+	n := len(pieces)
+	for _, p := range pieces {
+		n += len(p.Text) / 4
+	}
+	return Example{Tokens: make([]int32, 0, n), Mask: make([]bool, 0, n)}
 }
 
 // sameRun reports whether q continues the run of plain text that p is in.

@@ -45,6 +45,27 @@ func (c *columns) add(e Example, line, part int, flags uint8) {
 	c.flags = append(c.flags, flags)
 }
 
+// joined returns the examples of all parts, and empties the parts as it goes.
+func joined(parts []columns) *columns {
+	examples, tokens, answers := 0, 0, 0
+	for i := range parts {
+		examples += len(parts[i].ends)
+		tokens += len(parts[i].tokens)
+		answers += len(parts[i].answers)
+	}
+	c := &columns{tokens: make([]int32, 0, tokens), mask: make([]bool, 0, tokens),
+		ends: make([]int64, 0, examples), lines: make([]int64, 0, examples), parts: make([]int32, 0, examples),
+		file: make([]int32, 0, examples), flags: make([]uint8, 0, examples)}
+	if answers > 0 {
+		c.answers = make([]string, 0, answers)
+	}
+	for i := range parts {
+		c.join(&parts[i], 0)
+		parts[i] = columns{}
+	}
+	return c
+}
+
 // join appends all of d's examples, as examples of file.
 func (c *columns) join(d *columns, file int32) {
 	base := int64(len(c.tokens))

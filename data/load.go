@@ -139,7 +139,7 @@ func (l *Loader) build(ctx context.Context, b *Builder, path string) (source.Kin
 	if err := j.finish(readErr); err != nil {
 		return 0, nil, nil, err
 	}
-	return j.kind, &j.cols, &j.report, ctx.Err()
+	return j.kind, joined(j.parts), &j.report, ctx.Err()
 }
 
 // readBlocks sends blocks to the workers and, in order, to the joiner.
@@ -175,7 +175,7 @@ type joiner struct {
 	skip   bool // leave bad rows out
 	seen   bool
 	kind   source.Kind
-	cols   columns
+	parts  []columns
 	report Report
 	bad    RowErrors
 }
@@ -187,7 +187,7 @@ func (j *joiner) join(blk *block) {
 	if blk.rows > 0 && blk.kind != j.kind {
 		panic("data: rows of two kinds from one format")
 	}
-	j.cols.join(&blk.cols, 0)
+	j.parts = append(j.parts, blk.cols)
 	for _, err := range blk.errs {
 		if j.skip {
 			blk.report.Bad++

@@ -119,6 +119,13 @@ func dialogues(enc chat.Encoding) *rapid.Generator[*chat.Conversation] {
 			m.Untrained = rapid.IntRange(0, 5).Draw(t, "untrained") == 0
 			c.Messages = append(c.Messages, m)
 		}
+		if rapid.IntRange(0, 5).Draw(t, "unfinished") == 0 {
+			c.Messages[len(c.Messages)-1].Unfinished = true
+		}
+		if v4 && rapid.IntRange(0, 5).Draw(t, "task") == 0 {
+			c.Messages[len(c.Messages)-1].Task = chat.TaskTitle
+			c.Messages = append(c.Messages, chat.Message{Role: chat.Assistant, Content: text.Draw(t, "title")})
+		}
 		if v4 && c.Messages[0].Role == chat.System && rapid.Bool().Draw(t, "tools") {
 			v, _ := jsonvalue.Parse(`{"name": "f", "description": "hello"}`)
 			c.Messages[0].Tools = []jsonvalue.Value{v}

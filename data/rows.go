@@ -8,6 +8,11 @@ import (
 
 // run turns the lines of a block into examples.
 func (b *Builder) run(f *source.File, blk *block) {
+	bytes := 0
+	for _, line := range blk.lines {
+		bytes += len(line.Text)
+	}
+	blk.cols.tokens, blk.cols.mask = make([]int32, 0, bytes/3), make([]bool, 0, bytes/3)
 	for _, line := range blk.lines {
 		rows, err := f.Decoder().Decode(line)
 		if err != nil {

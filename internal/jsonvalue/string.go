@@ -2,6 +2,7 @@ package jsonvalue
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -18,26 +19,30 @@ func (p *parser) string() string {
 		p.at = i + 1
 		return s[start:i]
 	}
-	buf := append(make([]byte, 0, 2*(i-start)+16), s[start:i]...)
+	var b strings.Builder
+	b.Grow(i - start + 64)
+	b.WriteString(s[start:i])
 	for i < len(s) {
 		switch c := s[i]; {
 		case c == '"':
 			p.at = i + 1
-			return string(buf)
+			return b.String()
 		case c < 0x20:
 			p.fail(i, "control character 0x%02x in a string: write it as an escape", c)
 			return ""
 		case c == '\\':
-			var ok bool
-			if buf, i, ok = p.escape(buf, i); !ok {
+			r, next, ok := p.escape(i)
+			if !ok {
 				return ""
 			}
+			b.WriteRune(r)
+			i = next
 		default:
 			from := i
 			for i < len(s) && s[i] != '"' && s[i] != '\\' && s[i] >= 0x20 {
 				i++
 			}
-			buf = append(buf, s[from:i]...)
+			b.WriteString(s[from:i])
 		}
 	}
 	p.fail(p.at, "the string that begins here is not closed")
@@ -46,28 +51,27 @@ func (p *parser) string() string {
 
 var escapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// escape appends the character that the escape at i stands for and returns the
-// position after it.
-func (p *parser) escape(buf []byte, i int) ([]byte, int, bool) {
+// escape returns the character that the escape at i stands for and the position
+// after it.
+func (p *parser) escape(i int) (r rune, next int, ok bool) {
 	s := p.text
 	if i+1 >= len(s) {
 		p.fail(i, "the text ends within an escape")
-		return buf, i, false
+		return 0, i, false
 	}
 	if c := escapes[s[i+1]]; c != 0 {
-		return append(buf, c), i + 2, true
+		return rune(c), i + 2, true
 	}
 	if s[i+1] != 'u' {
 		r, _ := utf8.DecodeRuneInString(s[i+1:])
 		p.fail(i, "unknown escape \\%c", r)
-		return buf, i, false
+		return 0, i, false
 	}
-	r, ok := hex4(s, i+2)
-	if !ok {
+	if r, ok = hex4(s, i+2); !ok {
 		p.fail(i, "\\u needs four hexadecimal digits")
-		return buf, i, false
+		return 0, i, false
 	}
-	next := i + 6
+	next = i + 6
 	if utf16.IsSurrogate(r) {
 		low := rune(-1)
 		if next+6 <= len(s) && s[next] == '\\' && s[next+1] == 'u' {
@@ -76,11 +80,11 @@ func (p *parser) escape(buf []byte, i int) ([]byte, int, bool) {
 		pair := utf16.DecodeRune(r, low)
 		if pair == utf8.RuneError {
 			p.fail(i, "surrogate \\u%04x without its other half", r)
-			return buf, i, false
+			return 0, i, false
 		}
 		r, next = pair, next+6
 	}
-	return utf8.AppendRune(buf, r), next, true
+	return r, next, true
 }
 
 func hex4(s string, i int) (rune, bool) {
