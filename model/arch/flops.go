@@ -56,6 +56,18 @@ func (l *Ledger) Total() float64 { return l.Forward() + l.Backward() }
 // PerToken returns forward and backward operations per token.
 func (l *Ledger) PerToken() float64 { return l.Total() / float64(l.Tokens) }
 
+// Block returns the operations of one block, or with -1 of what lies outside all
+// blocks: the trunk's output head.
+func (l *Ledger) Block(layer int) (forward, backward float64) {
+	for _, it := range l.Items {
+		if it.Layer == layer {
+			forward += it.Forward
+			backward += it.Backward
+		}
+	}
+	return forward, backward
+}
+
 // ByName adds the blocks up, one item (of layer -1) per component, in the order
 // in which the components first appear.
 func (l *Ledger) ByName() []Item {

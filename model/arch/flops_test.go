@@ -114,6 +114,14 @@ func TestLedgerOfPackedSequences(t *testing.T) {
 	if math.Abs(byName-pack.Total()) > 1e-9*byName {
 		t.Errorf("ByName sums to %.0f, want %.0f", byName, pack.Total())
 	}
+	var byBlock float64
+	for layer := -1; layer < c.Blocks(); layer++ {
+		f, b := pack.Block(layer)
+		byBlock += f + b
+	}
+	if math.Abs(byBlock-pack.Total()) > 1e-9*byBlock {
+		t.Errorf("blocks sum to %.0f, want %.0f", byBlock, pack.Total())
+	}
 	if a, b := one(512).Backward(), c.FLOPs(Work{Lengths: []int{512}, MTP: true, IndexerLoss: true}).Backward(); b <= a {
 		t.Error("training the indexer costs nothing")
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"sync"
 
 	"github.com/temper-ml/temper/compute/kernel"
 )
@@ -24,9 +25,10 @@ func (s Sum) String() string { return hex.EncodeToString(s[:]) }
 func SumOf(data []float32) Sum {
 	leaves := make([]Sum, leafCount(len(data)))
 	kernel.Parallel(len(leaves), 1, func(lo, hi int) {
-		buf := make([]byte, 0, 4*leafValues)
+		buf := leafBuffers.Get().(*[4 * leafValues]byte)
+		defer leafBuffers.Put(buf)
 		for i := lo; i < hi; i++ {
-			leaves[i] = hashLeaf(encodeLeaf(buf, leaf(data, i)))
+			leaves[i] = hashLeaf(encodeLeaf(buf[:0], leaf(data, i)))
 		}
 	})
 	return root(len(data), leaves)
@@ -44,6 +46,9 @@ func Digest(tensors []Tensor) string {
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
+
+// leafBuffers holds room for the bytes of a leaf.
+var leafBuffers = sync.Pool{New: func() any { return new([4 * leafValues]byte) }}
 
 func leafCount(n int) int { return (n + leafValues - 1) / leafValues }
 

@@ -144,7 +144,8 @@ func (t *item) read(f *safetensors.File, dst []float32) error {
 	leaves := make([]Sum, leafCount(n))
 	errs := make([]error, len(leaves))
 	kernel.Parallel(len(leaves), 1, func(lo, hi int) {
-		buf := make([]byte, 4*min(n, leafValues))
+		buf := leafBuffers.Get().(*[4 * leafValues]byte)
+		defer leafBuffers.Put(buf)
 		for i := lo; i < hi; i++ {
 			part := buf[:4*(min(n, (i+1)*leafValues)-i*leafValues)]
 			if errs[i] = f.ReadAt(info, part, int64(i)*4*leafValues); errs[i] != nil {

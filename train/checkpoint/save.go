@@ -116,7 +116,9 @@ func writeTensor(w io.Writer, data []float32) (Sum, error) {
 	width := min(len(leaves), 2*kernel.Threads())
 	bufs := make([][]byte, width)
 	for i := range bufs {
-		bufs[i] = make([]byte, 0, 4*min(leafValues, len(data)))
+		buf := leafBuffers.Get().(*[4 * leafValues]byte)
+		defer leafBuffers.Put(buf)
+		bufs[i] = buf[:0]
 	}
 	index := make([]int, len(leaves))
 	for i := range index {
