@@ -77,17 +77,19 @@ func (r *attentionResult) add(name string, x []float32) []float32 {
 	return x
 }
 
-func (c *attentionCase) run() *attentionResult {
-	r := &attentionResult{}
+// dirty returns n NaNs: outputs must be overwritten wherever they are read.
+func dirty(n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(math.NaN())
+	}
+	return x
+}
+
+// heads returns the operands, with outputs that are entered in r.
+func (c *attentionCase) heads(r *attentionResult) []AttentionHeads {
 	T, H, D := len(c.kv)/c.dim, c.a.Heads, c.dim
 	entries := len(c.ckv) / D
-	dirty := func(n int) []float32 { // outputs must be overwritten wherever they are read
-		x := make([]float32, n)
-		for i := range x {
-			x[i] = float32(math.NaN())
-		}
-		return x
-	}
 	rows := func(x []float32) Mat { return MatOf(x, len(x)/D, D) }
 	h := AttentionHeads{
 		Q: rows(c.q), O: rows(r.add("o", dirty(T*H*D))), K: rows(c.kv), V: rows(c.kv), CK: rows(c.ckv), CV: rows(c.ckv),
@@ -102,10 +104,15 @@ func (c *attentionCase) run() *attentionResult {
 	if c.a.Chosen != nil {
 		h.Target = r.add("target", make([]float32, T*c.a.Chosen.K))
 	}
-	heads := []AttentionHeads{h}
-	c.a.Forward(heads, dirty(c.a.Scratch(heads, false)))
-	DotRows(h.Delta, h.O.Data, h.DO.Data, T*H, D)
-	c.a.Backward(heads, dirty(c.a.Scratch(heads, true)))
+	return []AttentionHeads{h}
+}
+
+func (c *attentionCase) run() *attentionResult {
+	r := &attentionResult{}
+	h := c.heads(r)
+	c.a.Forward(h, dirty(c.a.Scratch(h, false)))
+	DotRows(h[0].Delta, h[0].O.Data, h[0].DO.Data, len(h[0].Delta), c.dim)
+	c.a.Backward(h, dirty(c.a.Scratch(h, true)))
 	return r
 }
 
@@ -311,4 +318,55 @@ func FuzzAttention(f *testing.F) {
 			sameBits(t, fmt.Sprintf("blocks of %d rows, gathering %d", c.a.blockRows, g), c.run(), want)
 		}
 	})
+}
+
+// TestAttentionStrides: operands may be columns of wider matrices, of which
+// nothing else is read or written.
+func TestAttentionStrides(t *testing.T) {
+	c := newAttentionCase(12, 2, 20, 8, 4, 3, 40, 21)
+	plain, strided := &attentionResult{}, &attentionResult{}
+	want, h := c.heads(plain), c.heads(strided)
+	const gap = 7
+	wider := func(m *Mat) []float32 {
+		w := MatOf(dirty(m.Rows*(m.Cols+gap)), m.Rows, m.Cols+gap)
+		s := w.Slice(0, m.Rows, 3, 3+m.Cols)
+		for i := range m.Rows {
+			copy(s.Row(i), m.Row(i))
+		}
+		*m = s
+		return w.Data
+	}
+	var outer [][]float32
+	for _, m := range []*Mat{&h[0].Q, &h[0].O, &h[0].K, &h[0].V, &h[0].CK, &h[0].CV, &h[0].DO, &h[0].DQ, &h[0].DK, &h[0].DV, &h[0].DCK, &h[0].DCV} {
+		outer = append(outer, wider(m))
+	}
+	for _, x := range [][]AttentionHeads{want, h} {
+		c.a.Forward(x, dirty(c.a.Scratch(x, false)))
+		copy(x[0].Delta, c.deltas(x[0].O))
+		c.a.Backward(x, dirty(c.a.Scratch(x, true)))
+	}
+	for i, m := range []struct{ got, want Mat }{{h[0].O, want[0].O}, {h[0].DQ, want[0].DQ}, {h[0].DK, want[0].DK}, {h[0].DV, want[0].DV}, {h[0].DCK, want[0].DCK}, {h[0].DCV, want[0].DCV}} {
+		for r := range m.want.Rows {
+			if !slices.Equal(m.got.Row(r), m.want.Row(r)) {
+				t.Fatalf("output %d: row %d differs when strided", i, r)
+			}
+		}
+	}
+	for i, w := range outer {
+		cols := c.dim + gap
+		for j, v := range w {
+			if inside := j%cols >= 3 && j%cols < 3+c.dim; !inside && v == v {
+				t.Fatalf("operand %d: element %d outside of the view was written", i, j)
+			}
+		}
+	}
+}
+
+// deltas returns the inner products of the rows of o and do.
+func (c *attentionCase) deltas(o Mat) []float32 {
+	delta := make([]float32, o.Rows)
+	for r := range delta {
+		delta[r] = Dot(o.Row(r), c.do_[r*c.dim:(r+1)*c.dim])
+	}
+	return delta
 }
