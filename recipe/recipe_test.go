@@ -1,0 +1,162 @@
+package recipe
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// least is the shortest legal recipe.
+const least = `name: x
+model: {init: tiny-v4}
+tokenizer: {file: t.json}
+stages:
+- name: one
+  method: cpt
+  data: {files: [a.txt]}
+  steps: 10
+  lr: {peak: 1e-3}
+`
+
+func decode(src string, overrides ...string) (*Recipe, error) {
+	return Decode([]byte(src), "dir/r.yaml", overrides)
+}
+
+func TestDefaultsFollowTheMethod(t *testing.T) {
+	r, err := decode(strings.Replace(least, "method: cpt", "method: cpt", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Stages[0]; s.Loss.MTP != 0.3 || s.Router.BiasRate != 0.001 || s.Data.Overlong != "split" || s.LR.Name != "cosine" {
+		t.Errorf("cpt defaults are %+v", s)
+	}
+	r, err = decode(strings.Replace(least, "method: cpt", "method: sft", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Stages[0]; s.Loss.MTP != 0.1 || s.Router.BiasRate != 0 || s.Data.Overlong != "" {
+		t.Errorf("sft defaults are %+v", s)
+	}
+}
+
+// The complete recipe that is printed must decode to itself.
+func TestCompleteRecipeRoundTrips(t *testing.T) {
+	r, err := decode(least)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := r.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := decode(string(text))
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	text2, err := again.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text) != string(text2) {
+		t.Errorf("a round trip changed\n%s\ninto\n%s", text, text2)
+	}
+}
+
+func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
+	for _, c := range []struct{ old, new, want string }{
+		{"steps: 10", "steps: 10\n  stepz: 3", `unknown field "stepz"`},
+		{"steps: 10", "steps: ten", "[8:10]"},
+		{"name: x", "name: x\nname: y", "already defined"},
+		{"steps: 10", "steps: 10\n  epochs: 2", "exactly one of steps and epochs"},
+		{"peak: 1e-3", "peak: -1", "dir/r.yaml:9:14: stages[0].lr.peak: -1 must be positive"},
+		{"method: cpt", "method: rlhf", `stages[0].method: "rlhf" is not known: use cpt or sft`},
+		{"{files: [a.txt]}", "{files: []}", "stages[0].data.files: empty"},
+		{"{files: [a.txt]}", "{files: [a.txt], sequence: 1}", "stages[0].data.sequence: 1 is outside"},
+		{"{files: [a.txt]}", "{files: [a.txt], overlong: chop}", "stages[0].data.overlong"},
+		{"{files: [a.txt]}", "{files: [a.txt], encoding: jinja}", "stages[0].data.encoding"},
+		{"{files: [a.txt]}", "{files: [a.txt], rows: 2}\n  gradient_slots: 4", "stages[0].gradient_slots: 4 must be a power of two"},
+		{"init: tiny-v4", "init: tiny-v4, load: x", "exactly one of load"},
+		{"init: tiny-v4", "load: x, set: {hidden_size: 3}", "model.set"},
+		{"tokenizer: {file: t.json}", "", "tokenizer: missing"},
+		{"stages:", "checkpoint: {keep: 0}\nstages:", "checkpoint.keep: 0"},
+		{"stages:", "export: {dtype: fp8}\nstages:", "export.dtype"},
+		{"  lr: {peak: 1e-3}\n", "  lr: {peak: 1e-3}\n---\nname: y\n", "second document"},
+	} {
+		src := strings.Replace(least, c.old, c.new, 1)
+		if src == least {
+			t.Fatalf("%q is not in the recipe", c.old)
+		}
+		if _, err := decode(src); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: error is %v, want %q", c.new, err, c.want)
+		}
+	}
+	if _, err := decode(""); err == nil || !strings.Contains(err.Error(), "empty") {
+		t.Errorf("an empty file: error is %v", err)
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	r, err := decode(least, "stages[0].lr.peak=5e-4", "seed=7", "stages[0].loss.mtp=0.2", "model.set.hidden_size=64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Stages[0].LR.Peak != 5e-4 || r.Seed != 7 || r.Stages[0].Loss.MTP != 0.2 || fmt.Sprint(r.Model.Set["hidden_size"]) != "64" {
+		t.Errorf("overrides gave %+v", r)
+	}
+	for _, bad := range []string{"seed", "=3", "stages[0].nonsense=1", "stages[9].steps=1", "stages[0].lr.peak=high"} {
+		if _, err := decode(least, bad); err == nil {
+			t.Errorf("--set %s was accepted", bad)
+		}
+	}
+}
+
+func TestPaths(t *testing.T) {
+	r, err := decode(least)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TEMPER_TEST_DIR", "/data")
+	for in, want := range map[string]string{"a.txt": "dir/a.txt", "/x/a.txt": "/x/a.txt", "${TEMPER_TEST_DIR}/a.txt": "/data/a.txt"} {
+		if got, err := r.Path(in); err != nil || got != filepath.FromSlash(want) {
+			t.Errorf("Path(%q) = %q, %v, want %q", in, got, err, want)
+		}
+	}
+	if _, err := r.Path("${TEMPER_NO_SUCH_VARIABLE}/a"); err == nil || !strings.Contains(err.Error(), "TEMPER_NO_SUCH_VARIABLE is not set") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// Every recipe in the repository must be legal.
+func TestShippedRecipes(t *testing.T) {
+	files, err := filepath.Glob("../recipes/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no recipes found: %v", err)
+	}
+	for _, f := range append(files, "demo/recipe.yaml") {
+		if _, err := Load(f, nil); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// No YAML makes the decoder panic, and no accepted one fails to print.
+func FuzzDecode(f *testing.F) {
+	f.Add(least)
+	f.Add("name: [")
+	f.Add("stages: [{method: {}}]")
+	f.Add("stages: {a: b}")
+	if demo, err := os.ReadFile("demo/recipe.yaml"); err == nil {
+		f.Add(string(demo))
+	}
+	f.Fuzz(func(t *testing.T, src string) {
+		r, err := decode(src)
+		if err != nil {
+			return
+		}
+		if _, err := r.YAML(); err != nil {
+			t.Errorf("an accepted recipe does not print: %v", err)
+		}
+	})
+}
