@@ -77,6 +77,7 @@ func newRootCmd() *cobra.Command {
 		newCheckCmd(),
 		newModelCmd(),
 		newDataCmd(),
+		newBenchCmd(),
 		newTokenizerCmd(),
 		newVersionCmd(),
 	)

@@ -143,8 +143,9 @@ func (s *CheckedStage) look(c train.Config, cfg *arch.Config, m *posttrain.Mater
 			return fmt.Errorf("step %d has no supervised token", step)
 		}
 		steps = append(steps, rows)
-		s.FLOPs += train.FLOPs(c, cfg, rows) / float64(min(checkSteps, c.Steps)) * float64(c.Steps)
+		s.FLOPs += train.FLOPs(c, cfg, rows)
 	}
+	s.FLOPs *= float64(c.Steps) / float64(len(steps))
 	for _, row := range m.HeldOut {
 		steps = append(steps, []train.Row{row}) // evaluation takes a row at a time
 	}
