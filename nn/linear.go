@@ -24,13 +24,18 @@ func (l *Linear) Forward(y, x []float32, rows int) {
 // Backward adds dyᵀ x to the weight's gradient and writes dx = dy W, or adds
 // to dx when accumulate is set. A nil dx skips the input's gradient.
 func (l *Linear) Backward(dx, dy, x []float32, rows int, accumulate bool) {
+	var jobs [2]kernel.Product
+	n := 0
 	g := kernel.MatOf(dy, rows, l.Out)
 	if dx != nil {
-		kernel.MatMulDX(kernel.MatOf(dx, rows, l.In), g, l.Mat(), accumulate)
+		jobs[n] = kernel.Product{Form: kernel.NN, Out: kernel.MatOf(dx, rows, l.In), A: g, B: l.Mat(), Accumulate: accumulate}
+		n++
 	}
 	if l.Trained() {
-		kernel.MatMulDW(l.GradMat(), g, kernel.MatOf(x, rows, l.In))
+		jobs[n] = kernel.Product{Form: kernel.TN, Out: l.GradMat(), A: g, B: kernel.MatOf(x, rows, l.In), Accumulate: true}
+		n++
 	}
+	kernel.Run(jobs[:n]...)
 }
 
 // Weight is a view of one parameter tensor: row-major values and, when the
