@@ -99,8 +99,10 @@ func cachePath(dir, key string) string { return filepath.Join(dir, key+cacheSuff
 
 // writeCache stores the examples of one file under its key.
 func writeCache(fs durable.FS, dir, key string, kind source.Kind, c *columns, r *Report) error {
-	h := cacheHeader{Key: key, Kind: kind.String(), Examples: int64(len(c.ends)), Tokens: int64(len(c.tokens)),
-		HasAnswers: c.answers != nil, Report: *r}
+	h := cacheHeader{
+		Key: key, Kind: kind.String(), Examples: int64(len(c.ends)), Tokens: int64(len(c.tokens)),
+		HasAnswers: c.answers != nil, Report: *r,
+	}
 	for _, a := range c.answers {
 		h.AnswerSize += int64(len(a))
 	}

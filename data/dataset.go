@@ -53,9 +53,11 @@ func joined(parts []columns) *columns {
 		tokens += len(parts[i].tokens)
 		answers += len(parts[i].answers)
 	}
-	c := &columns{tokens: make([]int32, 0, tokens), mask: make([]bool, 0, tokens),
+	c := &columns{
+		tokens: make([]int32, 0, tokens), mask: make([]bool, 0, tokens),
 		ends: make([]int64, 0, examples), lines: make([]int64, 0, examples), parts: make([]int32, 0, examples),
-		file: make([]int32, 0, examples), flags: make([]uint8, 0, examples)}
+		file: make([]int32, 0, examples), flags: make([]uint8, 0, examples),
+	}
 	if answers > 0 {
 		c.answers = make([]string, 0, answers)
 	}
@@ -155,8 +157,10 @@ func (d *Dataset) Slice(lo, hi int) (*Dataset, error) {
 		from = c.ends[lo-1]
 	}
 	s := &Dataset{kind: d.kind, files: d.files, options: d.options}
-	s.cols = columns{tokens: c.tokens[from:to:to], mask: c.mask[from:to:to], ends: make([]int64, 0, hi-lo),
-		lines: c.lines[lo:hi:hi], parts: c.parts[lo:hi:hi], file: c.file[lo:hi:hi], flags: c.flags[lo:hi:hi]}
+	s.cols = columns{
+		tokens: c.tokens[from:to:to], mask: c.mask[from:to:to], ends: make([]int64, 0, hi-lo),
+		lines: c.lines[lo:hi:hi], parts: c.parts[lo:hi:hi], file: c.file[lo:hi:hi], flags: c.flags[lo:hi:hi],
+	}
 	for _, end := range c.ends[lo:hi] {
 		s.cols.ends = append(s.cols.ends, end-from)
 	}

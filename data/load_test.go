@@ -231,9 +231,17 @@ func TestSlice(t *testing.T) {
 
 func TestOptionsRefuse(t *testing.T) {
 	for _, o := range []data.Options{
-		{Turns: "first"}, {History: "maybe"}, {Overlong: "cut"}, {BadRows: "fix"}, {MaxTokens: -1}, {MaxTokens: 1},
-		{Overlong: data.SplitLong}, {Source: source.Options{Thinking: "hard"}}, {Source: source.Options{Format: "csv"}},
-		{Source: source.Options{Mapping: map[string]string{"question": "prompt"}}}, {Source: source.Options{MaxRowBytes: -1}},
+		{Turns: "first"},
+		{History: "maybe"},
+		{Overlong: "cut"},
+		{BadRows: "fix"},
+		{MaxTokens: -1},
+		{MaxTokens: 1},
+		{Overlong: data.SplitLong},
+		{Source: source.Options{Thinking: "hard"}},
+		{Source: source.Options{Format: "csv"}},
+		{Source: source.Options{Mapping: map[string]string{"question": "prompt"}}},
+		{Source: source.Options{MaxRowBytes: -1}},
 	} {
 		if err := o.Check(); err == nil {
 			t.Errorf("%+v was accepted", o)

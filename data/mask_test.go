@@ -259,7 +259,8 @@ func TestTokensAreThoseOfTheText(t *testing.T) {
 
 func TestSkipReasoning(t *testing.T) {
 	c := &chat.Conversation{Thinking: true, Messages: []chat.Message{
-		{Role: chat.User, Content: "u"}, {Role: chat.Assistant, Reasoning: "rrr", Content: "a"}}}
+		{Role: chat.User, Content: "u"}, {Role: chat.Assistant, Reasoning: "rrr", Content: "a"},
+	}}
 	for _, skip := range []bool{false, true} {
 		b, err := data.NewBuilder(data.NewBytes(chat.V4{}), chat.V4{}, data.Options{SkipReasoning: skip})
 		if err != nil {

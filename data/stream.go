@@ -228,8 +228,10 @@ type Packing struct {
 // Packing returns the packing's statistics; they are the same for every epoch.
 func (s *Stream) Packing() Packing {
 	e := s.epoch(0)
-	p := Packing{Examples: s.data.Len(), Rows: len(e.rows), SeqLen: s.cfg.SeqLen,
-		Tokens: s.data.Tokens(), Supervised: s.data.Supervised()}
+	p := Packing{
+		Examples: s.data.Len(), Rows: len(e.rows), SeqLen: s.cfg.SeqLen,
+		Tokens: s.data.Tokens(), Supervised: s.data.Supervised(),
+	}
 	for i, row := range e.rows {
 		n := 0
 		for _, u := range row {

@@ -17,10 +17,16 @@ func TestV3AndPlainLayout(t *testing.T) {
 	}{
 		{chat.V3{}, chat.Conversation{Messages: two[:2]}, "[bos]s[user]u[assistant]"},
 		{chat.V3{}, chat.Conversation{Messages: two[:2], Thinking: true}, "[bos]s[user]u[assistant]<think>\n"},
-		{chat.V3{}, chat.Conversation{Messages: two, Thinking: true},
-			"[bos]s[user]u[assistant]a[eos][user]v[assistant]<think>\nq\n</think>\n\nb[eos]"},
-		{chat.V3{}, chat.Conversation{Messages: two, Thinking: true, KeepReasoning: true},
-			"[bos]s[user]u[assistant]<think>\nr\n</think>\n\na[eos][user]v[assistant]<think>\nq\n</think>\n\nb[eos]"},
+		{
+			chat.V3{},
+			chat.Conversation{Messages: two, Thinking: true},
+			"[bos]s[user]u[assistant]a[eos][user]v[assistant]<think>\nq\n</think>\n\nb[eos]",
+		},
+		{
+			chat.V3{},
+			chat.Conversation{Messages: two, Thinking: true, KeepReasoning: true},
+			"[bos]s[user]u[assistant]<think>\nr\n</think>\n\na[eos][user]v[assistant]<think>\nq\n</think>\n\nb[eos]",
+		},
 		{chat.Plain{}, chat.Conversation{Messages: plain}, "[bos]Q: 1+1\nA: 2[eos]"},
 	} {
 		if got := short.Replace(render(t, c.enc, &c.conv)); got != c.want {

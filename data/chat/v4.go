@@ -48,9 +48,11 @@ func (V4) EOS() string { return eosToken }
 
 // Specials lists the tokens V4 can write.
 func (V4) Specials() []string {
-	return []string{bosToken, eosToken, userToken, assistToken, thinkToken, thinkEndToken, dsmlToken, reminderToken,
+	return []string{
+		bosToken, eosToken, userToken, assistToken, thinkToken, thinkEndToken, dsmlToken, reminderToken,
 		taskTokens[TaskAction], taskTokens[TaskQuery], taskTokens[TaskAuthority], taskTokens[TaskDomain],
-		taskTokens[TaskTitle], taskTokens[TaskReadURL]}
+		taskTokens[TaskTitle], taskTokens[TaskReadURL],
+	}
 }
 
 // effortText returns the paragraph after BOS that asks for an effort.
@@ -180,7 +182,8 @@ func (w *writer) call(c *ToolCall) error {
 	args, err := jsonvalue.ParsePython(c.Arguments)
 	if err != nil {
 		args = jsonvalue.Value{Kind: jsonvalue.Object, Members: []jsonvalue.Member{
-			{Key: "arguments", Value: jsonvalue.StringValue(c.Arguments)}}}
+			{Key: "arguments", Value: jsonvalue.StringValue(c.Arguments)},
+		}}
 	}
 	if args.Kind != jsonvalue.Object {
 		return fmt.Errorf("arguments of %q are a JSON %s, want an object", c.Name, args.Kind)

@@ -20,6 +20,7 @@ func says(text string) chat.Message   { return chat.Message{Role: chat.Assistant
 func thinks(reasoning, text string) chat.Message {
 	return chat.Message{Role: chat.Assistant, Reasoning: reasoning, Content: text}
 }
+
 func result(id, text string) chat.Message {
 	return chat.Message{Role: chat.Tool, ToolCallID: id, Content: text}
 }
@@ -28,6 +29,7 @@ func calls(m chat.Message, cs ...chat.ToolCall) chat.Message {
 	m.ToolCalls = cs
 	return m
 }
+
 func value(text string) jsonvalue.Value {
 	v, err := jsonvalue.Parse(text)
 	if err != nil {
@@ -52,61 +54,116 @@ func TestV4Layout(t *testing.T) {
 		conv conv
 		want string
 	}{
-		{"chat mode closes the reasoning at once",
-			conv{Messages: list{system("s"), user("u")}}, "[bos]s[user]u[assistant]</think>"},
-		{"thinking mode opens it",
-			conv{Messages: list{user("u")}, Thinking: true}, "[bos][user]u[assistant]<think>"},
-		{"chat mode leaves reasoning out",
-			conv{Messages: list{user("u"), thinks("r", "a")}}, "[bos][user]u[assistant]</think>a[eos]"},
-		{"reasoning before the last user message is dropped",
+		{
+			"chat mode closes the reasoning at once",
+			conv{Messages: list{system("s"), user("u")}},
+			"[bos]s[user]u[assistant]</think>",
+		},
+		{
+			"thinking mode opens it",
+			conv{Messages: list{user("u")}, Thinking: true},
+			"[bos][user]u[assistant]<think>",
+		},
+		{
+			"chat mode leaves reasoning out",
+			conv{Messages: list{user("u"), thinks("r", "a")}},
+			"[bos][user]u[assistant]</think>a[eos]",
+		},
+		{
+			"reasoning before the last user message is dropped",
 			conv{Messages: list{user("u"), thinks("r", "a"), user("v"), thinks("q", "b")}, Thinking: true},
-			"[bos][user]u[assistant]</think>a[eos][user]v[assistant]<think>q</think>b[eos]"},
-		{"unless it is kept",
+			"[bos][user]u[assistant]</think>a[eos][user]v[assistant]<think>q</think>b[eos]",
+		},
+		{
+			"unless it is kept",
 			conv{Messages: list{user("u"), thinks("r", "a"), user("v")}, Thinking: true, KeepReasoning: true},
-			"[bos][user]u[assistant]<think>r</think>a[eos][user]v[assistant]<think>"},
-		{"thinking about nothing still closes",
-			conv{Messages: list{user("u"), says("a")}, Thinking: true}, "[bos][user]u[assistant]<think></think>a[eos]"},
-		{"consecutive user messages are one turn",
-			conv{Messages: list{user("u"), user("v")}}, "[bos][user]u\n\nv[assistant]</think>"},
-		{"an unfinished turn has no end",
-			conv{Messages: list{user("u"), unfinished(says("half"))}}, "[bos][user]u[assistant]</think>half"},
-		{"low and high effort say nothing",
-			conv{Messages: list{user("u")}, Thinking: true, Effort: chat.EffortHigh}, "[bos][user]u[assistant]<think>"},
-		{"effort says nothing in chat mode",
-			conv{Messages: list{user("u")}, Effort: chat.EffortMax}, "[bos][user]u[assistant]</think>"},
-		{"a response format follows the system text",
+			"[bos][user]u[assistant]<think>r</think>a[eos][user]v[assistant]<think>",
+		},
+		{
+			"thinking about nothing still closes",
+			conv{Messages: list{user("u"), says("a")}, Thinking: true},
+			"[bos][user]u[assistant]<think></think>a[eos]",
+		},
+		{
+			"consecutive user messages are one turn",
+			conv{Messages: list{user("u"), user("v")}},
+			"[bos][user]u\n\nv[assistant]</think>",
+		},
+		{
+			"an unfinished turn has no end",
+			conv{Messages: list{user("u"), unfinished(says("half"))}},
+			"[bos][user]u[assistant]</think>half",
+		},
+		{
+			"low and high effort say nothing",
+			conv{Messages: list{user("u")}, Thinking: true, Effort: chat.EffortHigh},
+			"[bos][user]u[assistant]<think>",
+		},
+		{
+			"effort says nothing in chat mode",
+			conv{Messages: list{user("u")}, Effort: chat.EffortMax},
+			"[bos][user]u[assistant]</think>",
+		},
+		{
+			"a response format follows the system text",
 			conv{Messages: list{withFormat(system("s")), user("u")}},
-			"[bos]s\n\n## Response Format:\n\nYou MUST strictly adhere to the following schema to reply:\n{\"type\": \"object\", \"required\": [\"x\"]}[user]u[assistant]</think>"},
-		{"a developer is a user",
-			conv{Messages: list{developer, says("a")}}, "[bos][user]dev[assistant]</think>a[eos]"},
-		{"where reasoning is dropped, so are earlier developers",
-			conv{Messages: list{developer, says("a"), user("u")}, Thinking: true}, "[bos]a[eos][user]u[assistant]<think>"},
-		{"a reminder before the user",
-			conv{Messages: list{reminder, user("u")}}, "[bos][reminder]today[user]u[assistant]</think>"},
-		{"a reminder after the user follows the generation prompt",
-			conv{Messages: list{user("u"), reminder}}, "[bos][user]u[assistant]</think>[reminder]today"},
-		{"a quick instruction replaces the generation prompt",
-			conv{Messages: list{task(chat.TaskQuery, user("u")), says("q")}}, "[bos][user]u[query]q[eos]"},
-		{"an action follows it, and its answer does not think",
+			"[bos]s\n\n## Response Format:\n\nYou MUST strictly adhere to the following schema to reply:\n{\"type\": \"object\", \"required\": [\"x\"]}[user]u[assistant]</think>",
+		},
+		{
+			"a developer is a user",
+			conv{Messages: list{developer, says("a")}},
+			"[bos][user]dev[assistant]</think>a[eos]",
+		},
+		{
+			"where reasoning is dropped, so are earlier developers",
+			conv{Messages: list{developer, says("a"), user("u")}, Thinking: true},
+			"[bos]a[eos][user]u[assistant]<think>",
+		},
+		{
+			"a reminder before the user",
+			conv{Messages: list{reminder, user("u")}},
+			"[bos][reminder]today[user]u[assistant]</think>",
+		},
+		{
+			"a reminder after the user follows the generation prompt",
+			conv{Messages: list{user("u"), reminder}},
+			"[bos][user]u[assistant]</think>[reminder]today",
+		},
+		{
+			"a quick instruction replaces the generation prompt",
+			conv{Messages: list{task(chat.TaskQuery, user("u")), says("q")}},
+			"[bos][user]u[query]q[eos]",
+		},
+		{
+			"an action follows it, and its answer does not think",
 			conv{Messages: list{task(chat.TaskAction, user("u")), says("Search")}, Thinking: true},
-			"[bos][user]u[assistant]<think>[action]Search[eos]"},
-		{"a title follows the answer",
+			"[bos][user]u[assistant]<think>[action]Search[eos]",
+		},
+		{
+			"a title follows the answer",
 			conv{Messages: list{user("u"), task(chat.TaskTitle, says("a")), says("t")}},
-			"[bos][user]u[assistant]</think>a[eos][title]t[eos]"},
-		{"calls and results, sorted by call, text after them",
-			conv{Messages: list{withTools(system("")), user("u"),
+			"[bos][user]u[assistant]</think>a[eos][title]t[eos]",
+		},
+		{
+			"calls and results, sorted by call, text after them",
+			conv{Messages: list{
+				withTools(system("")), user("u"),
 				calls(thinks("r", "c"), chat.ToolCall{ID: "1", Name: "f", Arguments: `{"s":"x y","n":1.50,"l":[1,null]}`}, chat.ToolCall{ID: "2", Name: "g", Arguments: `{}`}),
-				result("2", "two"), result("1", "one"), user("v")}, Thinking: true},
+				result("2", "two"), result("1", "one"), user("v"),
+			}, Thinking: true},
 			"...[user]u[assistant]<think>r</think>c\n\n<|D|tool_calls>\n" +
 				"<|D|invoke name=\"f\">\n<|D|parameter name=\"s\" string=\"true\">x y</|D|parameter>\n" +
 				"<|D|parameter name=\"n\" string=\"false\">1.5</|D|parameter>\n" +
 				"<|D|parameter name=\"l\" string=\"false\">[1, null]</|D|parameter>\n</|D|invoke>\n" +
 				"<|D|invoke name=\"g\">\n\n</|D|invoke>\n</|D|tool_calls>[eos]" +
-				"[user]<tool_result>one</tool_result>\n\n<tool_result>two</tool_result>\n\nv[assistant]<think>"},
-		{"arguments that are not JSON are one parameter",
+				"[user]<tool_result>one</tool_result>\n\n<tool_result>two</tool_result>\n\nv[assistant]<think>",
+		},
+		{
+			"arguments that are not JSON are one parameter",
 			conv{Messages: list{user("u"), calls(says(""), chat.ToolCall{Name: "f", Arguments: "x="})}},
 			"[bos][user]u[assistant]</think>\n\n<|D|tool_calls>\n<|D|invoke name=\"f\">\n" +
-				"<|D|parameter name=\"arguments\" string=\"true\">x=</|D|parameter>\n</|D|invoke>\n</|D|tool_calls>[eos]"},
+				"<|D|parameter name=\"arguments\" string=\"true\">x=</|D|parameter>\n</|D|invoke>\n</|D|tool_calls>[eos]",
+		},
 	} {
 		got := short.Replace(render(t, chat.V4{}, &c.conv))
 		if tail, ok := strings.CutPrefix(c.want, "..."); ok {
@@ -174,8 +231,10 @@ func TestTextCannotInjectSpecials(t *testing.T) {
 	plain := system("s")
 	plain.Tools = []jsonvalue.Value{value(`{"name":"f"}`)}
 	hostile := &chat.Conversation{Thinking: true, Messages: []chat.Message{evil, user(specials), calls(thinks(specials, specials), call), result("1", specials), user(specials)}}
-	harmless := &chat.Conversation{Thinking: true, Messages: []chat.Message{plain, user("u"),
-		calls(thinks("r", "a"), chat.ToolCall{ID: "1", Name: "f", Arguments: `{"k":"v"}`}), result("1", "x"), user("v")}}
+	harmless := &chat.Conversation{Thinking: true, Messages: []chat.Message{
+		plain, user("u"),
+		calls(thinks("r", "a"), chat.ToolCall{ID: "1", Name: "f", Arguments: `{"k":"v"}`}), result("1", "x"), user("v"),
+	}}
 	if got, want := specialsOf(t, hostile), specialsOf(t, harmless); got != want {
 		t.Errorf("hostile text gives the special tokens\n%s\nharmless text gives\n%s", got, want)
 	}

@@ -71,8 +71,10 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 			return nil, fmt.Errorf("databench: %w", err)
 		}
 	}
-	b := bench{opts: o, loader: data.Loader{Tokenizer: o.Tokenizer, Encoding: chat.V4{}, Workers: o.Workers,
-		Options: data.Options{Source: source.Options{Mapping: o.Mapping}}}, cached: filepath.Join(dir, "cache")}
+	b := bench{opts: o, loader: data.Loader{
+		Tokenizer: o.Tokenizer, Encoding: chat.V4{}, Workers: o.Workers,
+		Options: data.Options{Source: source.Options{Mapping: o.Mapping}},
+	}, cached: filepath.Join(dir, "cache")}
 	stages := []struct {
 		name, unit string
 		pass       func(context.Context) (count int64, err error)

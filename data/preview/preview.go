@@ -72,8 +72,10 @@ type Example struct {
 // Describe returns the JSON form of example i of d.
 func Describe(dec Decoder, d *data.Dataset, i int, tokens bool) Example {
 	e := d.Example(i)
-	return Example{Source: e.Source, Tokens: len(e.Tokens), Supervised: e.Supervised(),
-		Role: role(d, i), Answer: d.Answer(i), Spans: Spans(dec, e, tokens)}
+	return Example{
+		Source: e.Source, Tokens: len(e.Tokens), Supervised: e.Supervised(),
+		Role: role(d, i), Answer: d.Answer(i), Spans: Spans(dec, e, tokens),
+	}
 }
 
 func role(d *data.Dataset, i int) string {

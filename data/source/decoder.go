@@ -91,9 +91,11 @@ func (d *Decoder) record(line Line) (*record, error) {
 }
 
 // optional fields may be missing from a row even when they are mapped.
-var optional = map[string]bool{"input": true, "system": true, "history": true, "tools": true, "answer": true,
+var optional = map[string]bool{
+	"input": true, "system": true, "history": true, "tools": true, "answer": true,
 	"thinking_mode": true, "enable_thinking": true, "drop_thinking": true, "reasoning": true,
-	"reasoning_effort": true, "response_format": true}
+	"reasoning_effort": true, "response_format": true,
+}
 
 // get returns the first field that exists of our name (through the mapping) and
 // its aliases; nulls count as missing.
@@ -153,6 +155,7 @@ func (r *record) boolean(name string, aliases ...string) (value, given bool, err
 
 // The field names each format reads; the first is also what a mapping names.
 func (r *record) promptField() *jsonvalue.Value { return r.get("prompt", "instruction") }
+
 func (r *record) responseField() *jsonvalue.Value {
 	return r.get("response", "output", "completion")
 }

@@ -54,8 +54,10 @@ func (s *documents) document() (string, bool, error) {
 			return doc, ok, nil
 		}
 		if len(s.buf) > s.most {
-			return "", false, &Error{File: s.file, Line: s.line, Rule: fmt.Sprintf("the document is longer than %d bytes", s.most),
-				Fix: "give a separator that cuts it, or raise max_row_bytes"}
+			return "", false, &Error{
+				File: s.file, Line: s.line, Rule: fmt.Sprintf("the document is longer than %d bytes", s.most),
+				Fix: "give a separator that cuts it, or raise max_row_bytes",
+			}
 		}
 		if err := s.fill(); err != nil {
 			return "", false, err

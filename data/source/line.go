@@ -64,8 +64,10 @@ type input struct {
 }
 
 func (in *input) tooLong(line int) error {
-	return &Error{File: in.file, Line: line, Rule: fmt.Sprintf("the row is longer than %d bytes", in.most),
-		Fix: "check for a missing line end, or raise max_row_bytes"}
+	return &Error{
+		File: in.file, Line: line, Rule: fmt.Sprintf("the row is longer than %d bytes", in.most),
+		Fix: "check for a missing line end, or raise max_row_bytes",
+	}
 }
 
 // lines yields the lines of a JSONL file.

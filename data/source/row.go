@@ -137,6 +137,8 @@ func (o *Options) Check() error {
 }
 
 // fields are the names a Mapping may give a file's field to.
-var fields = []string{"prompt", "input", "response", "system", "history", "instances", "messages", "conversations",
+var fields = []string{
+	"prompt", "input", "response", "system", "history", "instances", "messages", "conversations",
 	"tools", "chosen", "rejected", "label", "answer", "text",
-	"thinking_mode", "enable_thinking", "drop_thinking", "reasoning", "reasoning_effort", "response_format"}
+	"thinking_mode", "enable_thinking", "drop_thinking", "reasoning", "reasoning_effort", "response_format",
+}

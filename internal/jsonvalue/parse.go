@@ -110,8 +110,11 @@ var words = []struct {
 	kind   Kind
 	python bool
 }{
-	{"true", True, false}, {"false", False, false}, {"null", Null, false},
-	{"NaN", Number, true}, {"Infinity", Number, true},
+	{"true", True, false},
+	{"false", False, false},
+	{"null", Null, false},
+	{"NaN", Number, true},
+	{"Infinity", Number, true},
 }
 
 func (p *parser) word() Value {
