@@ -4,31 +4,17 @@ package dtype
 
 import "github.com/temper-ml/temper/compute/internal/asm"
 
-// bf16FromF32 converts whole blocks of sixteen by assembly, the rest one by
-// one.
-func bf16FromF32(dst []uint16, src []float32) {
-	n := len(src) &^ 15
-	switch asm.Active() {
-	case asm.AVX512:
-		asm.BF16FromF32AVX512(dst[:n], src[:n])
-	case asm.AVX2:
-		asm.BF16FromF32AVX2(dst[:n], src[:n])
-	default:
-		n = 0
+func init() {
+	bulkOf[asm.AVX2] = &bulkOps{
+		bf16FromF32: asm.BF16FromF32AVX2, f32FromBF16: asm.F32FromBF16AVX2,
+		f32FromE4M3: asm.F32FromE4M3AVX2, e4m3FromF32: asm.E4M3FromF32AVX2,
+		f32FromE2M1: asm.F32FromE2M1AVX2, e2m1FromF32: asm.E2M1FromF32AVX2,
+		maxFinite: asm.MaxFiniteAVX2,
 	}
-	bf16FromF32Plain(dst[n:], src[n:])
-}
-
-// f32FromBF16 is the way back.
-func f32FromBF16(dst []float32, src []uint16) {
-	n := len(src) &^ 15
-	switch asm.Active() {
-	case asm.AVX512:
-		asm.F32FromBF16AVX512(dst[:n], src[:n])
-	case asm.AVX2:
-		asm.F32FromBF16AVX2(dst[:n], src[:n])
-	default:
-		n = 0
+	bulkOf[asm.AVX512] = &bulkOps{
+		bf16FromF32: asm.BF16FromF32AVX512, f32FromBF16: asm.F32FromBF16AVX512,
+		f32FromE4M3: asm.F32FromE4M3AVX512, e4m3FromF32: asm.E4M3FromF32AVX512,
+		f32FromE2M1: asm.F32FromE2M1AVX512, e2m1FromF32: asm.E2M1FromF32AVX512,
+		maxFinite: asm.MaxFiniteAVX512,
 	}
-	f32FromBF16Plain(dst[n:], src[n:])
 }

@@ -93,6 +93,9 @@ func TestEveryCodeRoundTrips(t *testing.T) {
 	for _, f := range formatsUnderTest {
 		for c := range f.codes {
 			v := f.value(uint8(c))
+			if v != v {
+				c &^= int(f.sign) // all NaNs become the positive one
+			}
 			if got := f.round(v); got != uint8(c) {
 				t.Errorf("%s: code %#x is %g, which rounds to %#x", f.name, c, v, got)
 			}
@@ -133,8 +136,8 @@ func TestKnownCodes(t *testing.T) {
 		t.Errorf("E4M3 0x7f is %g, want NaN", v)
 	}
 	nan := float32(math.NaN())
-	if got := E4M3FromF32(nan); got&0x7f != 0x7f {
-		t.Errorf("E4M3 of NaN is %#x, want a NaN", got)
+	if got := E4M3FromF32(nan); got != 0x7f {
+		t.Errorf("E4M3 of NaN is %#x, want 0x7f", got)
 	}
 	if got := math.Float32bits(E4M3ToF32(0x80)); got != 0x80000000 {
 		t.Errorf("E4M3 0x80 is %#x, want -0", got)

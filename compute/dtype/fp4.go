@@ -11,12 +11,14 @@ var e2m1 = [16]float32{
 func E2M1ToF32(c uint8) float32 { return e2m1[c&15] }
 
 // E2M1FromF32 rounds v to E2M1, to nearest with ties to even. Values beyond 6
-// become 6 with their sign. The format has no NaN: it becomes 6 too.
+// become 6 with their sign. The format has no NaN, which becomes 6.
 func E2M1FromF32(v float32) uint8 {
 	b := math.Float32bits(v)
 	sign := uint8(b >> 28 & 8)
 	b &= 0x7fffffff
 	switch {
+	case b > 0x7f800000:
+		return 7
 	case b >= 0x40c00000: // 6
 		return sign | 7
 	case b < 0x3f800000: // 1: subnormal, a multiple of 1/2

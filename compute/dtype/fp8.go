@@ -31,14 +31,14 @@ var e4m3 = func() (t [256]float32) {
 func E4M3ToF32(c uint8) float32 { return e4m3[c] }
 
 // E4M3FromF32 rounds v to E4M3, to nearest with ties to even. Values beyond
-// 448, infinities too, become 448 with their sign; NaN becomes 0x7f or 0xff.
+// 448, infinities too, become 448 with their sign; NaN becomes 0x7f.
 func E4M3FromF32(v float32) uint8 {
 	b := math.Float32bits(v)
 	sign := uint8(b >> 24 & 0x80)
 	b &= 0x7fffffff
 	switch {
 	case b > 0x7f800000:
-		return sign | 0x7f
+		return 0x7f
 	case b >= 0x43e00000: // 448
 		return sign | 0x7e
 	case b < 0x3c800000: // 2^-6: subnormal, a multiple of 2^-9

@@ -39,7 +39,7 @@ func rows(c *build.Context, s isa) {
 	consts := map[string]operand.Mem{}
 	for _, f := range []func(r *row){
 		rowMaps, rowFunctions, rowReductions, rowNorms, rowActivations,
-		rowRotations, rowStreams, rowSinkhorn, rowAdam, rowFormats,
+		rowRotations, rowStreams, rowSinkhorn, rowAdam, rowFormats, rowCodes,
 	} {
 		f(&row{Context: c, isa: s, consts: consts})
 	}
@@ -264,13 +264,14 @@ func (r *row) shr(a vec, n int) vec { d := r.vec(r.Context); r.VPSRLD(operand.U8
 func (r *row) sar(a vec, n int) vec { d := r.vec(r.Context); r.VPSRAD(operand.U8(n), a, d); return d }
 
 // Relations for sel: a < b, a > b and a == b, false where either is a NaN; not
-// a > b, and a and b unordered, true there.
+// a > b, not a <= b, and a and b unordered, true there.
 const (
-	less       = operand.U8(0x11)
-	greater    = operand.U8(0x1e)
-	equal      = operand.U8(0x00)
-	notGreater = operand.U8(0x1a)
-	unordered  = operand.U8(0x03)
+	less         = operand.U8(0x11)
+	greater      = operand.U8(0x1e)
+	equal        = operand.U8(0x00)
+	notGreater   = operand.U8(0x1a)
+	notLessEqual = operand.U8(0x16)
+	unordered    = operand.U8(0x03)
 )
 
 // sel sets v to c in the lanes where a relates to b.

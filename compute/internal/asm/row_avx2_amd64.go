@@ -228,3 +228,28 @@ func QuantE4M3AVX2(x []float32, up float32, down float32)
 //
 //go:noescape
 func QuantE2M1AVX2(x []float32, up float32, down float32)
+
+// F32FromE4M3AVX2 sets dst to scale times the values of the codes src; len(dst) is a multiple of 16.
+//
+//go:noescape
+func F32FromE4M3AVX2(dst []float32, src []uint8, scale float32)
+
+// E4M3FromF32AVX2 sets dst to the codes of src*down; len(src) is a multiple of 16.
+//
+//go:noescape
+func E4M3FromF32AVX2(dst []uint8, src []float32, down float32)
+
+// F32FromE2M1AVX2 sets each 32 elements of dst to a scale times the values of sixteen bytes of codes.
+//
+//go:noescape
+func F32FromE2M1AVX2(dst []float32, packed []uint8, scale []float32)
+
+// E2M1FromF32AVX2 sets packed to the codes of src*down, two a byte; len(src) is a multiple of 16.
+//
+//go:noescape
+func E2M1FromF32AVX2(packed []uint8, src []float32, down float32)
+
+// MaxFiniteAVX2 returns the largest finite magnitude in a.
+//
+//go:noescape
+func MaxFiniteAVX2(a []float32) float32

@@ -8057,3 +8057,418 @@ DATA all4ac00000<>+20(SB)/4, $0x4ac00000
 DATA all4ac00000<>+24(SB)/4, $0x4ac00000
 DATA all4ac00000<>+28(SB)/4, $0x4ac00000
 GLOBL all4ac00000<>(SB), RODATA|NOPTR, $32
+
+// func F32FromE4M3AVX2(dst []float32, src []uint8, scale float32)
+// Requires: AVX, AVX2
+TEXT ·F32FromE4M3AVX2(SB), NOSPLIT, $0-52
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	VBROADCASTSS scale+48(FP), Y0
+	SUBQ         $0x10, DX
+	JL           done2
+
+next1:
+	VPMOVZXBD (CX), Y1
+	VANDPS    all0000007f<>+0(SB), Y1, Y2
+	VPSLLD    $0x14, Y2, Y2
+	VPADDD    all3c000000<>+0(SB), Y2, Y2
+	VADDPS    Y2, Y2, Y3
+	VSUBPS    all3c800000<>+0(SB), Y3, Y3
+	VCMPPS    $0x11, all3c800000<>+0(SB), Y2, Y4
+	VBLENDVPS Y4, Y3, Y2, Y2
+	VCMPPS    $0x1e, all43e00000<>+0(SB), Y2, Y3
+	VBLENDVPS Y3, all7fc00000<>+0(SB), Y2, Y2
+	VANDPS    all00000080<>+0(SB), Y1, Y1
+	VPSLLD    $0x18, Y1, Y1
+	VORPS     Y1, Y2, Y1
+	VMULPS    Y0, Y1, Y1
+	VMOVUPS   Y1, (AX)
+	VPMOVZXBD 8(CX), Y1
+	VANDPS    all0000007f<>+0(SB), Y1, Y2
+	VPSLLD    $0x14, Y2, Y2
+	VPADDD    all3c000000<>+0(SB), Y2, Y2
+	VADDPS    Y2, Y2, Y3
+	VSUBPS    all3c800000<>+0(SB), Y3, Y3
+	VCMPPS    $0x11, all3c800000<>+0(SB), Y2, Y4
+	VBLENDVPS Y4, Y3, Y2, Y2
+	VCMPPS    $0x1e, all43e00000<>+0(SB), Y2, Y3
+	VBLENDVPS Y3, all7fc00000<>+0(SB), Y2, Y2
+	VANDPS    all00000080<>+0(SB), Y1, Y1
+	VPSLLD    $0x18, Y1, Y1
+	VORPS     Y1, Y2, Y1
+	VMULPS    Y0, Y1, Y1
+	VMOVUPS   Y1, 32(AX)
+	ADDQ      $0x10, CX
+	ADDQ      $0x40, AX
+	SUBQ      $0x10, DX
+	JGE       next1
+
+done2:
+	VZEROUPPER
+	RET
+
+DATA all0000007f<>+0(SB)/4, $0x0000007f
+DATA all0000007f<>+4(SB)/4, $0x0000007f
+DATA all0000007f<>+8(SB)/4, $0x0000007f
+DATA all0000007f<>+12(SB)/4, $0x0000007f
+DATA all0000007f<>+16(SB)/4, $0x0000007f
+DATA all0000007f<>+20(SB)/4, $0x0000007f
+DATA all0000007f<>+24(SB)/4, $0x0000007f
+DATA all0000007f<>+28(SB)/4, $0x0000007f
+GLOBL all0000007f<>(SB), RODATA|NOPTR, $32
+
+DATA all3c000000<>+0(SB)/4, $0x3c000000
+DATA all3c000000<>+4(SB)/4, $0x3c000000
+DATA all3c000000<>+8(SB)/4, $0x3c000000
+DATA all3c000000<>+12(SB)/4, $0x3c000000
+DATA all3c000000<>+16(SB)/4, $0x3c000000
+DATA all3c000000<>+20(SB)/4, $0x3c000000
+DATA all3c000000<>+24(SB)/4, $0x3c000000
+DATA all3c000000<>+28(SB)/4, $0x3c000000
+GLOBL all3c000000<>(SB), RODATA|NOPTR, $32
+
+DATA all00000080<>+0(SB)/4, $0x00000080
+DATA all00000080<>+4(SB)/4, $0x00000080
+DATA all00000080<>+8(SB)/4, $0x00000080
+DATA all00000080<>+12(SB)/4, $0x00000080
+DATA all00000080<>+16(SB)/4, $0x00000080
+DATA all00000080<>+20(SB)/4, $0x00000080
+DATA all00000080<>+24(SB)/4, $0x00000080
+DATA all00000080<>+28(SB)/4, $0x00000080
+GLOBL all00000080<>(SB), RODATA|NOPTR, $32
+
+// func E4M3FromF32AVX2(dst []uint8, src []float32, down float32)
+// Requires: AVX, AVX2
+TEXT ·E4M3FromF32AVX2(SB), NOSPLIT, $0-52
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         src_len+32(FP), DX
+	VBROADCASTSS down+48(FP), Y0
+	SUBQ         $0x10, DX
+	JL           done2
+
+next1:
+	VMOVUPS      (CX), Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      all43e00000<>+0(SB), Y2
+	VANDPS       all7fffffff<>+0(SB), Y1, Y3
+	VMINPS       Y3, Y2, Y2
+	VPADDD       all0007ffff<>+0(SB), Y2, Y3
+	VPSRLD       $0x14, Y2, Y4
+	VANDPS       all00000001<>+0(SB), Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VPSRLD       $0x14, Y3, Y3
+	VPSUBD       all000003c0<>+0(SB), Y3, Y3
+	VADDPS       all46c00000<>+0(SB), Y2, Y4
+	VANDPS       all0000000f<>+0(SB), Y4, Y4
+	VCMPPS       $0x11, all3c800000<>+0(SB), Y2, Y5
+	VBLENDVPS    Y5, Y4, Y3, Y3
+	VPSRLD       $0x18, Y1, Y1
+	VANDPS       all00000080<>+0(SB), Y1, Y1
+	VORPS        Y1, Y3, Y1
+	VCMPPS       $0x03, Y2, Y2, Y2
+	VBLENDVPS    Y2, all0000007f<>+0(SB), Y1, Y1
+	VMOVUPS      32(CX), Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      all43e00000<>+0(SB), Y3
+	VANDPS       all7fffffff<>+0(SB), Y2, Y4
+	VMINPS       Y4, Y3, Y3
+	VPADDD       all0007ffff<>+0(SB), Y3, Y4
+	VPSRLD       $0x14, Y3, Y5
+	VANDPS       all00000001<>+0(SB), Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSRLD       $0x14, Y4, Y4
+	VPSUBD       all000003c0<>+0(SB), Y4, Y4
+	VADDPS       all46c00000<>+0(SB), Y3, Y5
+	VANDPS       all0000000f<>+0(SB), Y5, Y5
+	VCMPPS       $0x11, all3c800000<>+0(SB), Y3, Y6
+	VBLENDVPS    Y6, Y5, Y4, Y4
+	VPSRLD       $0x18, Y2, Y2
+	VANDPS       all00000080<>+0(SB), Y2, Y2
+	VORPS        Y2, Y4, Y2
+	VCMPPS       $0x03, Y3, Y3, Y3
+	VBLENDVPS    Y3, all0000007f<>+0(SB), Y2, Y2
+	VEXTRACTI128 $0x01, Y1, X3
+	VPACKUSDW    X3, X1, X1
+	VEXTRACTI128 $0x01, Y2, X3
+	VPACKUSDW    X3, X2, X2
+	VPACKUSWB    X2, X1, X1
+	VMOVDQU      X1, (AX)
+	ADDQ         $0x10, AX
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, DX
+	JGE          next1
+
+done2:
+	VZEROUPPER
+	RET
+
+DATA all000003c0<>+0(SB)/4, $0x000003c0
+DATA all000003c0<>+4(SB)/4, $0x000003c0
+DATA all000003c0<>+8(SB)/4, $0x000003c0
+DATA all000003c0<>+12(SB)/4, $0x000003c0
+DATA all000003c0<>+16(SB)/4, $0x000003c0
+DATA all000003c0<>+20(SB)/4, $0x000003c0
+DATA all000003c0<>+24(SB)/4, $0x000003c0
+DATA all000003c0<>+28(SB)/4, $0x000003c0
+GLOBL all000003c0<>(SB), RODATA|NOPTR, $32
+
+DATA all0000000f<>+0(SB)/4, $0x0000000f
+DATA all0000000f<>+4(SB)/4, $0x0000000f
+DATA all0000000f<>+8(SB)/4, $0x0000000f
+DATA all0000000f<>+12(SB)/4, $0x0000000f
+DATA all0000000f<>+16(SB)/4, $0x0000000f
+DATA all0000000f<>+20(SB)/4, $0x0000000f
+DATA all0000000f<>+24(SB)/4, $0x0000000f
+DATA all0000000f<>+28(SB)/4, $0x0000000f
+GLOBL all0000000f<>(SB), RODATA|NOPTR, $32
+
+// func F32FromE2M1AVX2(dst []float32, packed []uint8, scale []float32)
+// Requires: AVX, AVX2
+TEXT ·F32FromE2M1AVX2(SB), NOSPLIT, $0-72
+	MOVQ    dst_base+0(FP), AX
+	MOVQ    packed_base+24(FP), CX
+	MOVQ    scale_base+48(FP), DX
+	MOVQ    scale_len+56(FP), BX
+	VMOVUPS e2m1<>+0(SB), Y0
+	TESTQ   BX, BX
+	JZ      done2
+
+next1:
+	VBROADCASTSS (DX), Y1
+	VPMOVZXBW    (CX), Y2
+	VPSLLW       $0x04, Y2, Y3
+	VPAND        highNibbles<>+0(SB), Y3, Y3
+	VPAND        lowNibbles<>+0(SB), Y2, Y2
+	VPOR         Y3, Y2, Y2
+	VPMOVZXBD    X2, Y3
+	VPERMPS      Y0, Y3, Y4
+	VANDPS       all00000008<>+0(SB), Y3, Y3
+	VPSLLD       $0x1c, Y3, Y3
+	VORPS        Y3, Y4, Y3
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VPSRLDQ      $0x08, X2, X3
+	VPMOVZXBD    X3, Y3
+	VPERMPS      Y0, Y3, Y4
+	VANDPS       all00000008<>+0(SB), Y3, Y3
+	VPSLLD       $0x1c, Y3, Y3
+	VORPS        Y3, Y4, Y3
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	VEXTRACTI128 $0x01, Y2, X2
+	VPMOVZXBD    X2, Y3
+	VPERMPS      Y0, Y3, Y4
+	VANDPS       all00000008<>+0(SB), Y3, Y3
+	VPSLLD       $0x1c, Y3, Y3
+	VORPS        Y3, Y4, Y3
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 64(AX)
+	VPSRLDQ      $0x08, X2, X2
+	VPMOVZXBD    X2, Y2
+	VPERMPS      Y0, Y2, Y3
+	VANDPS       all00000008<>+0(SB), Y2, Y2
+	VPSLLD       $0x1c, Y2, Y2
+	VORPS        Y2, Y3, Y2
+	VMULPS       Y1, Y2, Y1
+	VMOVUPS      Y1, 96(AX)
+	ADDQ         $0x04, DX
+	ADDQ         $0x10, CX
+	ADDQ         $0x00000080, AX
+	DECQ         BX
+	JNZ          next1
+
+done2:
+	VZEROUPPER
+	RET
+
+DATA e2m1<>+0(SB)/4, $0x00000000
+DATA e2m1<>+4(SB)/4, $0x3f000000
+DATA e2m1<>+8(SB)/4, $0x3f800000
+DATA e2m1<>+12(SB)/4, $0x3fc00000
+DATA e2m1<>+16(SB)/4, $0x40000000
+DATA e2m1<>+20(SB)/4, $0x40400000
+DATA e2m1<>+24(SB)/4, $0x40800000
+DATA e2m1<>+28(SB)/4, $0x40c00000
+GLOBL e2m1<>(SB), RODATA|NOPTR, $32
+
+DATA highNibbles<>+0(SB)/4, $0x0f000f00
+DATA highNibbles<>+4(SB)/4, $0x0f000f00
+DATA highNibbles<>+8(SB)/4, $0x0f000f00
+DATA highNibbles<>+12(SB)/4, $0x0f000f00
+DATA highNibbles<>+16(SB)/4, $0x0f000f00
+DATA highNibbles<>+20(SB)/4, $0x0f000f00
+DATA highNibbles<>+24(SB)/4, $0x0f000f00
+DATA highNibbles<>+28(SB)/4, $0x0f000f00
+GLOBL highNibbles<>(SB), RODATA|NOPTR, $32
+
+DATA lowNibbles<>+0(SB)/4, $0x000f000f
+DATA lowNibbles<>+4(SB)/4, $0x000f000f
+DATA lowNibbles<>+8(SB)/4, $0x000f000f
+DATA lowNibbles<>+12(SB)/4, $0x000f000f
+DATA lowNibbles<>+16(SB)/4, $0x000f000f
+DATA lowNibbles<>+20(SB)/4, $0x000f000f
+DATA lowNibbles<>+24(SB)/4, $0x000f000f
+DATA lowNibbles<>+28(SB)/4, $0x000f000f
+GLOBL lowNibbles<>(SB), RODATA|NOPTR, $32
+
+DATA all00000008<>+0(SB)/4, $0x00000008
+DATA all00000008<>+4(SB)/4, $0x00000008
+DATA all00000008<>+8(SB)/4, $0x00000008
+DATA all00000008<>+12(SB)/4, $0x00000008
+DATA all00000008<>+16(SB)/4, $0x00000008
+DATA all00000008<>+20(SB)/4, $0x00000008
+DATA all00000008<>+24(SB)/4, $0x00000008
+DATA all00000008<>+28(SB)/4, $0x00000008
+GLOBL all00000008<>(SB), RODATA|NOPTR, $32
+
+// func E2M1FromF32AVX2(packed []uint8, src []float32, down float32)
+// Requires: AVX, AVX2
+TEXT ·E2M1FromF32AVX2(SB), NOSPLIT, $0-52
+	MOVQ         packed_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         src_len+32(FP), DX
+	VBROADCASTSS down+48(FP), Y0
+	SUBQ         $0x10, DX
+	JL           done2
+
+next1:
+	VMOVUPS      (CX), Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      all40c00000<>+0(SB), Y2
+	VANDPS       all7fffffff<>+0(SB), Y1, Y3
+	VMINPS       Y3, Y2, Y2
+	VPADDD       all001fffff<>+0(SB), Y2, Y3
+	VPSRLD       $0x16, Y2, Y4
+	VANDPS       all00000001<>+0(SB), Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VPSRLD       $0x16, Y3, Y3
+	VPSUBD       all000000fc<>+0(SB), Y3, Y3
+	VADDPS       all4ac00000<>+0(SB), Y2, Y4
+	VANDPS       all0000000f<>+0(SB), Y4, Y4
+	VCMPPS       $0x11, all3f800000<>+0(SB), Y2, Y5
+	VBLENDVPS    Y5, Y4, Y3, Y3
+	VPSRLD       $0x1c, Y1, Y1
+	VANDPS       all00000008<>+0(SB), Y1, Y1
+	VORPS        Y1, Y3, Y1
+	VCMPPS       $0x03, Y2, Y2, Y2
+	VBLENDVPS    Y2, all00000007<>+0(SB), Y1, Y1
+	VMOVUPS      32(CX), Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      all40c00000<>+0(SB), Y3
+	VANDPS       all7fffffff<>+0(SB), Y2, Y4
+	VMINPS       Y4, Y3, Y3
+	VPADDD       all001fffff<>+0(SB), Y3, Y4
+	VPSRLD       $0x16, Y3, Y5
+	VANDPS       all00000001<>+0(SB), Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSRLD       $0x16, Y4, Y4
+	VPSUBD       all000000fc<>+0(SB), Y4, Y4
+	VADDPS       all4ac00000<>+0(SB), Y3, Y5
+	VANDPS       all0000000f<>+0(SB), Y5, Y5
+	VCMPPS       $0x11, all3f800000<>+0(SB), Y3, Y6
+	VBLENDVPS    Y6, Y5, Y4, Y4
+	VPSRLD       $0x1c, Y2, Y2
+	VANDPS       all00000008<>+0(SB), Y2, Y2
+	VORPS        Y2, Y4, Y2
+	VCMPPS       $0x03, Y3, Y3, Y3
+	VBLENDVPS    Y3, all00000007<>+0(SB), Y2, Y2
+	VEXTRACTI128 $0x01, Y1, X3
+	VPACKUSDW    X3, X1, X1
+	VEXTRACTI128 $0x01, Y2, X3
+	VPACKUSDW    X3, X2, X2
+	VPACKUSWB    X2, X1, X1
+	VPMADDUBSW   pair<>+0(SB), X1, X1
+	VPACKUSWB    X1, X1, X1
+	VMOVQ        X1, (AX)
+	ADDQ         $0x08, AX
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, DX
+	JGE          next1
+
+done2:
+	VZEROUPPER
+	RET
+
+DATA all000000fc<>+0(SB)/4, $0x000000fc
+DATA all000000fc<>+4(SB)/4, $0x000000fc
+DATA all000000fc<>+8(SB)/4, $0x000000fc
+DATA all000000fc<>+12(SB)/4, $0x000000fc
+DATA all000000fc<>+16(SB)/4, $0x000000fc
+DATA all000000fc<>+20(SB)/4, $0x000000fc
+DATA all000000fc<>+24(SB)/4, $0x000000fc
+DATA all000000fc<>+28(SB)/4, $0x000000fc
+GLOBL all000000fc<>(SB), RODATA|NOPTR, $32
+
+DATA all00000007<>+0(SB)/4, $0x00000007
+DATA all00000007<>+4(SB)/4, $0x00000007
+DATA all00000007<>+8(SB)/4, $0x00000007
+DATA all00000007<>+12(SB)/4, $0x00000007
+DATA all00000007<>+16(SB)/4, $0x00000007
+DATA all00000007<>+20(SB)/4, $0x00000007
+DATA all00000007<>+24(SB)/4, $0x00000007
+DATA all00000007<>+28(SB)/4, $0x00000007
+GLOBL all00000007<>(SB), RODATA|NOPTR, $32
+
+DATA pair<>+0(SB)/4, $0x10011001
+DATA pair<>+4(SB)/4, $0x10011001
+DATA pair<>+8(SB)/4, $0x10011001
+DATA pair<>+12(SB)/4, $0x10011001
+GLOBL pair<>(SB), RODATA|NOPTR, $16
+
+// func MaxFiniteAVX2(a []float32) float32
+// Requires: AVX, AVX2, SSE
+TEXT ·MaxFiniteAVX2(SB), NOSPLIT, $0-28
+	MOVQ   a_base+0(FP), AX
+	MOVQ   a_len+8(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   DX, DX
+	SUBQ   $0x10, CX
+	JL     tail2
+
+block1:
+	VMOVUPS   (AX)(DX*1), Y2
+	VANDPS    all7fffffff<>+0(SB), Y2, Y2
+	VCMPPS    $0x16, all7f7fffff<>+0(SB), Y2, Y3
+	VBLENDVPS Y3, all00000000<>+0(SB), Y2, Y2
+	VPMAXSD   Y2, Y0, Y0
+	VMOVUPS   32(AX)(DX*1), Y2
+	VANDPS    all7fffffff<>+0(SB), Y2, Y2
+	VCMPPS    $0x16, all7f7fffff<>+0(SB), Y2, Y3
+	VBLENDVPS Y3, all00000000<>+0(SB), Y2, Y2
+	VPMAXSD   Y2, Y1, Y1
+	ADDQ      $0x40, DX
+	SUBQ      $0x10, CX
+	JGE       block1
+
+tail2:
+	ADDQ       $0x10, CX
+	JZ         done3
+	LEAQ       tailMask<>+0(SB), BX
+	NEGQ       CX
+	VMOVDQU    64(BX)(CX*4), Y2
+	VMOVDQU    96(BX)(CX*4), Y3
+	VMASKMOVPS (AX)(DX*1), Y2, Y2
+	VANDPS     all7fffffff<>+0(SB), Y2, Y2
+	VCMPPS     $0x16, all7f7fffff<>+0(SB), Y2, Y4
+	VBLENDVPS  Y4, all00000000<>+0(SB), Y2, Y2
+	VPMAXSD    Y2, Y0, Y0
+	VMASKMOVPS 32(AX)(DX*1), Y3, Y2
+	VANDPS     all7fffffff<>+0(SB), Y2, Y2
+	VCMPPS     $0x16, all7f7fffff<>+0(SB), Y2, Y3
+	VBLENDVPS  Y3, all00000000<>+0(SB), Y2, Y2
+	VPMAXSD    Y2, Y1, Y1
+
+done3:
+	VPMAXSD      Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VPMAXSD      X1, X0, X0
+	VPERMILPS    $0x0e, X0, X1
+	VPMAXSD      X1, X0, X0
+	VPERMILPS    $0x01, X0, X1
+	VPMAXSD      X1, X0, X0
+	MOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET

@@ -228,3 +228,28 @@ func QuantE4M3AVX512(x []float32, up float32, down float32)
 //
 //go:noescape
 func QuantE2M1AVX512(x []float32, up float32, down float32)
+
+// F32FromE4M3AVX512 sets dst to scale times the values of the codes src; len(dst) is a multiple of 16.
+//
+//go:noescape
+func F32FromE4M3AVX512(dst []float32, src []uint8, scale float32)
+
+// E4M3FromF32AVX512 sets dst to the codes of src*down; len(src) is a multiple of 16.
+//
+//go:noescape
+func E4M3FromF32AVX512(dst []uint8, src []float32, down float32)
+
+// F32FromE2M1AVX512 sets each 32 elements of dst to a scale times the values of sixteen bytes of codes.
+//
+//go:noescape
+func F32FromE2M1AVX512(dst []float32, packed []uint8, scale []float32)
+
+// E2M1FromF32AVX512 sets packed to the codes of src*down, two a byte; len(src) is a multiple of 16.
+//
+//go:noescape
+func E2M1FromF32AVX512(packed []uint8, src []float32, down float32)
+
+// MaxFiniteAVX512 returns the largest finite magnitude in a.
+//
+//go:noescape
+func MaxFiniteAVX512(a []float32) float32
