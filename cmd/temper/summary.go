@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/guptarohit/asciigraph"
+
 	"github.com/temper-ml/temper/internal/unit"
 	"github.com/temper-ml/temper/recipe/execution"
 )
@@ -19,6 +21,12 @@ func summaryText(w io.Writer, s *execution.Summary) error {
 	fmt.Fprintf(&b, "%-12s %7s %9s %9s %9s  %s\n", "stage", "steps", "tokens", "loss", "-> loss", "measured (before -> after)")
 	for _, st := range s.Stages {
 		fmt.Fprintf(&b, "%-12s %7d %9s %9.4f %9.4f  %s\n", st.Name, st.Steps, unit.Count(st.Tokens), st.LossFirst, st.LossLast, metrics(st.Metrics))
+	}
+	for _, st := range s.Stages {
+		if len(st.Losses) > 2 {
+			fmt.Fprintf(&b, "\n%s\n", asciigraph.Plot(st.Losses, asciigraph.Height(6), asciigraph.Width(64), asciigraph.Precision(2),
+				asciigraph.Caption(fmt.Sprintf("loss of %s, %d steps", st.Name, st.Steps))))
+		}
 	}
 	fmt.Fprintf(&b, "\n%d steps, %s tokens in %s: %s tokens/s in steps, %.1f %% of the machine's multiply-add peak (MFU)\n",
 		s.Steps, unit.Count(s.Tokens), unit.Duration(time.Duration(s.WallSeconds*float64(time.Second))), unit.Count(s.TokensPerSecond), 100*s.MFU)

@@ -36,6 +36,8 @@ type StageSummary struct {
 	Tokens    int64              `json:"tokens"`
 	Seconds   float64            `json:"seconds"`
 	Metrics   map[string]float64 `json:"metrics"`
+	// Losses are those of all steps, for a plot.
+	Losses []float64 `json:"-"`
 }
 
 // add takes an event into account.
@@ -63,6 +65,7 @@ func (s *Summary) step(e Stepped) {
 	}
 	if !r.Skipped {
 		s.LossLast, st.LossLast = r.LM, r.LM
+		st.Losses = append(st.Losses, r.LM)
 	}
 	s.Steps++
 	st.Steps++
