@@ -24,7 +24,7 @@ func newModelCmd() *cobra.Command {
 // formatFlags say how a model is written.
 type formatFlags struct {
 	dtype, names, shard string
-	asJSON, quiet       bool
+	asJSON              bool
 }
 
 func (f *formatFlags) register(cmd *cobra.Command) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // LockName is the file that [Acquire] leaves in a directory.
@@ -16,9 +17,19 @@ const LockName = "LOCK"
 // another part of this one, holds the directory.
 var ErrLocked = errors.New("in use")
 
-// Lock is a claim on a directory. The operating system drops it when the process
-// ends, however it ends, so a crash leaves nothing to clean up.
+// Lock is a claim on a directory. It lasts until Release, or until the process
+// ends, however it ends: a crash leaves nothing to clean up.
 type Lock struct{ f *os.File }
+
+// claims keeps the files of all locks reachable: a file that is garbage is
+// closed, and its lock would go with it.
+var claims sync.Map
+
+// hold makes a lock of an open file that has been claimed.
+func hold(f *os.File) *Lock {
+	claims.Store(f, true)
+	return &Lock{f}
+}
 
 // Acquire claims the directory for this process, making it if necessary. If it
 // is already claimed the error wraps [ErrLocked] and names the process.
@@ -40,12 +51,13 @@ func Acquire(dir string) (*Lock, error) {
 		f.Close()
 		return nil, fmt.Errorf("durable: %w", err)
 	}
-	return &Lock{f}, nil
+	return hold(f), nil
 }
 
 // Release gives the directory up. Releasing twice, or a nil Lock, does nothing.
 func (l *Lock) Release() {
 	if l.held() {
+		claims.Delete(l.f)
 		l.f.Close() // closing the only descriptor drops the lock
 		l.f = nil
 	}
@@ -63,7 +75,7 @@ func lockDir(name string) (*Lock, error) {
 		f.Close()
 		return nil, fmt.Errorf("durable: %s is %w by another process", name, ErrLocked)
 	}
-	return &Lock{f}, nil
+	return hold(f), nil
 }
 
 func writeOwner(f *os.File) error {

@@ -82,7 +82,7 @@ var fields = []field{
 	num("rope_theta", both, 1, 1e12, func(c *Config) any { return &c.RopeTheta }),
 	num("compress_rope_theta", onlyV4, 1, 1e12, func(c *Config) any { return &c.CompressRopeTheta }),
 	opt(field{key: "rope_scaling", families: both, ptr: func(c *Config) any { return &c.RopeScaling }}, (*RopeScaling)(nil)),
-	num("max_position_embeddings", both, 1, 1<<40, func(c *Config) any { return &c.MaxPositions }),
+	num("max_position_embeddings", both, 1, 1<<31-1, func(c *Config) any { return &c.MaxPositions }),
 	num("rms_norm_eps", both, tiny, 1, func(c *Config) any { return &c.RMSNormEps }),
 	opt(word("hidden_act", both, func(c *Config) any { return &c.HiddenAct }, "silu"), "silu"),
 	opt(field{key: "attention_bias", families: both, ptr: func(c *Config) any { return &c.AttentionBias }}, false),

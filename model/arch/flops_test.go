@@ -44,8 +44,12 @@ func TestFLOPsOfV3MatchKnownConventions(t *testing.T) {
 		seq  int
 		want string
 	}{
-		{Megatron, 4096, "2.504e+11"}, {Verl, 4096, "2.560e+11"}, {Torchtitan, 4096, "2.812e+11"},
-		{Megatron, 131072, "1.202e+12"}, {Verl, 131072, "1.208e+12"}, {Torchtitan, 131072, "2.185e+12"},
+		{Megatron, 4096, "2.504e+11"},
+		{Verl, 4096, "2.560e+11"},
+		{Torchtitan, 4096, "2.812e+11"},
+		{Megatron, 131072, "1.202e+12"},
+		{Verl, 131072, "1.208e+12"},
+		{Torchtitan, 131072, "2.185e+12"},
 	} {
 		got, err := c.FLOPsPerToken(tc.by, tc.seq)
 		if err != nil {

@@ -101,7 +101,7 @@ func (r *RopeScaling) parts() []part {
 		{field{key: "factor", min: 1, max: 1e6}, &r.Factor},
 		{field{key: "mscale", min: 0, max: 1e3, optional: 0.0}, &r.MScale},
 		{field{key: "mscale_all_dim", min: 0, max: 1e3, optional: 0.0}, &r.MScaleAllDim},
-		{field{key: "original_max_position_embeddings", min: 1, max: 1 << 40}, &r.OriginalMaxPositions},
+		{field{key: "original_max_position_embeddings", min: 1, max: 1<<31 - 1}, &r.OriginalMaxPositions},
 		{field{key: "type", oneOf: []string{"yarn"}}, &r.Type},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/internal/durable/durabletest"
 )
 
 // benchState has 64 MiB in tensors of several sizes.
@@ -19,20 +20,8 @@ func benchState() *State {
 	return s
 }
 
-// noSync leaves out waiting for the disk, to time everything else.
-type noSync struct{ durable.FS }
-
-type noSyncFile struct{ durable.File }
-
-func (noSyncFile) Sync() error      { return nil }
-func (noSync) SyncDir(string) error { return nil }
-func (n noSync) Create(name string) (durable.File, error) {
-	f, err := n.FS.Create(name)
-	return noSyncFile{f}, err
-}
-
 func BenchmarkSave(b *testing.B) {
-	for name, fs := range map[string]durable.FS{"disk": durable.OS, "nosync": noSync{durable.OS}} {
+	for name, fs := range map[string]durable.FS{"disk": durable.OS, "nosync": durabletest.NoSync(durable.OS)} {
 		b.Run(name, func(b *testing.B) {
 			s, err := OpenStore(b.TempDir(), Options{FS: fs, Keep: 1})
 			if err != nil {

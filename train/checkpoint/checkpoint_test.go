@@ -22,14 +22,20 @@ var sizes = []struct {
 	name  string
 	shape []int
 }{
-	{"param/embed", []int{5, 7}}, {"adam/m/embed", []int{5, 7}}, {"empty", []int{0, 3}}, {"scalar", nil},
-	{"leaf", []int{leafValues}}, {"large", []int{3, leafValues - 5}},
+	{"param/embed", []int{5, 7}},
+	{"adam/m/embed", []int{5, 7}},
+	{"empty", []int{0, 3}},
+	{"scalar", nil},
+	{"leaf", []int{leafValues}},
+	{"large", []int{3, leafValues - 5}},
 }
 
 // room is an empty state of those shapes; stateAt fills it as a function of step.
-func room() []Tensor {
+func room() []Tensor { return roomFor(len(sizes)) }
+
+func roomFor(n int) []Tensor {
 	var out []Tensor
-	for _, s := range sizes {
+	for _, s := range sizes[:n] {
 		n := 1
 		for _, d := range s.shape {
 			n *= d
@@ -39,8 +45,10 @@ func room() []Tensor {
 	return out
 }
 
-func stateAt(step int64) *State {
-	s := &State{Step: step, Tensors: room(), Meta: json.RawMessage(fmt.Sprintf(`{"counter":%d,"recipe":"<&>"}`, step))}
+func stateAt(step int64) *State { return stateOf(step, len(sizes)) }
+
+func stateOf(step int64, n int) *State {
+	s := &State{Step: step, Tensors: roomFor(n), Meta: json.RawMessage(fmt.Sprintf(`{"counter":%d,"recipe":"<&>"}`, step))}
 	for i := range s.Tensors {
 		for j := range s.Tensors[i].Data {
 			s.Tensors[i].Data[j] = float32(step) + float32(i)/8 + float32(j%1000)/8192
@@ -55,7 +63,7 @@ func stateAt(step int64) *State {
 // check demands that what was loaded is exactly the state of its step.
 func check(t *testing.T, l *Loaded, got []Tensor) {
 	t.Helper()
-	want := stateAt(l.Step)
+	want := stateOf(l.Step, len(got))
 	for i := range got {
 		if !slices.EqualFunc(got[i].Data, want.Tensors[i].Data, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }) {
 			t.Fatalf("step %d: tensor %q differs", l.Step, got[i].Name)
@@ -255,18 +263,14 @@ func TestSaveRefusesBadStates(t *testing.T) {
 }
 
 // smallState keeps the fault tests quick; it spans two files.
-func smallState(step int64) *State {
-	s := stateAt(step)
-	s.Tensors = s.Tensors[:4]
-	return s
-}
+func smallState(step int64) *State { return stateOf(step, 4) }
 
 // Every call that a save makes fails once, in both ways, with the process going
 // on, dying, or losing power. The newest sound save is then the old or the new
 // one, complete; the new one if Save said so; and saving works again.
 func TestEveryCrashLeavesAValidSave(t *testing.T) {
 	opt := Options{MaxFile: 200, Keep: 1}
-	clean := &durabletest.Faulty{FS: durable.OS}
+	clean := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS)}
 	opt.FS = clean
 	s := openStore(t, t.TempDir(), opt)
 	for step := range int64(2) {
@@ -284,12 +288,13 @@ func TestEveryCrashLeavesAValidSave(t *testing.T) {
 
 func crash(t *testing.T, opt Options, at int, mode string) {
 	dir := t.TempDir()
-	opt.FS = durable.OS
+	disk := durabletest.NoSync(durable.OS)
+	opt.FS = disk
 	s := openStore(t, dir, opt)
 	if _, err := s.Save(smallState(1)); err != nil {
 		t.Fatal(err)
 	}
-	fs := &durabletest.Faulty{FS: durable.OS, FailAt: at, Lost: strings.HasPrefix(mode, "lost"), Dead: strings.Contains(mode, "+")}
+	fs := &durabletest.Faulty{FS: disk, FailAt: at, Lost: strings.HasPrefix(mode, "lost"), Dead: strings.Contains(mode, "+")}
 	s.opt.FS = fs
 	_, saveErr := s.Save(smallState(2))
 	if strings.HasSuffix(mode, "power") {
@@ -297,7 +302,7 @@ func crash(t *testing.T, opt Options, at int, mode string) {
 			t.Fatal(err)
 		}
 	}
-	got := room()[:4]
+	got := roomFor(4)
 	l, err := s.Load(got)
 	if err != nil {
 		t.Fatalf("after %v: %v", saveErr, err)
@@ -306,7 +311,7 @@ func crash(t *testing.T, opt Options, at int, mode string) {
 		t.Fatalf("Save reported success, but step %d is the newest", l.Step)
 	}
 	check(t, l, got)
-	s.opt.FS = durable.OS
+	s.opt.FS = disk
 	if _, err := s.Save(smallState(3)); err != nil {
 		t.Fatalf("the next save: %v", err)
 	}

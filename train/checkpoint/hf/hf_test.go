@@ -68,7 +68,7 @@ func filler(c *arch.Config) Fill {
 func write(t *testing.T, c *arch.Config, o Options) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "model")
-	if err := Write(durable.OS, dir, c, o, filler(c)); err != nil {
+	if err := Write(durabletest.NoSync(durable.OS), dir, c, o, filler(c)); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -163,8 +163,10 @@ func TestTransformersLayoutOfExperts(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"model.layers.1.self_attn.compressor.indexer.q_b_proj.weight", "model.layers.0.mlp.gate.tid2eid",
-		"model.hc_head.hc_fn", "lm_head.weight", "model.layers.2.self_attn.sinks", "model.layers.3.mlp.gate.e_score_correction_bias"} {
+	for _, want := range []string{
+		"model.layers.1.self_attn.compressor.indexer.q_b_proj.weight", "model.layers.0.mlp.gate.tid2eid",
+		"model.hc_head.hc_fn", "lm_head.weight", "model.layers.2.self_attn.sinks", "model.layers.3.mlp.gate.e_score_correction_bias",
+	} {
 		if _, _, ok := d.Lookup(want); !ok {
 			t.Errorf("no tensor %q", want)
 		}
@@ -420,8 +422,10 @@ func TestRefusesWhatDoesNotFit(t *testing.T) {
 		change func(s *safetensors.Spec, data []byte) (bool, []byte)
 		want   []string
 	}{
-		{"missing", func(s *safetensors.Spec, d []byte) (bool, []byte) { return s.Name != "layers.2.attn.wkv.weight", d },
-			[]string{`tensor "layers.2.attn.wkv.weight" is missing`}},
+		{
+			"missing", func(s *safetensors.Spec, d []byte) (bool, []byte) { return s.Name != "layers.2.attn.wkv.weight", d },
+			[]string{`tensor "layers.2.attn.wkv.weight" is missing`},
+		},
 		{"renamed", func(s *safetensors.Spec, d []byte) (bool, []byte) {
 			s.Name = strings.Replace(s.Name, "layers.2.attn.wkv.w", "layers.2.attn.wvk.w", 1)
 			return true, d
@@ -463,10 +467,14 @@ func TestRefusesWhatDoesNotFit(t *testing.T) {
 			}
 			return true, d
 		}, []string{"BOOL, which holds no weights"}},
-		{"no head", func(s *safetensors.Spec, d []byte) (bool, []byte) { return s.Name != "head.weight", d },
-			[]string{"no output head under a known name"}},
-		{"many", func(s *safetensors.Spec, d []byte) (bool, []byte) { return !strings.Contains(s.Name, "experts"), d },
-			[]string{"more like it"}},
+		{
+			"no head", func(s *safetensors.Spec, d []byte) (bool, []byte) { return s.Name != "head.weight", d },
+			[]string{"no output head under a known name"},
+		},
+		{
+			"many", func(s *safetensors.Spec, d []byte) (bool, []byte) { return !strings.Contains(s.Name, "experts"), d },
+			[]string{"more like it"},
+		},
 	} {
 		s, err := Open(rewrite(t, dir, tc.change))
 		if err == nil {
@@ -535,7 +543,7 @@ func TestReadsWhatTransformersSaves(t *testing.T) {
 
 func TestWriteIsAllOrNothing(t *testing.T) {
 	c := small()
-	clean := &durabletest.Faulty{FS: durable.OS}
+	clean := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS)}
 	o := Options{MaxShard: 400_000}
 	if err := Write(clean, filepath.Join(t.TempDir(), "m"), c, o, filler(c)); err != nil {
 		t.Fatal(err)
@@ -544,7 +552,7 @@ func TestWriteIsAllOrNothing(t *testing.T) {
 	for at := 1; at <= calls; at += 1 + calls/12 {
 		for _, lost := range []bool{false, true} {
 			dir := filepath.Join(t.TempDir(), "m")
-			fs := &durabletest.Faulty{FS: durable.OS, FailAt: at, Lost: lost, Dead: lost}
+			fs := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS), FailAt: at, Lost: lost, Dead: lost}
 			err := Write(fs, dir, c, o, filler(c))
 			if _, statErr := os.Stat(dir); errors.Is(statErr, os.ErrNotExist) {
 				if err == nil {
@@ -556,7 +564,7 @@ func TestWriteIsAllOrNothing(t *testing.T) {
 		}
 	}
 	dir := filepath.Join(t.TempDir(), "m")
-	full := &durabletest.Faulty{FS: durable.OS, FailAt: calls / 2, Err: syscall.ENOSPC}
+	full := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS), FailAt: calls / 2, Err: syscall.ENOSPC}
 	if err := Write(full, dir, c, o, filler(c)); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free some space") {
 		t.Errorf("full disk: %v", err)
 	}
