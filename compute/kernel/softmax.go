@@ -49,7 +49,7 @@ func SoftmaxRows(x, lse []float32, rows, dim int) {
 }
 
 // SoftmaxRowsBackward sets dx = p * (dy - Dot(dy, p)) for each row, p being
-// what SoftmaxRows returned. dx may be dy.
+// what SoftmaxRows returned. dx may be dy or p.
 func SoftmaxRowsBackward(dx, dy, p []float32, rows, dim int) {
 	wantLen("SoftmaxRowsBackward", "dx", len(dx), rows*dim)
 	wantLen("SoftmaxRowsBackward", "dy", len(dy), rows*dim)
@@ -109,6 +109,46 @@ func CrossEntropyForward(logp, lse, logits []float32, labels []int32, rows, voca
 		m := o.max(x)
 		lse[r] = m + plain.LogF(o.sumExp(x, m))
 		logp[r] = x[label] - lse[r]
+	})
+}
+
+// ReverseKL turns logits [rows, vocab] into the gradient of the divergence of
+// their softmax p from that of teacher, q, and sets each row's divergence
+// KL(p || q) = Σ p*(log p - log q):
+//
+//	d = logits - teacher;  p = e * (1/z) as in CrossEntropy;  s = Dot(d, p)
+//	kl = s + (lse(teacher) - lse(logits))
+//	dlogits = (p * (d-s)) * coef[row]
+//
+// coef nil means 1. A row with coefficient 0 has divergence and gradient 0.
+// teacher is overwritten by d. All logits must be finite.
+func ReverseKL(kl, logits, teacher, coef []float32, rows, vocab int) {
+	wantLen("ReverseKL", "kl", len(kl), rows)
+	wantLen("ReverseKL", "logits", len(logits), rows*vocab)
+	wantLen("ReverseKL", "teacher", len(teacher), rows*vocab)
+	if coef != nil {
+		wantLen("ReverseKL", "coef", len(coef), rows)
+	}
+	o := ops()
+	eachRow(rows, 8*vocab, func(r, _, _ int) {
+		x, d := logits[r*vocab:r*vocab+vocab], teacher[r*vocab:r*vocab+vocab]
+		if coef != nil && coef[r] == 0 {
+			clear(x)
+			kl[r] = 0
+			return
+		}
+		mt := o.max(d)
+		lse := mt + plain.LogF(o.sumExp(d, mt))
+		o.scale(d, -1)
+		o.add(d, d, x)
+		m := o.max(x)
+		z := o.expSum(x, m)
+		o.scale(x, 1/z)
+		kl[r] = o.dot(d, x) + (lse - (m + plain.LogF(z)))
+		o.softmaxDX(x, d, x)
+		if coef != nil {
+			o.scale(x, coef[r])
+		}
 	})
 }
 

@@ -263,6 +263,37 @@ func TestCrossEntropyGradient(t *testing.T) {
 	l.everyPath(t)
 }
 
+func TestReverseKLGradient(t *testing.T) {
+	const rows, vocab = 3, 40
+	teacher := numbers(2, rows*vocab, 2)
+	l := layer{
+		name: "ReverseKL", depth: 3*(vocab/16+4) + 16,
+		in: [][]float32{numbers(1, rows*vocab, 2)},
+		naive: func(in [][]float64) []float64 {
+			out := make([]float64, rows)
+			for r := range out {
+				var zp, zq float64
+				for i := range vocab {
+					zp += math.Exp(in[0][r*vocab+i])
+					zq += math.Exp(float64(teacher[r*vocab+i]))
+				}
+				for i := range vocab {
+					x, y := in[0][r*vocab+i], float64(teacher[r*vocab+i])
+					out[r] += math.Exp(x) / zp * (x - y - math.Log(zp/zq))
+				}
+			}
+			return out
+		},
+		run: func(in [][]float32, c []float32) ([]float32, [][]float32) {
+			x, y, kl := append([]float32(nil), in[0]...), append([]float32(nil), teacher...), zeros(rows)
+			kernel.ReverseKL(kl, x, y, c, rows, vocab)
+			return kl, [][]float32{x}
+		},
+		slack: 8, // d and Dot(d, p), of which the gradient is a difference, reach 8
+	}
+	l.everyPath(t)
+}
+
 func TestSqrtSoftplusGradient(t *testing.T) {
 	l := layer{
 		name: "SqrtSoftplus", depth: 10,

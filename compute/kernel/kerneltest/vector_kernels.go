@@ -205,6 +205,12 @@ func softmaxKernels() []RowKernel {
 			labels := d.Index(n, -1, dim)
 			return func() { kernel.CrossEntropy(loss, lse, x, labels, coef, n, dim) }
 		}},
+		{"ReverseKL", func(d *Draw) func() {
+			dim := d.Size() + 1
+			n := d.Rows(dim)
+			kl, x, y, coef := d.Buf(n, 1), d.Buf(n*dim, 20), d.Buf(n*dim, 20), d.Buf(n, 1)
+			return func() { kernel.ReverseKL(kl, x, y, coef, n, dim) }
+		}},
 		{"CrossEntropyForward", func(d *Draw) func() {
 			dim := d.Size() + 1
 			n := d.Rows(dim)

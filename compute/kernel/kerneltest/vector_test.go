@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	_ "embed"
 	"flag"
 	"fmt"
 	"os"
@@ -54,6 +55,9 @@ func checkRow(t *testing.T, k RowKernel, d *Draw, i uint64) {
 
 const goldenFile = "testdata/vector.txt"
 
+//go:embed testdata/vector.txt
+var golden string // embedded, so that a cross-compiled suite runs anywhere
+
 // TestRowKernelsGolden holds the results of every kernel on this machine's
 // best path to those recorded: they are the same on all machines.
 func TestRowKernelsGolden(t *testing.T) {
@@ -73,11 +77,7 @@ func TestRowKernelsGolden(t *testing.T) {
 		}
 		return
 	}
-	file, err := os.ReadFile(goldenFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, want := strings.Split(b.String(), "\n"), strings.Split(string(file), "\n")
+	got, want := strings.Split(b.String(), "\n"), strings.Split(golden, "\n")
 	if len(got) != len(want) {
 		t.Fatalf("%d kernels, golden file has %d; rewrite it with -rewrite", len(got)-1, len(want)-1)
 	}
