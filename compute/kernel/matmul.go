@@ -54,14 +54,10 @@ type Product struct {
 // Rows or Cols zero does nothing; one with K zero sets Out to +0 unless it
 // accumulates.
 func Run(ps ...Product) {
-	if len(ps) == 1 { // the common case, kept off the heap
-		one := [1]gemm.Product{ps[0].lower()}
-		gemm.Run(one[:])
-		return
-	}
-	lowered := make([]gemm.Product, len(ps))
+	var few [8]gemm.Product // keeps the common case off the heap
+	lowered := few[:0]
 	for i := range ps {
-		lowered[i] = ps[i].lower()
+		lowered = append(lowered, ps[i].lower())
 	}
 	gemm.Run(lowered)
 }

@@ -51,3 +51,18 @@ func TestRunPanicsOnMisfit(t *testing.T) {
 		}()
 	}
 }
+
+// TestRunDoesNotAllocate holds for the first few products of a call.
+func TestRunDoesNotAllocate(t *testing.T) {
+	m := func(r, c int) Mat { return MatOf(make([]float32, r*c), r, c) }
+	x, w, y := m(2, 3), m(3, 3), m(2, 3)
+	large := Product{Form: NN, Out: m(200, 200), A: m(200, 200), B: m(200, 200)}
+	f := func() {
+		MatMul(y, x, w)
+		Run(Product{Form: NT, Out: y, A: x, B: w}, large)
+	}
+	f()
+	if n := testing.AllocsPerRun(20, f); n >= 1 {
+		t.Errorf("three products allocate %v times, want none", n)
+	}
+}

@@ -28,6 +28,7 @@ var outputs = []struct {
 	{"gemm_tile_avx2", tilesAVX2},
 	{"gemm_pack", packs},
 	{"gemm_peak", peaks},
+	{"cpuid", cpuid},
 	{"row_avx512", rowsAVX512},
 	{"row_avx2", rowsAVX2},
 }

@@ -1,7 +1,6 @@
 package gemm
 
 import (
-	"sync"
 	"unsafe"
 
 	"github.com/temper-ml/temper/compute/internal/asm"
@@ -36,7 +35,7 @@ type scratch struct {
 	b    [maxCols * blockK]float32
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+var scratches freelist[scratch]
 
 // block is a part of a task: its columns from n0 on, and a block of k.
 type block struct {

@@ -13,8 +13,6 @@
 package gemm
 
 import (
-	"sync"
-
 	"github.com/temper-ml/temper/compute/internal/asm"
 	"github.com/temper-ml/temper/compute/internal/workers"
 )
@@ -34,19 +32,22 @@ type Product struct {
 }
 
 // Run computes all products. Their outputs must be disjoint, and the slices
-// must hold what the sizes and leading dimensions say.
+// must hold what the sizes and leading dimensions say. It keeps nothing of ps.
 func Run(ps []Product) {
-	r := runs.Get().(*run)
+	r := runs.get()
 	r.plan(ps, asm.Gemm(asm.Active()), workers.Threads())
 	if len(r.tasks) == 1 {
-		r.do(0)
+		r.do(0, 1)
 	} else {
+		if r.each == nil {
+			r.each = r.do
+		}
 		workers.Each(len(r.tasks), r.each)
 	}
 	// A run whose task panicked is not put back: it may be in any state.
 	r.tasks = r.tasks[:0]
-	r.products = nil
-	runs.Put(r)
+	clear(r.products)
+	runs.put(r)
 }
 
 // run is one call of Run.
@@ -54,28 +55,30 @@ type run struct {
 	products []Product
 	kernels  *asm.Microkernels // nil for plain Go
 	tasks    []task
-	each     func(i int) // do, bound once
+	each     func(lo, hi int) // do, bound once
 }
 
-var runs = sync.Pool{New: func() any {
-	r := &run{}
-	r.each = r.do
-	return r
-}}
+var runs freelist[run]
 
-// do computes task i.
-func (r *run) do(i int) {
-	t := &r.tasks[i]
-	p := &r.products[t.product]
+// do computes tasks [lo, hi).
+func (r *run) do(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		t := &r.tasks[i]
+		r.compute(&r.products[t.product], t)
+	}
+}
+
+// compute computes task t of p.
+func (r *run) compute(p *Product, t *task) {
 	switch {
 	case p.K == 0:
 		clearOut(p, t)
 	case r.kernels == nil:
 		plain(p, t)
 	default:
-		s := scratches.Get().(*scratch)
+		s := scratches.get()
 		s.compute(r.kernels, p, t)
-		scratches.Put(s)
+		scratches.put(s)
 	}
 }
 

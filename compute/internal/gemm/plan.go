@@ -15,9 +15,9 @@ type task struct {
 }
 
 const (
-	// maxCols bounds the columns of a task, so that its packed part of B stays
-	// in the second-level cache.
+	// maxCols bounds taskCols, and minCols keeps packing A affordable.
 	maxCols = 512
+	minCols = 192
 	// perThread is how many tasks each thread gets if all are of one size.
 	perThread = 4
 	// minCost is the least work, in multiply-adds, worth a task of its own:
@@ -25,9 +25,13 @@ const (
 	minCost = 1 << 20
 )
 
+// taskCols is the most columns of a task: its packed part of B fills up to
+// three quarters of the second-level cache.
+var taskCols = min(max(asm.SecondLevelCache()*3/4/(4*blockK), minCols), maxCols) &^ (maxPanel - 1)
+
 // plan fills r.tasks for the products, costliest first.
 func (r *run) plan(ps []Product, k *asm.Microkernels, threads int) {
-	r.products, r.kernels = ps, k
+	r.products, r.kernels = append(r.products[:0], ps...), k
 	total := 0
 	for i := range ps {
 		total += ps[i].cost(ps[i].M, ps[i].N)
@@ -80,7 +84,7 @@ func split(p *Product, pieces, rowUnit, colUnit int) (rows, cols int) {
 	}
 	best := -1
 	rowMost, colMost := ceil(p.M, rowUnit), ceil(p.N, colUnit)
-	for across := ceil(p.N, maxCols); across <= colMost; across++ {
+	for across := ceil(p.N, taskCols); across <= colMost; across++ {
 		down := min(ceil(pieces, across), rowMost)
 		if cost := across*costA + down*costB; best < 0 || cost < best {
 			best = cost

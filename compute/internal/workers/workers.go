@@ -29,15 +29,9 @@ var shared = newPool(initialThreads())
 // If f panics on any thread, Parallel panics after all threads have left f.
 func Parallel(n, grain int, f func(lo, hi int)) { shared.parallel(n, grain, f) }
 
-// Each calls f for each of 0 to n-1 on several threads, each index as soon as
-// a thread is free and in ascending order, with the guarantees of Parallel.
-func Each(n int, f func(i int)) {
-	shared.run(n, 1, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			f(i)
-		}
-	})
-}
+// Each is Parallel with ranges of one index each, [i, i+1), that threads take
+// in ascending order as they become free: for a few pieces of unequal work.
+func Each(n int, f func(lo, hi int)) { shared.run(n, 1, f) }
 
 // Threads returns the number of threads that Parallel uses.
 func Threads() int { return int(shared.threads.Load()) }
