@@ -34,7 +34,7 @@ func ParseScore(name string) (Score, error) {
 // weights), lower index first among equals; with Groups > 1 only experts of the
 // TopGroups best groups compete, a group's score being the sum of its two best
 // members. A hash router takes row token-id of Table. The weights are the
-// chosen scores, divided by their sum if Normalize is set, times Factor.
+// chosen scores, divided by their sum, times Factor.
 type Router struct {
 	Gate  Weight    // [E, D]
 	Bias  []float32 // [E], or nil
@@ -43,7 +43,6 @@ type Router struct {
 	Dim, Experts, TopK int
 	Groups, TopGroups  int
 	Score              Score
-	Normalize          bool
 	Factor             float32
 
 	logits, scores []float32 // saved: [T, E]
@@ -247,10 +246,7 @@ func (r *Router) weigh(rt *Routing, t int) {
 		}
 		r.sums[i] = sum
 		for j, c := range chosen {
-			w := r.scores[i*e+int(c)]
-			if r.Normalize {
-				w /= sum + 1e-20
-			}
+			w := r.scores[i*e+int(c)] / (sum + 1e-20)
 			rt.Weights[rt.Row[i*k+j]] = float32(w * r.Factor)
 		}
 	}

@@ -26,12 +26,6 @@ func (r *Router) weighBackward(ds, dweights []float32, rt *Routing, t int) {
 	for i := range t {
 		chosen, rows := rt.Chosen[i*k:(i+1)*k], rt.Row[i*k:(i+1)*k]
 		s, d := r.scores[i*e:(i+1)*e], ds[i*e:(i+1)*e]
-		if !r.Normalize {
-			for j, c := range chosen {
-				d[c] = float32(dweights[rows[j]] * r.Factor)
-			}
-			continue
-		}
 		sum := r.sums[i] + 1e-20
 		var mean float32
 		for j, c := range chosen {

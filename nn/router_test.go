@@ -64,7 +64,7 @@ func TestDropGroups(t *testing.T) {
 func testRouter(n int) (*Router, []float32, *Pass) {
 	r := &Router{
 		Gate: Weight{Data: gaussian(6*8, "gate"), Grad: make([]float32, 6*8)}, Bias: gaussian(6, "bias"),
-		Dim: 8, Experts: 6, TopK: 2, Groups: 1, TopGroups: 1, Normalize: true, Factor: 1.5,
+		Dim: 8, Experts: 6, TopK: 2, Groups: 1, TopGroups: 1, Factor: 1.5,
 	}
 	p := &Pass{Arena: NewArena(), Tokens: make([]int32, n), Segments: []Segment{{0, n}}}
 	return r, gaussian(n*8, "x"), p

@@ -126,7 +126,7 @@ func (f *finder) experts() (*nn.MoE, error) {
 			Gate: f.weight(arch.Gate), Bias: f.data(arch.GateBias), Table: f.data(arch.GateHash),
 			Dim: c.HiddenSize, Experts: c.Experts, TopK: c.TopK,
 			Groups: max(1, c.ExpertGroups), TopGroups: max(1, c.TopKGroups),
-			Score: score, Normalize: c.NormTopK, Factor: float32(c.RoutedScale),
+			Score: score, Factor: float32(c.RoutedScale),
 		},
 		Dispatch: nn.LocalDispatcher{}, Dim: c.HiddenSize, Hidden: c.MoEIntermediate,
 		SharedHidden: c.SharedIntermediate(), Limit: float32(c.SwiGLULimit),

@@ -37,6 +37,9 @@ func (m *Model) LastLogits(tokens []int32, segments []Segment) ([]float32, error
 // evaluate runs the trunk without keeping activations and calls use while its
 // result is valid.
 func (m *Model) evaluate(b *Batch, use func(f *trail) error) error {
+	if err := m.checkTables(); err != nil {
+		return err
+	}
 	mark := m.arena.Mark()
 	defer m.arena.Release(mark)
 	m.report.open = false

@@ -11,10 +11,11 @@ import (
 // Model is a DeepSeek model with its parameters and working memory. Its methods
 // must not be called concurrently.
 type Model struct {
-	cfg       *arch.Config
-	params    []*Param
-	byName    map[string]*Param
-	trainable bool
+	cfg           *arch.Config
+	params        []*Param
+	byName        map[string]*Param
+	trainable     bool
+	tablesChecked bool
 
 	streams int
 	embed   nn.Weight
@@ -87,6 +88,26 @@ func (m *Model) assemble() error {
 	m.embed = trunk.weight(arch.Embed)
 	m.out = trunk.output()
 	m.head.Linear = trunk.linear(arch.Head)
+	return nil
+}
+
+// checkTables tells whether hash tables name experts that exist. It looks once,
+// when a loaded model is first used.
+func (m *Model) checkTables() error {
+	if m.tablesChecked {
+		return nil
+	}
+	for _, p := range m.params {
+		if p.Role != arch.GateHash {
+			continue
+		}
+		for i, v := range p.Data {
+			if e := int(v); float32(e) != v || e < 0 || e >= m.cfg.Experts {
+				return fmt.Errorf("deepseek: %s sends token %d to expert %v, want a whole number from 0 to %d", p.Name, i/p.Cols(), v, m.cfg.Experts-1)
+			}
+		}
+	}
+	m.tablesChecked = true
 	return nil
 }
 

@@ -42,6 +42,9 @@ func (m *Model) step(b *Batch, o StepOptions, objective Objective) (Losses, erro
 	if err := b.check(m.cfg); err != nil {
 		return Losses{}, err
 	}
+	if err := m.checkTables(); err != nil {
+		return Losses{}, err
+	}
 	m.reserve(b.Segments, o)
 	mark := m.arena.Mark()
 	defer m.arena.Release(mark)

@@ -195,6 +195,11 @@ func TestBadBatches(t *testing.T) {
 			t.Errorf("error %v, want one that says %q", err, c.want)
 		}
 	}
+	m.Param("layers.0.ffn.gate.tid2eid").Data[5] = 8
+	m.tablesChecked = false
+	if _, err := m.LogProbs(randomBatch(m.Config(), 9, 5)); err == nil || !strings.Contains(err.Error(), "sends token 2 to expert 8") {
+		t.Errorf("error %v, want one that names the bad entry of the table", err)
+	}
 	frozen, err := NewFrozen(arch.TinyV4(256))
 	if err != nil {
 		t.Fatal(err)
