@@ -370,3 +370,29 @@ func (c *attentionCase) deltas(o Mat) []float32 {
 	}
 	return delta
 }
+
+// TestAttentionUnderflow: where products round to -0, the sign of a sum would
+// tell how many masked zeros were added to it, were it not made +0.
+func TestAttentionUnderflow(t *testing.T) {
+	c := newAttentionCase(13, 2, 16, 8, 4, 3, 40, 21)
+	for _, x := range [][]float32{c.kv, c.ckv, c.do_} {
+		for i := range x {
+			x[i] = float32(math.Copysign(1e-45, float64(x[i])))
+		}
+	}
+	c.a.blockRows = 1
+	want := c.run()
+	for _, rows := range []int{8, 1000} {
+		for _, g := range []gathering{gatherNone, gatherAll} {
+			c.a.blockRows, c.a.gathering = rows, g
+			sameBits(t, fmt.Sprintf("blocks of %d rows, gathering %d", rows, g), c.run(), want)
+		}
+	}
+	for _, name := range []string{"o", "dq", "dk", "dv", "dck", "dcv"} {
+		for i, v := range want.data[name] {
+			if v == 0 && math.Signbit(float64(v)) {
+				t.Fatalf("%s[%d] is -0", name, i)
+			}
+		}
+	}
+}

@@ -221,3 +221,29 @@ func TestIndexerWithoutAttention(t *testing.T) {
 		}
 	}
 }
+
+// TestIndexerUnderflow is TestAttentionUnderflow for the indexer's gradients:
+// keys far below one make those of queries underflow, and the other way round.
+func TestIndexerUnderflow(t *testing.T) {
+	for _, name := range []string{"dq", "dk"} {
+		c := newIndexerCase(7, 2, 8, 4, 5, 60, 9)
+		for i := range c.w {
+			c.w[i] *= 1e-23
+		}
+		tiny := map[string][]float32{"dq": c.k, "dk": c.q}[name]
+		for i := range tiny {
+			tiny[i] *= 1e-23
+		}
+		want, _ := c.run()
+		for _, rows := range []int{1, 4000} {
+			c.x.blockRows = rows
+			got, _ := c.run()
+			sameBits(t, fmt.Sprintf("blocks of %d rows", rows), got, want)
+		}
+		for i, v := range want.data[name] {
+			if v == 0 && math.Signbit(float64(v)) {
+				t.Fatalf("%s[%d] is -0", name, i)
+			}
+		}
+	}
+}
