@@ -342,7 +342,7 @@ func memoryOf(t *testing.T, l layer, c *arch.Config, scale float32) {
 		p.Arena.Release(m)
 	}
 	steps()
-	if n := testing.AllocsPerRun(3, steps); n > 10000 {
+	if n := testing.AllocsPerRun(3, steps); n > 200 {
 		t.Errorf("a settled layer allocates %v times a step", n)
 	}
 }
