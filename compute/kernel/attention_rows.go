@@ -65,17 +65,13 @@ func gatherFloats(dst, src []float32, index []int32) int {
 
 // expRow computes x[i] = exp(x[i]*scale - lse).
 func expRow(o *rowOps, x []float32, scale, lse float32) {
-	o.scale(x, scale)
-	o.expSum(x, lse)
+	o.expScaled(x, scale, lse)
 }
 
 // scoreGradient turns the gradients of probabilities, in ds, into those of
 // the scores before scaling: ds[i] = fma(-delta, p[i], p[i]*ds[i]) * scale.
 func scoreGradient(ds, p []float32, delta, scale float32) {
-	o := ops()
-	o.mul(ds, ds, p)
-	o.axpy(ds, -delta, p)
-	o.scale(ds, scale)
+	ops().scoreDX(ds, p, delta, scale)
 }
 
 var zeros [256]float32

@@ -20,6 +20,12 @@ type rowOps struct {
 	expSum       func(x []float32, m float32) float32
 	sumExp       func(x []float32, m float32) float32
 	softmaxDX    func(dx, dy, p []float32)
+	scaleMax     func(x []float32, s float32) float32
+	expScaled    func(x []float32, s, m float32)
+	scoreDX      func(ds, p []float32, delta, scale float32)
+	reluAxpy     func(dst, x []float32, s float32)
+	reluDX       func(x, d []float32, s float32)
+	maxTo        func(dst, x []float32)
 	scaleTo      func(y, x, w []float32, r float32)
 	rmsNormDX    func(dx, dy, x, w []float32, r float32)
 	rmsNormDW    func(dw, dy, x []float32, r float32)
@@ -46,6 +52,8 @@ var plainOps = rowOps{
 	softplus: plain.Softplus, sqrtSoftplus: plain.SqrtSoftplus,
 	dot: plain.Dot, sum: plain.Sum, max: plain.Max, maxAbs: plain.MaxAbs,
 	expSum: plain.ExpSum, sumExp: plain.SumExp, softmaxDX: plain.SoftmaxDX,
+	scaleMax: plain.ScaleMax, expScaled: plain.ExpScaled, scoreDX: plain.ScoreDX,
+	reluAxpy: plain.ReluAxpy, reluDX: plain.ReluDX, maxTo: plain.MaxTo,
 	scaleTo: plain.ScaleTo, rmsNormDX: plain.RMSNormDX, rmsNormDW: plain.RMSNormDW,
 	rope: plain.Rope, hadamard: plain.Hadamard,
 	swiGLU: plain.SwiGLU, swiGLUBack: plain.SwiGLUBackward,

@@ -115,9 +115,7 @@ func (x *Indexer) score(r indexerRun, q, w, k Mat, buf []float32) Mat {
 		z := MatOf(buf[nq*n:][:q.Rows*(s1-s0)], q.Rows, s1-s0)
 		Run(Product{Form: NT, Out: z, A: q, B: k.Slice(r.entry+s0, r.entry+s1, 0, k.Cols)})
 		for i := range q.Rows {
-			row := z.Row(i)
-			relu(row)
-			o.axpy(scores.Row(i / x.Heads)[s0:s1], w.Row(r.t0 - x.Past + i/x.Heads)[i%x.Heads], row)
+			o.reluAxpy(scores.Row(i / x.Heads)[s0:s1], z.Row(i), w.Row(r.t0 - x.Past + i/x.Heads)[i%x.Heads])
 		}
 	}
 	return scores
@@ -126,11 +124,4 @@ func (x *Indexer) score(r indexerRun, q, w, k Mat, buf []float32) Mat {
 // rowsOf returns the rows of q that belong to a run.
 func (x *Indexer) rowsOf(r indexerRun, q Mat) Mat {
 	return q.Slice((r.t0-x.Past)*x.Heads, (r.t1-x.Past)*x.Heads, 0, q.Cols)
-}
-
-// relu computes max(x, 0), +0 for zeros of either sign.
-func relu(x []float32) {
-	for i, v := range x {
-		x[i] = max(v, 0)
-	}
 }

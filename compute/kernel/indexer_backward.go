@@ -140,9 +140,7 @@ func (x *Indexer) queryBackward(g *IndexerGradient, t int, z Mat, buf []float32)
 	o := ops()
 	clear(scores)
 	for h := range x.Heads {
-		row := z.Row(h)[:n]
-		relu(row)
-		o.axpy(scores, w[h], row)
+		o.reluAxpy(scores, z.Row(h)[:n], w[h])
 	}
 	target := g.Target[i*g.Chosen.K : i*g.Chosen.K+n]
 	g.Loss[i] = divergence(dI, logs, scores, target)
@@ -151,10 +149,7 @@ func (x *Indexer) queryBackward(g *IndexerGradient, t int, z Mat, buf []float32)
 	for h := range x.Heads {
 		row := z.Row(h)
 		dw[h] = o.dot(dI, row[:n])
-		for j, d := range dI { // row[j] = w[h]*d where row[j] > 0, without a branch
-			mask := uint32(-int32(math.Float32bits(row[j])) >> 31)
-			row[j] = math.Float32frombits(math.Float32bits(w[h]*d) & mask)
-		}
+		o.reluDX(row[:n], dI, w[h])
 		clear(row[n:])
 	}
 }

@@ -125,7 +125,7 @@ func (p *Pooling) weights(e *pooledEntry, buf, z, ape []float32) {
 		if j == e.from {
 			copy(top, w)
 		} else {
-			maxTo(top, w)
+			o.maxTo(top, w)
 		}
 	}
 	clear(sum)
@@ -141,12 +141,5 @@ func (p *Pooling) weights(e *pooledEntry, buf, z, ape []float32) {
 	for j := e.from; j < m; j++ {
 		w := buf[j*p.Dim : (j+1)*p.Dim]
 		o.mul(w, w, sum)
-	}
-}
-
-// maxTo computes dst[i] = max(dst[i], x[i]).
-func maxTo(dst, x []float32) {
-	for i, v := range x {
-		dst[i] = max(dst[i], v)
 	}
 }

@@ -18,8 +18,7 @@ import (
 func SoftmaxSink(p []float32, n int, sink, scale float32) (lse float32) {
 	o := ops()
 	p = p[:n]
-	o.scale(p, scale)
-	m := o.max(p)
+	m := o.scaleMax(p, scale)
 	if sink > m {
 		m = sink
 	}

@@ -54,8 +54,32 @@ func rowReductions(r *row) {
 	})
 	r.expSum()
 	r.maxima()
+	r.scores()
 	r.flat("SubMul", "sets dx = p * (dy - s), the second half of plain.SoftmaxDX.", "dx", "dy p", "s", func(in, s []vec) []vec {
 		return []vec{r.mul(in[1], r.sub(in[0], s[0]))}
+	})
+}
+
+// scores makes the passes over attention and indexer scores.
+func (r *row) scores() {
+	r.flat("ReluAxpy", "is plain.ReluAxpy.", "x dst", "x dst", "s", func(in, s []vec) []vec {
+		zero := r.copy(r.f32(0))
+		v := r.add(r.max(zero, in[0]), zero)
+		return []vec{v, r.fma(s[0], v, in[1])}
+	})
+	r.flat("ReluDX", "is plain.ReluDX.", "x", "x d", "s", func(in, s []vec) []vec {
+		v := r.copy(in[0])
+		r.sel(v, r.mul(s[0], in[1]), in[0], greater, r.f32(0))
+		return []vec{v}
+	})
+	r.flat("MaxTo", "is plain.MaxTo.", "dst", "dst x", "", func(in, _ []vec) []vec {
+		return []vec{r.max(in[1], in[0])}
+	})
+	r.flat("ExpScaled", "is plain.ExpScaled.", "x", "x", "s m", func(in, s []vec) []vec {
+		return []vec{r.exp(r.sub(r.mul(in[0], s[0]), s[1]))}
+	})
+	r.flat("ScoreDX", "is plain.ScoreDX.", "ds", "ds p", "delta scale", func(in, s []vec) []vec {
+		return []vec{r.mul(r.fma(r.negate(s[0]), in[1], r.mul(in[0], in[1])), s[1])}
 	})
 }
 
@@ -74,27 +98,39 @@ func (r *row) expSum() {
 	r.end()
 }
 
-// maxima makes Max and MaxAbs.
+// maxima makes Max, ScaleMax and MaxAbs.
 func (r *row) maxima() {
-	r.function("Max", "func(a []float32) float32", "is plain.Max.")
-	a, n := r.base("a"), r.length("a")
-	var acc []vec
-	for range r.parts() {
-		acc = append(acc, r.copy(r.f32(-inf)))
-	}
-	r.loop(n, func(p int) {
-		v := r.ld(a, p)
-		if r.masked {
-			v = r.orElse(v, r.f32(-inf), p)
+	for _, scaled := range []bool{false, true} {
+		var s vec
+		if scaled {
+			r.function("ScaleMax", "func(a []float32, s float32) float32", "is plain.ScaleMax.")
+			s = r.spread("s")
+		} else {
+			r.function("Max", "func(a []float32) float32", "is plain.Max.")
 		}
-		r.VMAXPS(acc[p], v, acc[p]) // v > acc ? v : acc passes over NaN
-	})
-	r.Store(r.fold(acc, func(ops ...operand.Op) { r.VMAXPS(ops...) }), r.ReturnIndex(0))
-	r.end()
+		a, n := r.base("a"), r.length("a")
+		var acc []vec
+		for range r.parts() {
+			acc = append(acc, r.copy(r.f32(-inf)))
+		}
+		r.loop(n, func(p int) {
+			v := r.ld(a, p)
+			if scaled {
+				v = r.mul(v, s)
+				r.st(v, a, p)
+			}
+			if r.masked {
+				v = r.orElse(v, r.f32(-inf), p)
+			}
+			r.VMAXPS(acc[p], v, acc[p]) // v > acc ? v : acc passes over NaN
+		})
+		r.Store(r.fold(acc, func(ops ...operand.Op) { r.VMAXPS(ops...) }), r.ReturnIndex(0))
+		r.end()
+	}
 
 	r.function("MaxAbs", "func(a []float32) float32", "is plain.MaxAbs.")
-	a, n = r.base("a"), r.length("a")
-	acc = r.zeros()
+	a, n := r.base("a"), r.length("a")
+	acc := r.zeros()
 	r.loop(n, func(p int) {
 		r.VPMAXSD(r.and(r.ld(a, p), r.bits(^uint32(signBit))), acc[p], acc[p])
 	})

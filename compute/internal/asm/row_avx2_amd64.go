@@ -94,10 +94,40 @@ func ExpSumAVX2(x []float32, m float32) float32
 //go:noescape
 func MaxAVX2(a []float32) float32
 
+// ScaleMaxAVX2 is plain.ScaleMax.
+//
+//go:noescape
+func ScaleMaxAVX2(a []float32, s float32) float32
+
 // MaxAbsAVX2 is plain.MaxAbs.
 //
 //go:noescape
 func MaxAbsAVX2(a []float32) float32
+
+// ReluAxpyAVX2 is plain.ReluAxpy.
+//
+//go:noescape
+func ReluAxpyAVX2(x []float32, dst []float32, s float32)
+
+// ReluDXAVX2 is plain.ReluDX.
+//
+//go:noescape
+func ReluDXAVX2(x []float32, d []float32, s float32)
+
+// MaxToAVX2 is plain.MaxTo.
+//
+//go:noescape
+func MaxToAVX2(dst []float32, x []float32)
+
+// ExpScaledAVX2 is plain.ExpScaled.
+//
+//go:noescape
+func ExpScaledAVX2(x []float32, s float32, m float32)
+
+// ScoreDXAVX2 is plain.ScoreDX.
+//
+//go:noescape
+func ScoreDXAVX2(ds []float32, p []float32, delta float32, scale float32)
 
 // SubMulAVX2 sets dx = p * (dy - s), the second half of plain.SoftmaxDX.
 //

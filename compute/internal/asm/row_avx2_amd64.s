@@ -2264,6 +2264,63 @@ done3:
 	VZEROUPPER
 	RET
 
+// func ScaleMaxAVX2(a []float32, s float32) float32
+// Requires: AVX, SSE
+TEXT ·ScaleMaxAVX2(SB), NOSPLIT, $0-36
+	VBROADCASTSS s+24(FP), Y0
+	MOVQ         a_base+0(FP), AX
+	MOVQ         a_len+8(FP), CX
+	VMOVUPS      allff800000<>+0(SB), Y1
+	VMOVUPS      allff800000<>+0(SB), Y2
+	XORQ         DX, DX
+	SUBQ         $0x10, CX
+	JL           tail2
+
+block1:
+	VMOVUPS (AX)(DX*1), Y3
+	VMULPS  Y0, Y3, Y3
+	VMOVUPS Y3, (AX)(DX*1)
+	VMAXPS  Y1, Y3, Y1
+	VMOVUPS 32(AX)(DX*1), Y3
+	VMULPS  Y0, Y3, Y3
+	VMOVUPS Y3, 32(AX)(DX*1)
+	VMAXPS  Y2, Y3, Y2
+	ADDQ    $0x40, DX
+	SUBQ    $0x10, CX
+	JGE     block1
+
+tail2:
+	ADDQ       $0x10, CX
+	JZ         done3
+	LEAQ       tailMask<>+0(SB), BX
+	NEGQ       CX
+	VMOVDQU    64(BX)(CX*4), Y3
+	VMOVDQU    96(BX)(CX*4), Y4
+	VMASKMOVPS (AX)(DX*1), Y3, Y5
+	VMULPS     Y0, Y5, Y5
+	VMASKMOVPS Y5, Y3, (AX)(DX*1)
+	VMOVUPS    allff800000<>+0(SB), Y6
+	VBLENDVPS  Y3, Y5, Y6, Y6
+	VMAXPS     Y1, Y6, Y1
+	VMASKMOVPS 32(AX)(DX*1), Y4, Y3
+	VMULPS     Y0, Y3, Y0
+	VMASKMOVPS Y0, Y4, 32(AX)(DX*1)
+	VMOVUPS    allff800000<>+0(SB), Y3
+	VBLENDVPS  Y4, Y0, Y3, Y3
+	VMAXPS     Y2, Y3, Y2
+
+done3:
+	VMAXPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0x0e, X1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0x01, X1, X0
+	VMAXPS       X0, X1, X1
+	MOVSS        X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
 // func MaxAbsAVX2(a []float32) float32
 // Requires: AVX, AVX2, SSE
 TEXT ·MaxAbsAVX2(SB), NOSPLIT, $0-28
@@ -2321,6 +2378,362 @@ DATA all7fffffff<>+20(SB)/4, $0x7fffffff
 DATA all7fffffff<>+24(SB)/4, $0x7fffffff
 DATA all7fffffff<>+28(SB)/4, $0x7fffffff
 GLOBL all7fffffff<>(SB), RODATA|NOPTR, $32
+
+// func ReluAxpyAVX2(x []float32, dst []float32, s float32)
+// Requires: AVX, FMA3
+TEXT ·ReluAxpyAVX2(SB), NOSPLIT, $0-52
+	MOVQ         x_base+0(FP), AX
+	MOVQ         dst_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
+	VBROADCASTSS s+48(FP), Y0
+	XORQ         BX, BX
+	SUBQ         $0x10, DX
+	JL           tail2
+
+block1:
+	VMOVUPS     (AX)(BX*1), Y1
+	VMOVUPS     (CX)(BX*1), Y2
+	VMOVUPS     all00000000<>+0(SB), Y3
+	VMAXPS      Y1, Y3, Y1
+	VADDPS      Y3, Y1, Y1
+	VMOVUPS     Y2, Y2
+	VFMADD231PS Y1, Y0, Y2
+	VMOVUPS     Y1, (AX)(BX*1)
+	VMOVUPS     Y2, (CX)(BX*1)
+	VMOVUPS     32(AX)(BX*1), Y1
+	VMOVUPS     32(CX)(BX*1), Y2
+	VMOVUPS     all00000000<>+0(SB), Y3
+	VMAXPS      Y1, Y3, Y1
+	VADDPS      Y3, Y1, Y1
+	VMOVUPS     Y2, Y2
+	VFMADD231PS Y1, Y0, Y2
+	VMOVUPS     Y1, 32(AX)(BX*1)
+	VMOVUPS     Y2, 32(CX)(BX*1)
+	ADDQ        $0x40, BX
+	SUBQ        $0x10, DX
+	JGE         block1
+
+tail2:
+	ADDQ        $0x10, DX
+	JZ          done3
+	LEAQ        tailMask<>+0(SB), SI
+	NEGQ        DX
+	VMOVDQU     64(SI)(DX*4), Y1
+	VMOVDQU     96(SI)(DX*4), Y2
+	VMASKMOVPS  (AX)(BX*1), Y1, Y3
+	VMASKMOVPS  (CX)(BX*1), Y1, Y4
+	VMOVUPS     all00000000<>+0(SB), Y5
+	VMAXPS      Y3, Y5, Y3
+	VADDPS      Y5, Y3, Y3
+	VMOVUPS     Y4, Y4
+	VFMADD231PS Y3, Y0, Y4
+	VMASKMOVPS  Y3, Y1, (AX)(BX*1)
+	VMASKMOVPS  Y4, Y1, (CX)(BX*1)
+	VMASKMOVPS  32(AX)(BX*1), Y2, Y1
+	VMASKMOVPS  32(CX)(BX*1), Y2, Y3
+	VMOVUPS     all00000000<>+0(SB), Y4
+	VMAXPS      Y1, Y4, Y1
+	VADDPS      Y4, Y1, Y1
+	VMOVUPS     Y3, Y3
+	VFMADD231PS Y1, Y0, Y3
+	VMASKMOVPS  Y1, Y2, 32(AX)(BX*1)
+	VMASKMOVPS  Y3, Y2, 32(CX)(BX*1)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func ReluDXAVX2(x []float32, d []float32, s float32)
+// Requires: AVX
+TEXT ·ReluDXAVX2(SB), NOSPLIT, $0-52
+	MOVQ         x_base+0(FP), AX
+	MOVQ         d_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
+	VBROADCASTSS s+48(FP), Y0
+	XORQ         BX, BX
+	SUBQ         $0x10, DX
+	JL           tail2
+
+block1:
+	VMOVUPS   (AX)(BX*1), Y1
+	VMOVUPS   (CX)(BX*1), Y2
+	VMOVUPS   Y1, Y3
+	VMULPS    Y2, Y0, Y2
+	VCMPPS    $0x1e, all00000000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, Y2, Y3, Y3
+	VMOVUPS   Y3, (AX)(BX*1)
+	VMOVUPS   32(AX)(BX*1), Y1
+	VMOVUPS   32(CX)(BX*1), Y2
+	VMOVUPS   Y1, Y3
+	VMULPS    Y2, Y0, Y2
+	VCMPPS    $0x1e, all00000000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, Y2, Y3, Y3
+	VMOVUPS   Y3, 32(AX)(BX*1)
+	ADDQ      $0x40, BX
+	SUBQ      $0x10, DX
+	JGE       block1
+
+tail2:
+	ADDQ       $0x10, DX
+	JZ         done3
+	LEAQ       tailMask<>+0(SB), SI
+	NEGQ       DX
+	VMOVDQU    64(SI)(DX*4), Y1
+	VMOVDQU    96(SI)(DX*4), Y2
+	VMASKMOVPS (AX)(BX*1), Y1, Y3
+	VMASKMOVPS (CX)(BX*1), Y1, Y4
+	VMOVUPS    Y3, Y5
+	VMULPS     Y4, Y0, Y4
+	VCMPPS     $0x1e, all00000000<>+0(SB), Y3, Y3
+	VBLENDVPS  Y3, Y4, Y5, Y5
+	VMASKMOVPS Y5, Y1, (AX)(BX*1)
+	VMASKMOVPS 32(AX)(BX*1), Y2, Y1
+	VMASKMOVPS 32(CX)(BX*1), Y2, Y3
+	VMOVUPS    Y1, Y4
+	VMULPS     Y3, Y0, Y0
+	VCMPPS     $0x1e, all00000000<>+0(SB), Y1, Y1
+	VBLENDVPS  Y1, Y0, Y4, Y4
+	VMASKMOVPS Y4, Y2, 32(AX)(BX*1)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func MaxToAVX2(dst []float32, x []float32)
+// Requires: AVX
+TEXT ·MaxToAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ dst_len+8(FP), DX
+	XORQ BX, BX
+	SUBQ $0x10, DX
+	JL   tail2
+
+block1:
+	VMOVUPS (AX)(BX*1), Y0
+	VMOVUPS (CX)(BX*1), Y1
+	VMAXPS  Y0, Y1, Y0
+	VMOVUPS Y0, (AX)(BX*1)
+	VMOVUPS 32(AX)(BX*1), Y0
+	VMOVUPS 32(CX)(BX*1), Y1
+	VMAXPS  Y0, Y1, Y0
+	VMOVUPS Y0, 32(AX)(BX*1)
+	ADDQ    $0x40, BX
+	SUBQ    $0x10, DX
+	JGE     block1
+
+tail2:
+	ADDQ       $0x10, DX
+	JZ         done3
+	LEAQ       tailMask<>+0(SB), SI
+	NEGQ       DX
+	VMOVDQU    64(SI)(DX*4), Y0
+	VMOVDQU    96(SI)(DX*4), Y1
+	VMASKMOVPS (AX)(BX*1), Y0, Y2
+	VMASKMOVPS (CX)(BX*1), Y0, Y3
+	VMAXPS     Y2, Y3, Y2
+	VMASKMOVPS Y2, Y0, (AX)(BX*1)
+	VMASKMOVPS 32(AX)(BX*1), Y1, Y0
+	VMASKMOVPS 32(CX)(BX*1), Y1, Y2
+	VMAXPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y1, 32(AX)(BX*1)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func ExpScaledAVX2(x []float32, s float32, m float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·ExpScaledAVX2(SB), NOSPLIT, $0-32
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
+	VBROADCASTSS s+24(FP), Y0
+	VBROADCASTSS m+28(FP), Y1
+	XORQ         DX, DX
+	SUBQ         $0x10, CX
+	JL           tail2
+
+block1:
+	VMOVUPS     (AX)(DX*1), Y2
+	VMULPS      Y0, Y2, Y2
+	VSUBPS      Y1, Y2, Y2
+	VMOVUPS     all4b400000<>+0(SB), Y3
+	VFMADD231PS all3fb8aa3b<>+0(SB), Y2, Y3
+	VSUBPS      all4b400000<>+0(SB), Y3, Y4
+	VMOVUPS     Y2, Y5
+	VFMADD231PS allbf317218<>+0(SB), Y4, Y5
+	VFMADD231PS all3102e308<>+0(SB), Y4, Y5
+	VMOVUPS     all394efe04<>+0(SB), Y4
+	VFMADD213PS all3ab6a665<>+0(SB), Y5, Y4
+	VFMADD213PS all3c088987<>+0(SB), Y5, Y4
+	VFMADD213PS all3d2aaa74<>+0(SB), Y5, Y4
+	VFMADD213PS all3e2aaaaa<>+0(SB), Y5, Y4
+	VFMADD213PS all3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS all3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS all3f800000<>+0(SB), Y5, Y4
+	VPSLLD      $0x17, Y3, Y3
+	VPADDD      Y3, Y4, Y3
+	VCMPPS      $0x1e, all42b17217<>+0(SB), Y2, Y4
+	VBLENDVPS   Y4, all7f800000<>+0(SB), Y3, Y3
+	VCMPPS      $0x11, allc2aeac4f<>+0(SB), Y2, Y4
+	VBLENDVPS   Y4, all00000000<>+0(SB), Y3, Y3
+	VCMPPS      $0x03, Y2, Y2, Y4
+	VBLENDVPS   Y4, Y2, Y3, Y3
+	VMOVUPS     Y3, (AX)(DX*1)
+	VMOVUPS     32(AX)(DX*1), Y2
+	VMULPS      Y0, Y2, Y2
+	VSUBPS      Y1, Y2, Y2
+	VMOVUPS     all4b400000<>+0(SB), Y3
+	VFMADD231PS all3fb8aa3b<>+0(SB), Y2, Y3
+	VSUBPS      all4b400000<>+0(SB), Y3, Y4
+	VMOVUPS     Y2, Y5
+	VFMADD231PS allbf317218<>+0(SB), Y4, Y5
+	VFMADD231PS all3102e308<>+0(SB), Y4, Y5
+	VMOVUPS     all394efe04<>+0(SB), Y4
+	VFMADD213PS all3ab6a665<>+0(SB), Y5, Y4
+	VFMADD213PS all3c088987<>+0(SB), Y5, Y4
+	VFMADD213PS all3d2aaa74<>+0(SB), Y5, Y4
+	VFMADD213PS all3e2aaaaa<>+0(SB), Y5, Y4
+	VFMADD213PS all3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS all3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS all3f800000<>+0(SB), Y5, Y4
+	VPSLLD      $0x17, Y3, Y3
+	VPADDD      Y3, Y4, Y3
+	VCMPPS      $0x1e, all42b17217<>+0(SB), Y2, Y4
+	VBLENDVPS   Y4, all7f800000<>+0(SB), Y3, Y3
+	VCMPPS      $0x11, allc2aeac4f<>+0(SB), Y2, Y4
+	VBLENDVPS   Y4, all00000000<>+0(SB), Y3, Y3
+	VCMPPS      $0x03, Y2, Y2, Y4
+	VBLENDVPS   Y4, Y2, Y3, Y3
+	VMOVUPS     Y3, 32(AX)(DX*1)
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, CX
+	JGE         block1
+
+tail2:
+	ADDQ        $0x10, CX
+	JZ          done3
+	LEAQ        tailMask<>+0(SB), BX
+	NEGQ        CX
+	VMOVDQU     64(BX)(CX*4), Y2
+	VMOVDQU     96(BX)(CX*4), Y3
+	VMASKMOVPS  (AX)(DX*1), Y2, Y4
+	VMULPS      Y0, Y4, Y4
+	VSUBPS      Y1, Y4, Y4
+	VMOVUPS     all4b400000<>+0(SB), Y5
+	VFMADD231PS all3fb8aa3b<>+0(SB), Y4, Y5
+	VSUBPS      all4b400000<>+0(SB), Y5, Y6
+	VMOVUPS     Y4, Y7
+	VFMADD231PS allbf317218<>+0(SB), Y6, Y7
+	VFMADD231PS all3102e308<>+0(SB), Y6, Y7
+	VMOVUPS     all394efe04<>+0(SB), Y6
+	VFMADD213PS all3ab6a665<>+0(SB), Y7, Y6
+	VFMADD213PS all3c088987<>+0(SB), Y7, Y6
+	VFMADD213PS all3d2aaa74<>+0(SB), Y7, Y6
+	VFMADD213PS all3e2aaaaa<>+0(SB), Y7, Y6
+	VFMADD213PS all3f000000<>+0(SB), Y7, Y6
+	VFMADD213PS all3f800000<>+0(SB), Y7, Y6
+	VFMADD213PS all3f800000<>+0(SB), Y7, Y6
+	VPSLLD      $0x17, Y5, Y5
+	VPADDD      Y5, Y6, Y5
+	VCMPPS      $0x1e, all42b17217<>+0(SB), Y4, Y6
+	VBLENDVPS   Y6, all7f800000<>+0(SB), Y5, Y5
+	VCMPPS      $0x11, allc2aeac4f<>+0(SB), Y4, Y6
+	VBLENDVPS   Y6, all00000000<>+0(SB), Y5, Y5
+	VCMPPS      $0x03, Y4, Y4, Y6
+	VBLENDVPS   Y6, Y4, Y5, Y5
+	VMASKMOVPS  Y5, Y2, (AX)(DX*1)
+	VMASKMOVPS  32(AX)(DX*1), Y3, Y2
+	VMULPS      Y0, Y2, Y0
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     all4b400000<>+0(SB), Y1
+	VFMADD231PS all3fb8aa3b<>+0(SB), Y0, Y1
+	VSUBPS      all4b400000<>+0(SB), Y1, Y2
+	VMOVUPS     Y0, Y4
+	VFMADD231PS allbf317218<>+0(SB), Y2, Y4
+	VFMADD231PS all3102e308<>+0(SB), Y2, Y4
+	VMOVUPS     all394efe04<>+0(SB), Y2
+	VFMADD213PS all3ab6a665<>+0(SB), Y4, Y2
+	VFMADD213PS all3c088987<>+0(SB), Y4, Y2
+	VFMADD213PS all3d2aaa74<>+0(SB), Y4, Y2
+	VFMADD213PS all3e2aaaaa<>+0(SB), Y4, Y2
+	VFMADD213PS all3f000000<>+0(SB), Y4, Y2
+	VFMADD213PS all3f800000<>+0(SB), Y4, Y2
+	VFMADD213PS all3f800000<>+0(SB), Y4, Y2
+	VPSLLD      $0x17, Y1, Y1
+	VPADDD      Y1, Y2, Y1
+	VCMPPS      $0x1e, all42b17217<>+0(SB), Y0, Y2
+	VBLENDVPS   Y2, all7f800000<>+0(SB), Y1, Y1
+	VCMPPS      $0x11, allc2aeac4f<>+0(SB), Y0, Y2
+	VBLENDVPS   Y2, all00000000<>+0(SB), Y1, Y1
+	VCMPPS      $0x03, Y0, Y0, Y2
+	VBLENDVPS   Y2, Y0, Y1, Y1
+	VMASKMOVPS  Y1, Y3, 32(AX)(DX*1)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func ScoreDXAVX2(ds []float32, p []float32, delta float32, scale float32)
+// Requires: AVX, FMA3
+TEXT ·ScoreDXAVX2(SB), NOSPLIT, $0-56
+	MOVQ         ds_base+0(FP), AX
+	MOVQ         p_base+24(FP), CX
+	MOVQ         ds_len+8(FP), DX
+	VBROADCASTSS delta+48(FP), Y0
+	VBROADCASTSS scale+52(FP), Y1
+	XORQ         BX, BX
+	SUBQ         $0x10, DX
+	JL           tail2
+
+block1:
+	VMOVUPS     (AX)(BX*1), Y2
+	VMOVUPS     (CX)(BX*1), Y3
+	VXORPS      all80000000<>+0(SB), Y0, Y4
+	VMULPS      Y3, Y2, Y2
+	VMOVUPS     Y2, Y2
+	VFMADD231PS Y3, Y4, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     Y2, (AX)(BX*1)
+	VMOVUPS     32(AX)(BX*1), Y2
+	VMOVUPS     32(CX)(BX*1), Y3
+	VXORPS      all80000000<>+0(SB), Y0, Y4
+	VMULPS      Y3, Y2, Y2
+	VMOVUPS     Y2, Y2
+	VFMADD231PS Y3, Y4, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     Y2, 32(AX)(BX*1)
+	ADDQ        $0x40, BX
+	SUBQ        $0x10, DX
+	JGE         block1
+
+tail2:
+	ADDQ        $0x10, DX
+	JZ          done3
+	LEAQ        tailMask<>+0(SB), SI
+	NEGQ        DX
+	VMOVDQU     64(SI)(DX*4), Y2
+	VMOVDQU     96(SI)(DX*4), Y3
+	VMASKMOVPS  (AX)(BX*1), Y2, Y4
+	VMASKMOVPS  (CX)(BX*1), Y2, Y5
+	VXORPS      all80000000<>+0(SB), Y0, Y6
+	VMULPS      Y5, Y4, Y4
+	VMOVUPS     Y4, Y4
+	VFMADD231PS Y5, Y6, Y4
+	VMULPS      Y1, Y4, Y4
+	VMASKMOVPS  Y4, Y2, (AX)(BX*1)
+	VMASKMOVPS  32(AX)(BX*1), Y3, Y2
+	VMASKMOVPS  32(CX)(BX*1), Y3, Y4
+	VXORPS      all80000000<>+0(SB), Y0, Y0
+	VMULPS      Y4, Y2, Y2
+	VMOVUPS     Y2, Y2
+	VFMADD231PS Y4, Y0, Y2
+	VMULPS      Y1, Y2, Y0
+	VMASKMOVPS  Y0, Y3, 32(AX)(BX*1)
+
+done3:
+	VZEROUPPER
+	RET
 
 // func SubMulAVX2(dx []float32, dy []float32, p []float32, s float32)
 // Requires: AVX

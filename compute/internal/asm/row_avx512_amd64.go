@@ -94,10 +94,40 @@ func ExpSumAVX512(x []float32, m float32) float32
 //go:noescape
 func MaxAVX512(a []float32) float32
 
+// ScaleMaxAVX512 is plain.ScaleMax.
+//
+//go:noescape
+func ScaleMaxAVX512(a []float32, s float32) float32
+
 // MaxAbsAVX512 is plain.MaxAbs.
 //
 //go:noescape
 func MaxAbsAVX512(a []float32) float32
+
+// ReluAxpyAVX512 is plain.ReluAxpy.
+//
+//go:noescape
+func ReluAxpyAVX512(x []float32, dst []float32, s float32)
+
+// ReluDXAVX512 is plain.ReluDX.
+//
+//go:noescape
+func ReluDXAVX512(x []float32, d []float32, s float32)
+
+// MaxToAVX512 is plain.MaxTo.
+//
+//go:noescape
+func MaxToAVX512(dst []float32, x []float32)
+
+// ExpScaledAVX512 is plain.ExpScaled.
+//
+//go:noescape
+func ExpScaledAVX512(x []float32, s float32, m float32)
+
+// ScoreDXAVX512 is plain.ScoreDX.
+//
+//go:noescape
+func ScoreDXAVX512(ds []float32, p []float32, delta float32, scale float32)
 
 // SubMulAVX512 sets dx = p * (dy - s), the second half of plain.SoftmaxDX.
 //

@@ -1906,6 +1906,52 @@ done3:
 	VZEROUPPER
 	RET
 
+// func ScaleMaxAVX512(a []float32, s float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
+TEXT ·ScaleMaxAVX512(SB), NOSPLIT, $0-36
+	VBROADCASTSS s+24(FP), Z0
+	MOVQ         a_base+0(FP), AX
+	MOVQ         a_len+8(FP), CX
+	VMOVUPS      allff800000<>+0(SB), Z1
+	XORQ         DX, DX
+	SUBQ         $0x10, CX
+	JL           tail2
+
+block1:
+	VMOVUPS (AX)(DX*1), Z2
+	VMULPS  Z0, Z2, Z2
+	VMOVUPS Z2, (AX)(DX*1)
+	VMAXPS  Z1, Z2, Z1
+	ADDQ    $0x40, DX
+	SUBQ    $0x10, CX
+	JGE     block1
+
+tail2:
+	ADDQ      $0x10, CX
+	JZ        done3
+	MOVL      $0x0000ffff, BX
+	BZHIL     CX, BX, BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (AX)(DX*1), K1, Z2
+	VMULPS    Z0, Z2, Z0
+	VMOVUPS   Z0, K1, (AX)(DX*1)
+	VMOVUPS   allff800000<>+0(SB), Z2
+	VMOVUPS   Z0, K1, Z2
+	VMAXPS    Z1, Z2, Z1
+
+done3:
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPS        Y0, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X0
+	VMAXPS        X0, X1, X1
+	VPERMILPS     $0x0e, X1, X0
+	VMAXPS        X0, X1, X1
+	VPERMILPS     $0x01, X1, X0
+	VMAXPS        X0, X1, X1
+	MOVSS         X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
 // func MaxAbsAVX512(a []float32) float32
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI2, SSE
 TEXT ·MaxAbsAVX512(SB), NOSPLIT, $0-28
@@ -1964,6 +2010,249 @@ DATA all7fffffff<>+52(SB)/4, $0x7fffffff
 DATA all7fffffff<>+56(SB)/4, $0x7fffffff
 DATA all7fffffff<>+60(SB)/4, $0x7fffffff
 GLOBL all7fffffff<>(SB), RODATA|NOPTR, $64
+
+// func ReluAxpyAVX512(x []float32, dst []float32, s float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ReluAxpyAVX512(SB), NOSPLIT, $0-52
+	MOVQ         x_base+0(FP), AX
+	MOVQ         dst_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
+	VBROADCASTSS s+48(FP), Z0
+	XORQ         BX, BX
+	SUBQ         $0x10, DX
+	JL           tail2
+
+block1:
+	VMOVUPS     (AX)(BX*1), Z1
+	VMOVUPS     (CX)(BX*1), Z2
+	VMOVUPS     all00000000<>+0(SB), Z3
+	VMAXPS      Z1, Z3, Z1
+	VADDPS      Z3, Z1, Z1
+	VMOVUPS     Z2, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VMOVUPS     Z1, (AX)(BX*1)
+	VMOVUPS     Z2, (CX)(BX*1)
+	ADDQ        $0x40, BX
+	SUBQ        $0x10, DX
+	JGE         block1
+
+tail2:
+	ADDQ        $0x10, DX
+	JZ          done3
+	MOVL        $0x0000ffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (AX)(BX*1), K1, Z1
+	VMOVUPS.Z   (CX)(BX*1), K1, Z2
+	VMOVUPS     all00000000<>+0(SB), Z3
+	VMAXPS      Z1, Z3, Z1
+	VADDPS      Z3, Z1, Z1
+	VMOVUPS     Z2, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VMOVUPS     Z1, K1, (AX)(BX*1)
+	VMOVUPS     Z2, K1, (CX)(BX*1)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func ReluDXAVX512(x []float32, d []float32, s float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ReluDXAVX512(SB), NOSPLIT, $0-52
+	MOVQ         x_base+0(FP), AX
+	MOVQ         d_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
+	VBROADCASTSS s+48(FP), Z0
+	XORQ         BX, BX
+	SUBQ         $0x10, DX
+	JL           tail2
+
+block1:
+	VMOVUPS (AX)(BX*1), Z1
+	VMOVUPS (CX)(BX*1), Z2
+	VMOVUPS Z1, Z3
+	VMULPS  Z2, Z0, Z2
+	VCMPPS  $0x1e, all00000000<>+0(SB), Z1, K1
+	VMOVUPS Z2, K1, Z3
+	VMOVUPS Z3, (AX)(BX*1)
+	ADDQ    $0x40, BX
+	SUBQ    $0x10, DX
+	JGE     block1
+
+tail2:
+	ADDQ      $0x10, DX
+	JZ        done3
+	MOVL      $0x0000ffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (AX)(BX*1), K1, Z1
+	VMOVUPS.Z (CX)(BX*1), K1, Z2
+	VMOVUPS   Z1, Z3
+	VMULPS    Z2, Z0, Z0
+	VCMPPS    $0x1e, all00000000<>+0(SB), Z1, K2
+	VMOVUPS   Z0, K2, Z3
+	VMOVUPS   Z3, K1, (AX)(BX*1)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func MaxToAVX512(dst []float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·MaxToAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ dst_len+8(FP), DX
+	XORQ BX, BX
+	SUBQ $0x10, DX
+	JL   tail2
+
+block1:
+	VMOVUPS (AX)(BX*1), Z0
+	VMOVUPS (CX)(BX*1), Z1
+	VMAXPS  Z0, Z1, Z0
+	VMOVUPS Z0, (AX)(BX*1)
+	ADDQ    $0x40, BX
+	SUBQ    $0x10, DX
+	JGE     block1
+
+tail2:
+	ADDQ      $0x10, DX
+	JZ        done3
+	MOVL      $0x0000ffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (AX)(BX*1), K1, Z0
+	VMOVUPS.Z (CX)(BX*1), K1, Z1
+	VMAXPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (AX)(BX*1)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func ExpScaledAVX512(x []float32, s float32, m float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ExpScaledAVX512(SB), NOSPLIT, $0-32
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
+	VBROADCASTSS s+24(FP), Z0
+	VBROADCASTSS m+28(FP), Z1
+	XORQ         DX, DX
+	SUBQ         $0x10, CX
+	JL           tail2
+
+block1:
+	VMOVUPS     (AX)(DX*1), Z2
+	VMULPS      Z0, Z2, Z2
+	VSUBPS      Z1, Z2, Z2
+	VMOVUPS     all4b400000<>+0(SB), Z3
+	VFMADD231PS all3fb8aa3b<>+0(SB), Z2, Z3
+	VSUBPS      all4b400000<>+0(SB), Z3, Z4
+	VMOVUPS     Z2, Z5
+	VFMADD231PS allbf317218<>+0(SB), Z4, Z5
+	VFMADD231PS all3102e308<>+0(SB), Z4, Z5
+	VMOVUPS     all394efe04<>+0(SB), Z4
+	VFMADD213PS all3ab6a665<>+0(SB), Z5, Z4
+	VFMADD213PS all3c088987<>+0(SB), Z5, Z4
+	VFMADD213PS all3d2aaa74<>+0(SB), Z5, Z4
+	VFMADD213PS all3e2aaaaa<>+0(SB), Z5, Z4
+	VFMADD213PS all3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS all3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS all3f800000<>+0(SB), Z5, Z4
+	VPSLLD      $0x17, Z3, Z3
+	VPADDD      Z3, Z4, Z3
+	VCMPPS      $0x1e, all42b17217<>+0(SB), Z2, K1
+	VMOVUPS     all7f800000<>+0(SB), K1, Z3
+	VCMPPS      $0x11, allc2aeac4f<>+0(SB), Z2, K1
+	VMOVUPS     all00000000<>+0(SB), K1, Z3
+	VCMPPS      $0x03, Z2, Z2, K1
+	VMOVUPS     Z2, K1, Z3
+	VMOVUPS     Z3, (AX)(DX*1)
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, CX
+	JGE         block1
+
+tail2:
+	ADDQ        $0x10, CX
+	JZ          done3
+	MOVL        $0x0000ffff, BX
+	BZHIL       CX, BX, BX
+	KMOVW       BX, K1
+	VMOVUPS.Z   (AX)(DX*1), K1, Z2
+	VMULPS      Z0, Z2, Z0
+	VSUBPS      Z1, Z0, Z0
+	VMOVUPS     all4b400000<>+0(SB), Z1
+	VFMADD231PS all3fb8aa3b<>+0(SB), Z0, Z1
+	VSUBPS      all4b400000<>+0(SB), Z1, Z2
+	VMOVUPS     Z0, Z3
+	VFMADD231PS allbf317218<>+0(SB), Z2, Z3
+	VFMADD231PS all3102e308<>+0(SB), Z2, Z3
+	VMOVUPS     all394efe04<>+0(SB), Z2
+	VFMADD213PS all3ab6a665<>+0(SB), Z3, Z2
+	VFMADD213PS all3c088987<>+0(SB), Z3, Z2
+	VFMADD213PS all3d2aaa74<>+0(SB), Z3, Z2
+	VFMADD213PS all3e2aaaaa<>+0(SB), Z3, Z2
+	VFMADD213PS all3f000000<>+0(SB), Z3, Z2
+	VFMADD213PS all3f800000<>+0(SB), Z3, Z2
+	VFMADD213PS all3f800000<>+0(SB), Z3, Z2
+	VPSLLD      $0x17, Z1, Z1
+	VPADDD      Z1, Z2, Z1
+	VCMPPS      $0x1e, all42b17217<>+0(SB), Z0, K2
+	VMOVUPS     all7f800000<>+0(SB), K2, Z1
+	VCMPPS      $0x11, allc2aeac4f<>+0(SB), Z0, K2
+	VMOVUPS     all00000000<>+0(SB), K2, Z1
+	VCMPPS      $0x03, Z0, Z0, K2
+	VMOVUPS     Z0, K2, Z1
+	VMOVUPS     Z1, K1, (AX)(DX*1)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func ScoreDXAVX512(ds []float32, p []float32, delta float32, scale float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·ScoreDXAVX512(SB), NOSPLIT, $0-56
+	MOVQ         ds_base+0(FP), AX
+	MOVQ         p_base+24(FP), CX
+	MOVQ         ds_len+8(FP), DX
+	VBROADCASTSS delta+48(FP), Z0
+	VBROADCASTSS scale+52(FP), Z1
+	XORQ         BX, BX
+	SUBQ         $0x10, DX
+	JL           tail2
+
+block1:
+	VMOVUPS     (AX)(BX*1), Z2
+	VMOVUPS     (CX)(BX*1), Z3
+	VXORPS      all80000000<>+0(SB), Z0, Z4
+	VMULPS      Z3, Z2, Z2
+	VMOVUPS     Z2, Z2
+	VFMADD231PS Z3, Z4, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     Z2, (AX)(BX*1)
+	ADDQ        $0x40, BX
+	SUBQ        $0x10, DX
+	JGE         block1
+
+tail2:
+	ADDQ        $0x10, DX
+	JZ          done3
+	MOVL        $0x0000ffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (AX)(BX*1), K1, Z2
+	VMOVUPS.Z   (CX)(BX*1), K1, Z3
+	VXORPS      all80000000<>+0(SB), Z0, Z0
+	VMULPS      Z3, Z2, Z2
+	VMOVUPS     Z2, Z2
+	VFMADD231PS Z3, Z0, Z2
+	VMULPS      Z1, Z2, Z0
+	VMOVUPS     Z0, K1, (AX)(BX*1)
+
+done3:
+	VZEROUPPER
+	RET
 
 // func SubMulAVX512(dx []float32, dy []float32, p []float32, s float32)
 // Requires: AVX, AVX512F, BMI2

@@ -87,3 +87,13 @@ func TestRowKernelsGolden(t *testing.T) {
 		}
 	}
 }
+
+// FuzzRowKernels lets the fuzzer choose kernel, trial and kind of values.
+func FuzzRowKernels(f *testing.F) {
+	f.Add(uint16(0), uint64(0), uint8(0))
+	ks := RowKernels()
+	f.Fuzz(func(t *testing.T, which uint16, trial uint64, kind uint8) {
+		k := ks[int(which)%len(ks)]
+		checkRow(t, k, NewDraw(k.Name, trial, Kind(kind)%Kinds, false), trial)
+	})
+}
