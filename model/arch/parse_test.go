@@ -135,6 +135,7 @@ func FuzzParseConfig(f *testing.F) {
 	for _, name := range Builtins() {
 		c, _ := Builtin(name)
 		f.Add(c.MarshalHF())
+		f.Add(dialectOf(f, c, nil))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := ParseConfig(data)
@@ -159,7 +160,7 @@ func TestBuiltinNamesTheNearest(t *testing.T) {
 }
 
 // dialect rewrites a config as the transformers library (5.23) saves it.
-func dialectOf(t *testing.T, c *Config, change func(m map[string]any)) []byte {
+func dialectOf(t testing.TB, c *Config, change func(m map[string]any)) []byte {
 	t.Helper()
 	var m map[string]any
 	if err := json.Unmarshal(c.MarshalHF(), &m); err != nil {
