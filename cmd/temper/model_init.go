@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,7 @@ the tensors' names alone; they are made tensor by tensor, so a model that is lar
 than the memory is no problem.
 
 With --tokenizer the vocabulary and the special tokens are those of the tokenizer,
-and its file is copied.`,
+and its file is copied; of a directory, all files that have to do with text.`,
 		Example: `  temper model init tiny-v4 base/ --tokenizer tokenizer.json --seed 1
   temper model init my/config.json base/ --dtype f32 --shard 1GB`,
 		Args: exactArgs(2, "MODEL and DIR"),
@@ -74,11 +75,13 @@ func fitVocabulary(c *arch.Config, o *hf.Options, vocab int, path string) error 
 		}
 		setSpecial(&c.BOS, t, "<｜begin▁of▁sentence｜>", "<s>", "<|begin_of_text|>")
 		setSpecial(&c.EOS, t, "<｜end▁of▁sentence｜>", "</s>", "<|end_of_text|>", "<|endoftext|>")
-		text, err := t.MarshalJSON()
-		if err != nil {
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			o.CopyFrom = path
+		} else if text, err := os.ReadFile(path); err != nil {
 			return err
+		} else {
+			o.Files = map[string][]byte{"tokenizer.json": text}
 		}
-		o.Files = map[string][]byte{"tokenizer.json": text}
 	}
 	if vocab != 0 {
 		c.VocabSize = vocab

@@ -3,10 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/temper-ml/temper/data/tokenizer"
 )
 
 // temper runs the program and demands its exit code.
@@ -55,6 +59,43 @@ func TestModelCommands(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &s); err != nil || s.Vocabulary != 300 || s.Stored.Names != "transformers" || s.Parameters.Total < 1_000_000 {
 		t.Errorf("%v: %s", err, out)
 	}
+}
+
+// With a tokenizer the model speaks its vocabulary.
+func TestModelInitWithTokenizer(t *testing.T) {
+	t.Chdir(t.TempDir())
+	tok, err := tokenizer.Train(slices.Values([]string{"hello hello world"}), tokenizer.TrainOptions{VocabSize: 300, Special: tokenizer.V4Specials()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := tok.MarshalJSON()
+	if err == nil {
+		err = os.Mkdir("words", 0o777)
+	}
+	for name, data := range map[string][]byte{"words/tokenizer.json": text, "words/tokenizer_config.json": []byte("{}")} {
+		if err == nil {
+			err = os.WriteFile(name, data, 0o666)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	temper(t, exitDone, "model", "init", "tiny-v4", "one", "--tokenizer", "words/tokenizer.json")
+	temper(t, exitDone, "model", "init", "tiny-v4", "two", "--tokenizer", "words")
+	for _, dir := range []string{"one", "two"} {
+		copied, err := os.ReadFile(filepath.Join(dir, "tokenizer.json"))
+		if err != nil || !bytes.Equal(copied, text) {
+			t.Errorf("%s: the tokenizer was not copied: %v", dir, err)
+		}
+		config, err := os.ReadFile(filepath.Join(dir, "config.json"))
+		if want := fmt.Sprintf(`"vocab_size": %d`, tok.VocabSize()); err != nil || !strings.Contains(string(config), want) {
+			t.Errorf("%s: config.json lacks %s: %v", dir, want, err)
+		}
+	}
+	if _, err := os.Stat("two/tokenizer_config.json"); err != nil {
+		t.Error(err)
+	}
+	temper(t, exitUsage, "model", "init", "tiny-v4", "three", "--tokenizer", "words", "--vocab", "10")
 }
 
 // Published sizes, from the name alone.

@@ -66,6 +66,9 @@ func readSmall(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !stat.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
 	if stat.Size() > maxCompanion {
 		return nil, fmt.Errorf("%s has %d bytes, want at most %d", path, stat.Size(), maxCompanion)
 	}

@@ -46,7 +46,7 @@ func LoadConfig(ref string) (*arch.Config, error) {
 	if stat.IsDir() {
 		path = filepath.Join(ref, "config.json")
 	}
-	text, err := os.ReadFile(path)
+	text, err := readSmall(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("hf: %s holds no config.json: it is not a model directory", ref)
 	}

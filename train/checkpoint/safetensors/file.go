@@ -19,6 +19,13 @@ type File struct {
 
 // Open reads and checks the header of a file. Data is read on demand.
 func Open(path string) (*File, error) {
+	stat, err := os.Stat(path) // before opening, which would wait on a pipe
+	if err != nil {
+		return nil, fmt.Errorf("safetensors: %w", err)
+	}
+	if !stat.Mode().IsRegular() {
+		return nil, fmt.Errorf("safetensors: %s is not a regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("safetensors: %w", err)
@@ -37,9 +44,6 @@ func read(f *os.File) (*File, error) {
 	stat, err := f.Stat()
 	if err != nil {
 		return nil, err
-	}
-	if !stat.Mode().IsRegular() {
-		return nil, fmt.Errorf("not a regular file")
 	}
 	var length [8]byte
 	if _, err := io.ReadFull(f, length[:]); err != nil {

@@ -178,6 +178,12 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
+func TestOpenRefusesWhatIsNoFile(t *testing.T) {
+	if _, err := Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWriterHoldsItsPlan(t *testing.T) {
 	specs := []Spec{{"a", dtype.U8, []int{2}}, {"b", dtype.U8, []int{1}}}
 	for _, tc := range []struct {
