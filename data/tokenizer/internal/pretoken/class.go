@@ -38,7 +38,7 @@ func classRanges() map[class]rangeSet {
 		number:  property("N"),
 		punct:   property("P"),
 		symbol:  property("S"),
-		space:   categories()["space"],
+		space:   property("space"),
 		newline: {{'\n', '\n'}, {'\r', '\r'}},
 		cjk:     {{0x3040, 0x30FF}, {0x4E00, 0x9FA5}},
 	}

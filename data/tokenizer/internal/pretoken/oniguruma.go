@@ -7,6 +7,13 @@ import (
 	"unicode/utf8"
 )
 
+// Limits of a pattern. That of GPT-4o, about the longest in use, has 274 bytes, 81,308 written out.
+const (
+	maxPattern    = 4 << 10
+	maxTranslated = 512 << 10
+	maxGroups     = 64
+)
+
 // translate rewrites an Oniguruma pattern (Ruby syntax) for regexp2 (.NET syntax):
 //
 //   - possessive quantifiers X?+ X*+ X++ become (?>X?) (?>X*) (?>X+);
@@ -14,12 +21,22 @@ import (
 //   - \x{1F600} becomes the character;
 //   - \w \d \s and general categories such as \p{Lu} become the characters of this package's tables.
 //
-// What has another meaning or none in .NET is an error.
+// What has another meaning or none in .NET is an error, and so is a pattern of a size that no tokenizer
+// needs and that would take the engine long to compile.
 func translate(pattern string) (string, error) {
+	if len(pattern) > maxPattern {
+		return "", fmt.Errorf("%d bytes are too long, want at most %d", len(pattern), maxPattern)
+	}
 	t := translator{in: pattern}
 	for t.pos < len(t.in) {
 		if err := t.step(); err != nil {
 			return "", err
+		}
+		if len(t.groups) > maxGroups {
+			return "", fmt.Errorf("groups are nested deeper than %d", maxGroups)
+		}
+		if len(t.out) > maxTranslated {
+			return "", fmt.Errorf("too large with its character classes written out: more than %d bytes", maxTranslated)
 		}
 	}
 	return string(t.out), nil
@@ -158,11 +175,11 @@ func (t *translator) escape(inSet bool) error {
 	case 'x':
 		return t.hex()
 	case 'w', 'W':
-		t.class(wordRanges(), c == 'W', inSet, 2)
+		t.class(property("word"), c == 'W', inSet, 2)
 	case 'd', 'D':
 		t.class(property("Nd"), c == 'D', inSet, 2)
 	case 's', 'S':
-		t.class(categories()["space"], c == 'S', inSet, 2)
+		t.class(property("space"), c == 'S', inSet, 2)
 	case 'p', 'P':
 		return t.property(inSet)
 	default:

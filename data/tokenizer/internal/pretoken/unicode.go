@@ -40,18 +40,39 @@ var categories = sync.OnceValue(func() map[string]rangeSet {
 	return out
 })
 
-// property returns the characters of a general category, of one letter or two; nil if there is none.
+// properties remembers what property has found.
+var properties sync.Map
+
+// property returns the characters of a general category, of one letter or two, of "space" or of "word";
+// nil if there is none of the name.
 func property(name string) rangeSet {
-	if len(name) != 1 && len(name) != 2 {
-		return nil
+	if known, ok := properties.Load(name); ok {
+		return known.(rangeSet)
 	}
+	var out rangeSet
+	switch {
+	case name == "space":
+		out = categories()[name]
+	case name == "word":
+		out = wordRanges()
+	case len(name) == 1 || len(name) == 2:
+		out = category(name)
+	}
+	if out != nil {
+		properties.Store(name, out)
+	}
+	return out
+}
+
+// category returns the characters of the general categories whose names begin with name.
+func category(name string) rangeSet {
 	var out, assigned rangeSet
-	for category, ranges := range categories() {
-		if category == "space" {
+	for known, ranges := range categories() {
+		if known == "space" {
 			continue
 		}
 		assigned = append(assigned, ranges...)
-		if strings.HasPrefix(category, name) {
+		if strings.HasPrefix(known, name) {
 			out = append(out, ranges...)
 		}
 	}
