@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/temper-ml/temper/data/tokenizer/internal/pretoken"
@@ -21,9 +20,7 @@ type AddedToken struct {
 
 // control reports whether text from users must not be able to produce the token.
 func (a AddedToken) control() bool {
-	return a.Special || strings.ContainsFunc(a.Content, func(r rune) bool {
-		return unicode.IsPunct(r) || unicode.IsSymbol(r)
-	})
+	return a.Special || strings.ContainsFunc(a.Content, pretoken.IsMarkup)
 }
 
 // matchers find one set of added tokens, in the raw text first, then in the normalized text between.
@@ -138,10 +135,10 @@ func (w *walk) next() (gap string, a *AddedToken) {
 			continue
 		}
 		if a.LStrip {
-			start = len(strings.TrimRightFunc(w.text[:start], unicode.IsSpace))
+			start = len(strings.TrimRightFunc(w.text[:start], pretoken.IsSpace))
 		}
 		if a.RStrip {
-			end = len(w.text) - len(strings.TrimLeftFunc(w.text[end:], unicode.IsSpace))
+			end = len(w.text) - len(strings.TrimLeftFunc(w.text[end:], pretoken.IsSpace))
 		}
 		if start > w.done {
 			gap = w.text[w.done:start]

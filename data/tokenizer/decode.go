@@ -1,14 +1,10 @@
 package tokenizer
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/temper-ml/temper/data/tokenizer/internal/bpe"
-	"github.com/temper-ml/temper/data/tokenizer/internal/pretoken"
 )
 
 // A piece is what one id decodes to.
@@ -16,121 +12,6 @@ type piece struct {
 	text    string
 	special bool // left out by DecodeText
 	byte    bool // a byte-fallback token: its byte means something only with its neighbours
-}
-
-// A decoder says how tokens become text.
-type decoder struct {
-	byteLevel bool        // tokens are written in the byte-level alphabet
-	replace   [][2]string // literal replacements in each token
-	fallback  bool        // tokens like <0x0A> are bytes
-	strip     string      // a character that is dropped from the start of the text,
-	stripMost int         // at most this many times
-}
-
-func parseDecoder(raw json.RawMessage, byteLevel bool) (decoder, error) {
-	d := decoder{byteLevel: byteLevel}
-	if absent(raw) {
-		if !byteLevel {
-			return d, errors.New("null is supported only with a ByteLevel pre-tokenizer")
-		}
-		return d, nil
-	}
-	d.byteLevel = false
-	if err := d.add(raw, 0); err != nil {
-		return d, err
-	}
-	if d.byteLevel && (d.replace != nil || d.fallback || d.strip != "") {
-		return d, errors.New("ByteLevel together with Replace, ByteFallback or Strip is not supported")
-	}
-	return d, nil
-}
-
-// add reads one decoder into d.
-func (d *decoder) add(raw json.RawMessage, depth int) error {
-	kind, err := kindOf(raw)
-	if err != nil {
-		return err
-	}
-	switch kind {
-	case "ByteLevel":
-		d.byteLevel = true
-		return strict(raw, new(byteLevelFile))
-	case "ByteFallback":
-		d.fallback = true
-		return strict(raw, new(bareFile))
-	case "Fuse": // tokens are always joined
-		return strict(raw, new(bareFile))
-	case "Replace":
-		var r replaceFile
-		if err := strict(raw, &r); err != nil {
-			return err
-		}
-		if r.Pattern.String == nil || *r.Pattern.String == "" {
-			return errors.New("Replace: only a literal pattern is supported")
-		}
-		d.replace = append(d.replace, [2]string{*r.Pattern.String, r.Content})
-	case "Strip":
-		var s struct {
-			bareFile
-			Content     string `json:"content"`
-			Start, Stop int
-		}
-		if err := strict(raw, &s); err != nil {
-			return err
-		}
-		if s.Stop != 0 || s.Start < 0 || utf8.RuneCountInString(s.Content) != 1 {
-			return fmt.Errorf("Strip: content %q, start %d, stop %d: want one character, 0 or more, 0", s.Content, s.Start, s.Stop)
-		}
-		d.strip, d.stripMost = s.Content, s.Start
-	case "Sequence":
-		var s struct {
-			bareFile
-			Decoders []json.RawMessage `json:"decoders"`
-		}
-		if err := strict(raw, &s); err != nil {
-			return err
-		}
-		if depth == maxDepth {
-			return fmt.Errorf("Sequence nested deeper than %d", maxDepth)
-		}
-		for _, part := range s.Decoders {
-			if err := d.add(part, depth+1); err != nil {
-				return err
-			}
-		}
-	default:
-		return fmt.Errorf("type %q is not supported for BPE here: want ByteLevel, ByteFallback, Fuse, Replace, Strip or Sequence", kind)
-	}
-	return nil
-}
-
-// pieces returns what every id decodes to.
-func (d *decoder) pieces(tokens []string, added map[string]*AddedToken) []piece {
-	out := make([]piece, len(tokens))
-	for id, token := range tokens {
-		if a := added[token]; a != nil {
-			out[id] = piece{text: token, special: a.Special}
-			continue
-		}
-		out[id] = d.piece(token)
-	}
-	return out
-}
-
-func (d *decoder) piece(token string) piece {
-	if d.byteLevel {
-		if bytes, ok := pretoken.UnmapBytes(token); ok {
-			return piece{text: bytes}
-		}
-		return piece{text: token}
-	}
-	for _, r := range d.replace {
-		token = strings.ReplaceAll(token, r[0], r[1])
-	}
-	if b, ok := bpe.IsByteToken(token); ok && d.fallback {
-		return piece{text: string([]byte{b}), byte: true}
-	}
-	return piece{text: token}
 }
 
 // AppendDecode appends the bytes of ids, special tokens included. They are valid UTF-8 only if the ids
@@ -204,6 +85,24 @@ func (t *Tokenizer) DecodeText(ids []int32) string {
 		}
 	}
 	return t.Decode(kept)
+}
+
+// ParseIDs reads ids as people write them: decimal numbers between blanks, commas or brackets, so that a
+// JSON array is fine. Every id must have a token.
+func (t *Tokenizer) ParseIDs(text string) ([]int32, error) {
+	fields := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n,[]", r) })
+	ids := make([]int32, len(fields))
+	for i, f := range fields {
+		id, err := strconv.ParseInt(f, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("tokenizer: id %d of the list: %q is not a number below 2^31", i, f)
+		}
+		if _, ok := t.Token(int32(id)); !ok {
+			return nil, fmt.Errorf("tokenizer: id %d of the list: %d has no token, the vocabulary has %d", i, id, t.VocabSize())
+		}
+		ids[i] = int32(id)
+	}
+	return ids, nil
 }
 
 // toValid replaces each maximal invalid part of b by U+FFFD.

@@ -171,3 +171,39 @@ func kindOf(raw json.RawMessage) (string, error) {
 	}
 	return c.Type, nil
 }
+
+// maxDepth limits how deep a Sequence may be nested.
+const maxDepth = 16
+
+// A bareFile is a component without settings.
+type bareFile struct {
+	Type string `json:"type"`
+}
+
+// A byteLevelFile is ByteLevel as pre-tokenizer, post-processor or decoder.
+type byteLevelFile struct {
+	bareFile
+	AddPrefixSpace bool  `json:"add_prefix_space"`
+	TrimOffsets    bool  `json:"trim_offsets"`
+	UseRegex       *bool `json:"use_regex"` // absent in older files: true
+}
+
+// A patternFile is {"String": "..."} or {"Regex": "..."}.
+type patternFile struct {
+	String *string `json:"String,omitempty"`
+	Regex  *string `json:"Regex,omitempty"`
+}
+
+func (p patternFile) check() error {
+	if (p.String == nil) == (p.Regex == nil) {
+		return errors.New(`pattern: want {"String": ...} or {"Regex": ...}`)
+	}
+	return nil
+}
+
+// A replaceFile is Replace as normalizer or decoder.
+type replaceFile struct {
+	bareFile
+	Pattern patternFile `json:"pattern"`
+	Content string      `json:"content"`
+}

@@ -37,7 +37,7 @@ func (t *Tokenizer) postProcessor(raw json.RawMessage, depth int) (before, after
 			return nil, nil, err
 		}
 		if depth == maxDepth {
-			return nil, nil, fmt.Errorf("Sequence nested deeper than %d", maxDepth)
+			return nil, nil, fmt.Errorf("a Sequence is nested deeper than %d", maxDepth)
 		}
 		for _, part := range s.Parts {
 			b, a, err := t.postProcessor(part, depth+1)

@@ -1,12 +1,14 @@
 // Package corpus reads the texts that a vocabulary is trained on.
 //
 // A file is one text, whatever its lines; of a .jsonl file each string value of each row is a text, in
-// the order of the row, or only those of the fields asked for. "-" is the standard input. Bytes that
-// are not UTF-8 are refused with their place: a vocabulary should not learn damage.
+// the order of the row, or only those of the fields asked for. .gz behind either is unpacked; "-" is the
+// standard input, one text. Bytes that are not UTF-8 are refused with their place: a vocabulary should
+// not learn damage.
 package corpus
 
 import (
 	"bufio"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"iter"
@@ -65,7 +67,15 @@ func (r *Reader) file(name string, yield func(string) bool) bool {
 		defer f.Close()
 		in = f
 	}
-	if strings.HasSuffix(name, ".jsonl") {
+	plain, packed := strings.CutSuffix(name, ".gz")
+	if packed {
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return r.fail("%s: %w", name, err)
+		}
+		in = z
+	}
+	if strings.HasSuffix(plain, ".jsonl") {
 		return r.rows(name, in, yield)
 	}
 	data, err := io.ReadAll(in)

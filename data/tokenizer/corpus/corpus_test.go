@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"compress/gzip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,14 @@ func TestTexts(t *testing.T) {
 	}
 	plain := write("a.txt", "one\ntwo\n")
 	rows := write("b.jsonl", `{"q":"x","a":{"parts":["y","z"]},"n":1}`+"\n\n"+`{"a":"w","q":"v"}`+"\n")
+	var packed strings.Builder
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write([]byte(`{"a":"packed"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		files, fields, want []string
 		err                 string
@@ -27,6 +36,8 @@ func TestTexts(t *testing.T) {
 		{files: []string{plain}, want: []string{"one\ntwo\n"}},
 		{files: []string{rows, plain}, want: []string{"x", "y", "z", "w", "v", "one\ntwo\n"}},
 		{files: []string{rows}, fields: []string{"a"}, want: []string{"y", "z", "w"}},
+		{files: []string{write("c.jsonl.gz", packed.String())}, want: []string{"packed"}},
+		{files: []string{write("d.txt.gz", "not packed")}, err: "d.txt.gz: gzip"},
 		{files: []string{"-"}, want: []string{"from stdin"}},
 		{files: []string{rows}, fields: []string{"n"}, err: "b.jsonl line 1: no text under n"},
 		{files: []string{filepath.Join(dir, "none")}, err: "no such file"},

@@ -182,8 +182,10 @@ func TestTranslate(t *testing.T) {
 			t.Errorf("translate %q: got %q, %v, want %q", in, got, err, want)
 		}
 	}
-	for _, in := range []string{`\h`, `[[:alpha:]]`, `[a&&b]`, `(?m:a)`, `(?`, `a)`, `\`, `[a`, `\p`, `\pL`, `\p{^L}`, `\x{}`, `\x{110000}`, `x{2}+`, `(?#c)`, `(?i`, `\K`,
-		strings.Repeat("a", maxPattern+1), strings.Repeat(`\w`, 1000), strings.Repeat("(", 100)} {
+	for _, in := range []string{
+		`\h`, `[[:alpha:]]`, `[a&&b]`, `(?m:a)`, `(?`, `a)`, `\`, `[a`, `\p`, `\pL`, `\p{^L}`, `\x{}`, `\x{110000}`, `x{2}+`, `(?#c)`, `(?i`, `\K`,
+		strings.Repeat("a", maxPattern+1), strings.Repeat(`\w`, 1000), strings.Repeat("(", 100),
+	} {
 		if got, err := translate(in); err == nil {
 			t.Errorf("translate %.40q: got %.40q, want an error", in, got)
 		}
