@@ -4,7 +4,7 @@
 // as the merges do. In a Hugging Face tokenizer.json the rule is a sequence of stages, most of them
 // regular expressions with look-ahead. The expressions that matter in practice (GPT-2, Llama-3 and its
 // digit-by-digit variant, DeepSeek's three splits) are recognised by their exact text and run as
-// hand-written scanners, about a hundred times faster than a backtracking engine; every other expression
+// hand-written scanners, far faster than a backtracking engine; every other expression
 // runs on regexp2. Tests hold the two against each other on random Unicode.
 //
 // Character classes are tables of this package (Unicode 16), so that ids do not change with the Go
