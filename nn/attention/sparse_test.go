@@ -342,7 +342,7 @@ func memoryOf(t *testing.T, l layer, c *arch.Config, scale float32) {
 		p.Arena.Release(m)
 	}
 	steps()
-	if n := testing.AllocsPerRun(3, steps); n > 200 {
+	if n := testing.AllocsPerRun(3, steps); n > 1000 { // a few for each kernel call; one for each row would be more
 		t.Errorf("a settled layer allocates %v times a step", n)
 	}
 }
