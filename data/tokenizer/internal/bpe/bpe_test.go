@@ -42,7 +42,11 @@ func randomTable(rng detrand.Stream) *pairTable {
 }
 
 func TestMergesEqualNaive(t *testing.T) {
-	for seed := range uint64(100) {
+	seeds := uint64(100)
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := range seeds {
 		rng := detrand.Key(seed, "bpe merge")
 		table := randomTable(rng)
 		for n := range 40 {
@@ -147,8 +151,12 @@ func TestCacheIsBoundedAndRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	words := 3 * cacheSlots
+	if testing.Short() {
+		words = cacheSlots / 4
+	}
 	for range 2 {
-		for i := range 3 * cacheSlots {
+		for i := range words {
 			word := fmt.Sprint(i)
 			got := m.AppendWord(nil, word)
 			for j, id := range got {

@@ -94,10 +94,14 @@ var tricky = []string{
 
 func TestScannersEqualRegexes(t *testing.T) {
 	rng := detrand.Key(1, "pretoken scan")
+	rounds := 4000
+	if testing.Short() {
+		rounds = 400
+	}
 	for name, patterns := range sequences {
 		fast, slow := byScanner(t, patterns...), byEngine(t, patterns...)
 		at := uint64(0)
-		for range 4000 {
+		for range rounds {
 			var b strings.Builder
 			for n := rng.Uint64nAt(at, 12); n > 0; n-- {
 				at++
