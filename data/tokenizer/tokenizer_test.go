@@ -167,7 +167,7 @@ func TestCanonicalFile(t *testing.T) {
 		if again.Digest() != tok.Digest() {
 			t.Errorf("%s: the digest changes on the way through a file", name)
 		}
-		text := tokenizertest.Mixed(503)
+		text := tokenizertest.Mixed(503)[:8000]
 		if !slices.Equal(again.Encode(text, true), tok.Encode(text, true)) {
 			t.Errorf("%s: ids change on the way through a file", name)
 		}
