@@ -12,6 +12,7 @@ import (
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/compute/kernel/kernelbench"
 	"github.com/temper-ml/temper/data/databench"
+	"github.com/temper-ml/temper/internal/durable"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/train/checkpoint/hf"
@@ -113,9 +114,9 @@ func newBenchKernelsCmd() *cobra.Command {
 
 func newBenchStepCmd() *cobra.Command {
 	var (
-		asJSON      bool
-		model, load string
-		o           stepbench.Options
+		asJSON            bool
+		model, load, dump string
+		o                 stepbench.Options
 	)
 	cmd := &cobra.Command{
 		Use:   "step",
@@ -130,9 +131,17 @@ func newBenchStepCmd() *cobra.Command {
 			if o.Model, err = hf.LoadConfig(model); err != nil {
 				return usageError{err}
 			}
+			if dump != "" {
+				o.Trace = &stepbench.Trace{}
+			}
 			results, err := stepbench.Run(cmd.Context(), o)
 			if err != nil {
 				return err
+			}
+			if dump != "" {
+				if err := writeTrace(dump, o.Trace); err != nil {
+					return err
+				}
 			}
 			return report(cmd, asJSON, results)
 		},
@@ -141,6 +150,7 @@ func newBenchStepCmd() *cobra.Command {
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	f.StringVar(&model, "model", "bench-v4", "built-in architecture, or config.json")
 	f.StringVar(&load, "load", "", "model directory whose weights to take")
+	f.StringVar(&dump, "dump", "", "write the tokens, losses and gradient norm of every step to this JSON file")
 	f.IntVar(&o.Rows, "rows", 4, "rows of a step")
 	f.IntVar(&o.MicroRows, "micro-rows", 4, "rows in memory at once")
 	f.IntVar(&o.Sequence, "sequence", 512, "tokens of a row")
@@ -148,6 +158,15 @@ func newBenchStepCmd() *cobra.Command {
 	f.StringVar(&o.Optimizer, "optimizer", "adamw", "adamw or muon")
 	f.StringVar(&o.Recompute, "recompute", "none", "none, selective or full")
 	return cmd
+}
+
+// writeTrace writes what the steps were, for programs that compute the same.
+func writeTrace(path string, t *stepbench.Trace) error {
+	text, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(durable.OS, path, text)
 }
 
 // loadWeights fills a model from a directory.

@@ -36,6 +36,8 @@ type Options struct {
 	Optimizer, Recompute string
 	// Load, if not empty, fills the parameters instead of a random initialisation.
 	Load func(*deepseek.Model) error
+	// Trace, if not nil, is filled with every step, measured or not.
+	Trace *Trace
 }
 
 // Result is one measured quantity over N steps.
@@ -114,6 +116,13 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 		r, err := t.Step(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if o.Trace != nil {
+			done, err := src.Rows(r.Step)
+			if err != nil {
+				return nil, err
+			}
+			o.Trace.add(done, &r)
 		}
 		if i == 0 {
 			s.first = r.LM

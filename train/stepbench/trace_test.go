@@ -1,0 +1,35 @@
+package stepbench
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/temper-ml/temper/model/arch"
+)
+
+func TestTraceTellsWhatTheStepsWere(t *testing.T) {
+	cfg, trace := arch.TinyV4(64), &Trace{}
+	o := Options{Model: cfg, Rows: 2, MicroRows: 1, Sequence: 16, Steps: 2, Optimizer: "adamw", Recompute: "none", Trace: trace}
+	results, err := Run(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(trace.Steps) != 3 {
+		t.Fatalf("%d steps traced, want one unmeasured and two measured", len(trace.Steps))
+	}
+	for i, s := range trace.Steps {
+		for j, tokens := range s.Tokens {
+			if !slices.Equal(tokens, Row(int64(i), j, 16, 64).Tokens) {
+				t.Errorf("step %d: tokens of row %d are not those of Row", i, j)
+			}
+		}
+		if len(s.Tokens) != 2 || s.LM <= 0 || s.MTP <= 0 || s.Balance <= 0 || s.GradNorm <= 0 {
+			t.Errorf("step %d is incomplete: %+v", i, s)
+		}
+	}
+	first := slices.IndexFunc(results, func(r Result) bool { return r.Name == "step/first_loss" })
+	if first < 0 || results[first].Value != trace.Steps[0].LM {
+		t.Errorf("step/first_loss is not the traced loss %v of the first step", trace.Steps[0].LM)
+	}
+}
