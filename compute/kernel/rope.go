@@ -9,7 +9,7 @@ import "math"
 func Rope(x []float32, rows, heads, dim int, cos, sin []float32, inverse bool) {
 	wantLen("Rope", "x", len(x), rows*heads*dim)
 	wantLen("Rope", "sin", len(sin), len(cos))
-	if rows == 0 {
+	if rows == 0 || len(cos) == 0 {
 		return
 	}
 	nf := len(cos) / rows
