@@ -76,6 +76,7 @@ func newRootCmd() *cobra.Command {
 		newRunCmd(),
 		newCheckCmd(),
 		newModelCmd(),
+		newEvalCmd(),
 		newDataCmd(),
 		newBenchCmd(),
 		newTokenizerCmd(),

@@ -26,7 +26,7 @@ var conversions = []conversion{
 }
 
 // most is the largest number asked for.
-const most = 999
+const most = 199
 
 // Question is one instruction with its only right answer.
 type Question struct {
@@ -34,21 +34,20 @@ type Question struct {
 	Answer string `json:"response"`
 }
 
-// Questions returns the training questions and the held-out ones: every number
-// from 2 to 999 in every conversion and both directions, in a keyed order. The
-// held-out numbers of a conversion never occur with it in training, in either
-// direction or wording.
+// Questions returns the training questions and about heldOut others: every
+// number from 2 to 199 in every conversion, in both directions and two wordings
+// each, in a keyed order. The held-out numbers of a conversion never occur with
+// it in training, in either direction or any wording.
 func Questions(seed uint64, heldOut int) (train, held []Question) {
 	for c, conv := range conversions {
 		order := detrand.Key(seed, "demo numbers", uint64(c)).Permutation(most - 1)
-		cut := heldOut * (c + 1) / len(conversions)
-		cut -= heldOut * c / len(conversions)
+		cut := heldOut*(c+1)/len(conversions) - heldOut*c/len(conversions)
 		for i, n := range order {
-			q := ask(seed, conv, n+2, c)
+			both := ask(seed, conv, n+2, c)
 			if i < cut {
-				held = append(held, q)
+				held = append(held, both[i%len(both)])
 			} else {
-				train = append(train, q)
+				train = append(train, both...)
 			}
 		}
 	}
@@ -65,28 +64,27 @@ func shuffle(q []Question, s detrand.Stream) {
 	}
 }
 
-// ask words the question on n units of conv: from the larger unit to the
-// smaller or back, by a keyed choice.
-func ask(seed uint64, conv conversion, n, c int) Question {
+// ask words questions on n units of conv: from the larger unit to the smaller
+// and back, each in two of the wordings.
+func ask(seed uint64, conv conversion, n, c int) []Question {
 	w := &words{stream: detrand.Key(seed, "demo question", uint64(c), uint64(n))}
 	large, small := strconv.Itoa(n), strconv.Itoa(n*conv.factor)
-	if w.number(0, 1) == 0 {
-		return word(w, large, conv.from, small, conv.to)
+	var qs []Question
+	for range 2 {
+		form := wordings[w.number(0, len(wordings)-1)]
+		qs = append(qs,
+			Question{fmt.Sprintf(form, large, conv.from, conv.to), small + " " + conv.to},
+			Question{fmt.Sprintf(form, small, conv.to, conv.from), large + " " + conv.from})
 	}
-	return word(w, small, conv.to, large, conv.from)
+	return qs
 }
 
-func word(w *words, x, from, y, to string) Question {
-	forms := []string{
-		"Convert %[1]s %[2]s to %[3]s.",
-		"How many %[3]s are %[1]s %[2]s?",
-		"What is %[1]s %[2]s in %[3]s?",
-		"Express %[1]s %[2]s in %[3]s.",
-	}
-	return Question{
-		Prompt: fmt.Sprintf(forms[w.number(0, len(forms)-1)], x, from, to),
-		Answer: y + " " + to,
-	}
+// wordings ask for [1] of unit [2] in unit [3].
+var wordings = []string{
+	"Convert %[1]s %[2]s to %[3]s.",
+	"How many %[3]s are %[1]s %[2]s?",
+	"What is %[1]s %[2]s in %[3]s?",
+	"Express %[1]s %[2]s in %[3]s.",
 }
 
 // JSONL writes questions one per line.
