@@ -72,7 +72,7 @@ type sparseBackward struct {
 	target          []float32
 	comp            poolerScratch
 	index           chooserBackward
-	pool, attn, ind []float32
+	pool, attn      []float32
 }
 
 func (s *Sparse) takeBackward(m memory, e extent, learn bool) sparseBackward {
