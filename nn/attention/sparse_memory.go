@@ -64,15 +64,15 @@ func (s *Sparse) takeForward(m memory, e extent, learn bool) sparseForward {
 // sparseBackward is the scratch of Backward.
 type sparseBackward struct {
 	sparseRows
-	dz, do, dq      []float32
-	delta           []float32
-	dk, dv          []float32
-	dck, dcv        []float32
-	dqr, dqa        []float32
-	target          []float32
-	comp            poolerScratch
-	index           chooserBackward
-	pool, attn      []float32
+	dz, do, dq []float32
+	delta      []float32
+	dk, dv     []float32
+	dck, dcv   []float32
+	dqr, dqa   []float32
+	target     []float32
+	comp       poolerScratch
+	index      chooserBackward
+	pool, attn []float32
 }
 
 func (s *Sparse) takeBackward(m memory, e extent, learn bool) sparseBackward {
