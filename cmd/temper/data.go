@@ -27,7 +27,7 @@ type dataFlags struct {
 
 func newDataCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "data", Short: "show what will be trained on, token by token, with the loss mask"}
-	cmd.AddCommand(newDataInspectCmd(), newDataPackCmd())
+	cmd.AddCommand(newDataInspectCmd(), newDataPackCmd(), newDataRowsCmd())
 	return cmd
 }
 
