@@ -27,7 +27,7 @@ var plainBulk = bulkOps{
 }
 
 // bulkOf holds the conversions of each level.
-var bulkOf = [...]*bulkOps{asm.Go: &plainBulk, asm.AVX2: &plainBulk, asm.AVX512: &plainBulk}
+var bulkOf = [...]*bulkOps{asm.Go: &plainBulk, asm.AVX2: &plainBulk, asm.AVX512: &plainBulk, asm.NEON: &plainBulk}
 
 // bulk returns the conversions of the active path.
 func bulk() *bulkOps { return bulkOf[asm.Active()] }

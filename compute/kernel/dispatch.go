@@ -66,7 +66,7 @@ var plainOps = rowOps{
 }
 
 // opsOf holds the loops of each level.
-var opsOf = [...]*rowOps{asm.Go: &plainOps, asm.AVX2: &plainOps, asm.AVX512: &plainOps}
+var opsOf = [...]*rowOps{asm.Go: &plainOps, asm.AVX2: &plainOps, asm.AVX512: &plainOps, asm.NEON: &plainOps}
 
 // ops returns the loops of the active path.
 func ops() *rowOps { return opsOf[asm.Active()] }

@@ -2,9 +2,10 @@ package kernel
 
 import "github.com/temper-ml/temper/compute/internal/asm"
 
-// Path returns the instruction set that kernels run with: "avx512", "avx2" or
-// "go". The best one that the processor has is chosen at start; the
-// environment variable TEMPER_SIMD names another. Results never depend on it.
+// Path returns the instruction set that kernels run with: "avx512" or "avx2"
+// (amd64), "neon" (arm64) or "go" (everywhere). The best one that the
+// processor has is chosen at start; the environment variable TEMPER_SIMD names
+// another. Results never depend on it.
 func Path() string { return asm.Active().String() }
 
 // SetPath selects the instruction set by name and returns the one before. It

@@ -44,6 +44,9 @@ func main() {
 			log.Fatalf("%s: %v", o.name, err)
 		}
 	}
+	if err := tilesNEON().write(filepath.Join(os.Args[1], "gemm_tile_neon")); err != nil {
+		log.Fatalf("gemm_tile_neon: %v", err)
+	}
 }
 
 // write makes base_amd64.s and base_amd64.go from the functions that fill

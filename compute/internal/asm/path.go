@@ -3,33 +3,34 @@ package asm
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
 
-// Level is an instruction set that kernels are written for. Levels are
-// ordered: a processor that has one has all below it.
+// Level is an instruction set that kernels are written for.
 type Level int32
 
-// The levels, from the one that runs everywhere to the fastest.
+// The levels. Every processor has Go.
 const (
 	Go     Level = iota // plain Go, the definition
-	AVX2                // 256-bit registers with FMA
-	AVX512              // 512-bit registers: F, BW, DQ, VL
+	AVX2                // amd64: 256-bit registers with FMA
+	AVX512              // amd64: 512-bit registers: F, BW, DQ, VL
+	NEON                // arm64: 128-bit registers
 )
 
-var names = [...]string{Go: "go", AVX2: "avx2", AVX512: "avx512"}
+var names = [...]string{Go: "go", AVX2: "avx2", AVX512: "avx512", NEON: "neon"}
 
 // String returns the level's name as TEMPER_SIMD and SetPath spell it.
 func (l Level) String() string { return names[l] }
 
 var (
-	best   = detect()
-	active atomic.Int32
+	available = detect() // slowest first
+	active    atomic.Int32
 )
 
 func init() {
-	active.Store(int32(best))
+	active.Store(int32(available[len(available)-1]))
 	name, ok := os.LookupEnv("TEMPER_SIMD")
 	if !ok || name == "" {
 		return
@@ -52,13 +53,7 @@ func SetActive(l Level) (old Level) { return Level(active.Swap(int32(l))) }
 
 // Available lists the levels that this processor and build can run, slowest
 // first.
-func Available() []Level {
-	var ls []Level
-	for l := Go; l <= best; l++ {
-		ls = append(ls, l)
-	}
-	return ls
-}
+func Available() []Level { return slices.Clone(available) }
 
 // Parse returns the level of the given name. It is an error if the name is
 // unknown or if this processor, or this build, lacks the level.
@@ -67,10 +62,10 @@ func Parse(name string) (Level, error) {
 		if n != name {
 			continue
 		}
-		if l := Level(i); l <= best {
+		if l := Level(i); slices.Contains(available, l) {
 			return l, nil
 		}
-		return Go, fmt.Errorf("kernel: path %q is not available here, best is %q", name, best)
+		return Go, fmt.Errorf("kernel: path %q is not available here, want one of %v", name, available)
 	}
 	return Go, fmt.Errorf("kernel: unknown path %q, want one of %s", name, strings.Join(names[:], ", "))
 }
