@@ -30,6 +30,7 @@ const (
 // scratch is what one thread needs to compute a task.
 type scratch struct {
 	tile asm.Tile
+	held packing                     // what b holds, if it may be used again
 	edge [maxRows * maxPanel]float32 // a tile of the output that is not a whole one
 	a    [streamA]float32
 	b    [maxCols * blockK]float32
@@ -37,10 +38,21 @@ type scratch struct {
 
 var scratches freelist[scratch]
 
+// packing names a packed part of an operand. Within one run, equal names have
+// equal contents: no operand is written to.
+type packing struct {
+	run            uint64
+	operand        uintptr // its address, which keeps nothing alive
+	ld             int
+	transposed     bool
+	n0, n1, k0, k1 int
+}
+
 // block is a part of a task: its columns from n0 on, and a block of k.
 type block struct {
 	*scratch
 	*asm.Microkernels
+	run    uint64
 	p      *Product
 	t      *task
 	n0     int // first column
@@ -55,8 +67,8 @@ type block struct {
 func rowStep(n int) int { return (ceil(n, 16) | 1) * 16 }
 
 // compute computes a task of a product with K > 0.
-func (s *scratch) compute(u *asm.Microkernels, p *Product, t *task) {
-	b := block{scratch: s, Microkernels: u, p: p, t: t}
+func (s *scratch) compute(run uint64, u *asm.Microkernels, p *Product, t *task) {
+	b := block{scratch: s, Microkernels: u, run: run, p: p, t: t}
 	rows, cols := t.m1-t.m0, t.n1-t.n0
 	switch {
 	case p.TransA:
@@ -68,7 +80,7 @@ func (s *scratch) compute(u *asm.Microkernels, p *Product, t *task) {
 	default:
 		b.sweep()
 	}
-	s.tile = asm.Tile{} // hold on to no operand
+	s.tile = asm.Tile{} // keeps no operand from being freed
 }
 
 // sweep packs all columns of a block of B at a time and takes the rows of A
@@ -91,6 +103,7 @@ func (b *block) sweep() {
 // rows, where packing B is most of the work.
 func (b *block) stream() {
 	p, t := b.p, b.t
+	b.held = packing{}
 	rows := t.m1 - t.m0
 	ld := rowStep(p.K)
 	b.CopyRows(&b.a[0], &p.A[t.m0*p.LdA], 4*ld, 4*p.LdA, p.K, rows, 0)

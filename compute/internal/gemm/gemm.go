@@ -13,6 +13,8 @@
 package gemm
 
 import (
+	"sync/atomic"
+
 	"github.com/temper-ml/temper/compute/internal/asm"
 	"github.com/temper-ml/temper/compute/internal/workers"
 )
@@ -35,6 +37,7 @@ type Product struct {
 // must hold what the sizes and leading dimensions say. It keeps nothing of ps.
 func Run(ps []Product) {
 	r := runs.get()
+	r.id = lastRun.Add(1)
 	r.plan(ps, asm.Gemm(asm.Active()), workers.Threads())
 	if len(r.tasks) == 1 {
 		r.do(0, 1)
@@ -52,13 +55,17 @@ func Run(ps []Product) {
 
 // run is one call of Run.
 type run struct {
+	id       uint64 // of no other run
 	products []Product
 	kernels  *asm.Microkernels // nil for plain Go
 	tasks    []task
 	each     func(lo, hi int) // do, bound once
 }
 
-var runs freelist[run]
+var (
+	runs    freelist[run]
+	lastRun atomic.Uint64
+)
 
 // do computes tasks [lo, hi).
 func (r *run) do(lo, hi int) {
@@ -77,7 +84,7 @@ func (r *run) compute(p *Product, t *task) {
 		plain(p, t)
 	default:
 		s := scratches.get()
-		s.compute(r.kernels, p, t)
+		s.compute(r.id, r.kernels, p, t)
 		scratches.put(s)
 	}
 }

@@ -1,9 +1,21 @@
 package gemm
 
-// packB packs the block's part of B.
+import "unsafe"
+
+// packB packs the block's part of B, unless the task before left it packed:
+// products that share B, or tasks of one product, are often neighbours.
 func (b *block) packB() {
-	if b.p.TransB {
-		b.packTransposed(4 * 8 * b.p.LdB)
+	p := b.p
+	want := packing{
+		run: b.run, operand: uintptr(unsafe.Pointer(&p.B[0])), ld: p.LdB, transposed: p.TransB,
+		n0: b.n0, n1: b.n0 + b.panels*b.Cols + b.rest, k0: b.k0, k1: b.k0 + b.k,
+	}
+	if b.held == want {
+		return
+	}
+	b.held = want
+	if p.TransB {
+		b.packTransposed(4 * 8 * p.LdB)
 	} else {
 		b.packPlain()
 	}

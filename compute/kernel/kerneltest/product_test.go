@@ -99,6 +99,37 @@ func TestRunTogether(t *testing.T) {
 	})
 }
 
+// TestSharedRight runs products that share B, as heads that share their keys
+// do, and again after B has changed: nothing may be kept from one call to the
+// next.
+func TestSharedRight(t *testing.T) {
+	for form := kernel.NT; form <= kernel.TN; form++ {
+		var trials []*Trial
+		for i := range 6 {
+			r := ProductCase{Form: form, M: 55 + i, N: 70 + 10*(i/3), K: 40, Seed: uint64(i)}.Prepare()
+			if i%3 > 0 {
+				r.Product.B = trials[i-1].Product.B
+			}
+			trials = append(trials, r)
+		}
+		EachSetting(t, []int{1, 3}, func(t *testing.T) {
+			for range 3 {
+				var ps []kernel.Product
+				for _, r := range trials {
+					ps = append(ps, r.Product)
+				}
+				kernel.Run(ps...)
+				for _, r := range trials {
+					SameBits(t, r.Case.String(), r.Out(), r.Want())
+				}
+				b := trials[0].Product.B
+				b.Row(0)[0]++
+				b.Row(b.Rows - 1)[b.Cols-1]--
+			}
+		})
+	}
+}
+
 // TestChainsContinue cuts the contraction in two calls, and the rows in two
 // others: neither may change a bit.
 func TestChainsContinue(t *testing.T) {
