@@ -22,7 +22,7 @@ type progress struct {
 	out      io.Writer
 	bars     *mpb.Progress // nil off a terminal
 	bar      *mpb.Bar
-	status   string // right of the bar
+	status   *string // right of the present bar
 	stages   []execution.StageBegan
 	last     time.Time // of the last plain line
 	measured map[int]execution.Measured
@@ -78,11 +78,12 @@ func (p *progress) begin(e execution.StageBegan) {
 	if p.bars == nil {
 		return
 	}
-	p.status = ""
+	status := new(string)
+	p.status = status
 	p.bar = p.bars.AddBar(e.Steps,
 		mpb.PrependDecorators(decor.Name(e.Name, decor.WCSyncSpaceR), decor.CountersNoUnit("%d/%d", decor.WCSyncSpace)),
 		mpb.AppendDecorators(
-			decor.Any(func(decor.Statistics) string { return p.status }),
+			decor.Any(func(decor.Statistics) string { return *status }),
 			decor.OnComplete(decor.Name("  "), ""), decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO), ""),
 		))
 	p.bar.SetCurrent(e.From)
@@ -95,7 +96,7 @@ func (p *progress) step(e execution.Stepped) {
 		text = "SKIPPED: " + r.Why
 	}
 	if p.bar != nil {
-		p.status = text
+		*p.status = text
 		p.bar.SetCurrent(r.Step + 1)
 		return
 	}
