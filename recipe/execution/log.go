@@ -124,7 +124,7 @@ func (l *eventLog) Observe(e Event) {
 		body = fmt.Appendf(nil, `{"kind":"noted","event":{"text":%q}}`, "event not recorded: "+err.Error())
 	}
 	_, _ = l.buf.Write(append(body, '\n')) // a bufio.Writer keeps its first error
-	_ = l.buf.Flush()                       // others may follow the log as it grows
+	_ = l.buf.Flush()                      // others may follow the log as it grows
 }
 
 // Sync returns when everything observed is on the disk.
