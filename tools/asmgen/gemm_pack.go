@@ -36,8 +36,7 @@ func packPanels(c *build.Context, width int) {
 	k, panels := param(c, "k"), param(c, "panels")
 	d, s, p := c.GP64(), c.GP64(), c.GP64()
 	ahead := c.GP64()
-	c.MOVQ(ld, ahead)
-	c.SHLQ(operand.U8(3), ahead) // times rowsAhead
+	c.IMUL3Q(operand.U8(rowsAhead), ld, ahead)
 	c.Label("row")
 	c.MOVQ(dst, d)
 	c.MOVQ(src, s)

@@ -7,14 +7,13 @@
 // func packPanels32(dst *float32, src *float32, panelStep int, ld int, k int, panels int)
 // Requires: AVX, MMX+
 TEXT ·packPanels32(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ panelStep+16(FP), DX
-	MOVQ ld+24(FP), BX
-	MOVQ k+32(FP), SI
-	MOVQ panels+40(FP), DI
-	MOVQ BX, R11
-	SHLQ $0x03, R11
+	MOVQ   dst+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   panelStep+16(FP), DX
+	MOVQ   ld+24(FP), BX
+	MOVQ   k+32(FP), SI
+	MOVQ   panels+40(FP), DI
+	IMUL3Q $0x08, BX, R11
 
 row:
 	MOVQ AX, R8
@@ -46,14 +45,13 @@ panel:
 // func packPanels16(dst *float32, src *float32, panelStep int, ld int, k int, panels int)
 // Requires: AVX, MMX+
 TEXT ·packPanels16(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ panelStep+16(FP), DX
-	MOVQ ld+24(FP), BX
-	MOVQ k+32(FP), SI
-	MOVQ panels+40(FP), DI
-	MOVQ BX, R11
-	SHLQ $0x03, R11
+	MOVQ   dst+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   panelStep+16(FP), DX
+	MOVQ   ld+24(FP), BX
+	MOVQ   k+32(FP), SI
+	MOVQ   panels+40(FP), DI
+	IMUL3Q $0x08, BX, R11
 
 row:
 	MOVQ AX, R8
@@ -80,14 +78,13 @@ panel:
 // func packPanels12(dst *float32, src *float32, panelStep int, ld int, k int, panels int)
 // Requires: AVX, MMX+
 TEXT ·packPanels12(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ panelStep+16(FP), DX
-	MOVQ ld+24(FP), BX
-	MOVQ k+32(FP), SI
-	MOVQ panels+40(FP), DI
-	MOVQ BX, R11
-	SHLQ $0x03, R11
+	MOVQ   dst+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   panelStep+16(FP), DX
+	MOVQ   ld+24(FP), BX
+	MOVQ   k+32(FP), SI
+	MOVQ   panels+40(FP), DI
+	IMUL3Q $0x08, BX, R11
 
 row:
 	MOVQ AX, R8
@@ -114,14 +111,13 @@ panel:
 // func packPanels6(dst *float32, src *float32, panelStep int, ld int, k int, panels int)
 // Requires: AVX, MMX+
 TEXT ·packPanels6(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ panelStep+16(FP), DX
-	MOVQ ld+24(FP), BX
-	MOVQ k+32(FP), SI
-	MOVQ panels+40(FP), DI
-	MOVQ BX, R11
-	SHLQ $0x03, R11
+	MOVQ   dst+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   panelStep+16(FP), DX
+	MOVQ   ld+24(FP), BX
+	MOVQ   k+32(FP), SI
+	MOVQ   panels+40(FP), DI
+	IMUL3Q $0x08, BX, R11
 
 row:
 	MOVQ AX, R8

@@ -150,8 +150,12 @@ func (b *block) narrow() {
 }
 
 // stepK returns the length of blocks of k that cover n steps evenly, none
-// longer than most.
-func stepK(n, most int) int { return ceil(ceil(n, ceil(n, most)), 8) * 8 }
+// longer than most, which is at least 8. It is a multiple of 8, as packing
+// likes it.
+func stepK(n, most int) int {
+	most &^= 7
+	return ceil(ceil(n, ceil(n, most)), 8) * 8
+}
 
 // columns sets the columns of the block.
 func (b *block) columns(n0, n1 int) {
