@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 
 	"github.com/temper-ml/temper/eval"
@@ -52,6 +53,7 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 	if err != nil {
 		return err
 	}
+	defer debug.FreeOSMemory() // the optimizer's state, before the next stage makes its own
 	defer s.store.Close()
 	if resume {
 		if err := s.load(); err != nil {
