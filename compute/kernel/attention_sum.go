@@ -6,8 +6,10 @@ package kernel
 func (a *Attention) sumRound(st attentionStream, first, n int, scratch []float32, l attentionLayout) {
 	h := st.heads
 	sums := [4]attentionSum{
-		{out: h.DK, x: h.Q}, {out: h.DV, x: h.DO, values: true},
-		{out: h.DCK, x: h.Q, entries: true}, {out: h.DCV, x: h.DO, values: true, entries: true},
+		{out: h.DK, x: h.Q},
+		{out: h.DV, x: h.DO, values: true},
+		{out: h.DCK, x: h.Q, entries: true},
+		{out: h.DCV, x: h.DO, values: true, entries: true},
 	}
 	tasks := 0
 	for i := range sums {

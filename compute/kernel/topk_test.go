@@ -45,8 +45,19 @@ func TestTopK(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	negZero := float32(math.Copysign(0, -1))
 	for _, scores := range [][]float32{
-		nil, {1}, {1, 1, 1, 1}, {0, negZero, 0, negZero}, {negZero, 0}, {-1, -2, -3}, {3, 1, 3, 2, 3},
-		{-inf, -inf, 1}, {inf, 1, inf, -inf}, {nan, 1, 2}, {1, nan, 2, nan}, {1e-45, 0, -1e-45}, {1, -1, 1, -1, 1},
+		nil,
+		{1},
+		{1, 1, 1, 1},
+		{0, negZero, 0, negZero},
+		{negZero, 0},
+		{-1, -2, -3},
+		{3, 1, 3, 2, 3},
+		{-inf, -inf, 1},
+		{inf, 1, inf, -inf},
+		{nan, 1, 2},
+		{1, nan, 2, nan},
+		{1e-45, 0, -1e-45},
+		{1, -1, 1, -1, 1},
 	} {
 		for k := 0; k <= len(scores)+1; k++ {
 			checkTopK(t, scores, k)

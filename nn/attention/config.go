@@ -75,8 +75,13 @@ func (c *Config) Check() error {
 		name string
 		v    int
 	}{
-		{"hidden size", c.Hidden}, {"heads", c.Heads}, {"head dimension", c.HeadDim}, {"query rank", c.QRank},
-		{"output groups", c.OutGroups}, {"output rank", c.OutRank}, {"window", c.Window},
+		{"hidden size", c.Hidden},
+		{"heads", c.Heads},
+		{"head dimension", c.HeadDim},
+		{"query rank", c.QRank},
+		{"output groups", c.OutGroups},
+		{"output rank", c.OutRank},
+		{"window", c.Window},
 	} {
 		if f.v <= 0 {
 			return fmt.Errorf("attention: %s must be positive, got %d", f.name, f.v)

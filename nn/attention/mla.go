@@ -48,8 +48,12 @@ func (c *MLAConfig) Check() error {
 		name string
 		v    int
 	}{
-		{"hidden size", c.Hidden}, {"heads", c.Heads}, {"query rank", c.QRank}, {"key rank", c.KVRank},
-		{"unrotated dimension", c.NopeDim}, {"value dimension", c.ValueDim},
+		{"hidden size", c.Hidden},
+		{"heads", c.Heads},
+		{"query rank", c.QRank},
+		{"key rank", c.KVRank},
+		{"unrotated dimension", c.NopeDim},
+		{"value dimension", c.ValueDim},
 	} {
 		if f.v <= 0 {
 			return fmt.Errorf("attention: %s must be positive, got %d", f.name, f.v)

@@ -80,8 +80,14 @@ func (a *arm) tile(layout string, m, vecs int) {
 		offset int
 		to     string
 	}{
-		{tileRowStep, armRowStep}, {tileB, armPanel}, {tilePanelStep, armPanelStep}, {tileC, armTileC},
-		{tileLdC, armLdC}, {tileK, armSteps}, {tilePanels, armPanels}, {tileLoad, armLoad},
+		{tileRowStep, armRowStep},
+		{tileB, armPanel},
+		{tilePanelStep, armPanelStep},
+		{tileC, armTileC},
+		{tileLdC, armLdC},
+		{tileK, armSteps},
+		{tilePanels, armPanels},
+		{tileLoad, armLoad},
 	} {
 		a.op("MOVD %d(%s), %s", f.offset, armTile, f.to)
 	}

@@ -260,7 +260,9 @@ func (r *row) subI(a vec, b operand.Op) vec { d := r.vec(r.Context); r.VPSUBD(b,
 
 // shl, shr and sar shift 32-bit integers.
 func (r *row) shl(a vec, n int) vec { d := r.vec(r.Context); r.VPSLLD(operand.U8(n), a, d); return d }
+
 func (r *row) shr(a vec, n int) vec { d := r.vec(r.Context); r.VPSRLD(operand.U8(n), a, d); return d }
+
 func (r *row) sar(a vec, n int) vec { d := r.vec(r.Context); r.VPSRAD(operand.U8(n), a, d); return d }
 
 // Relations for sel: a < b, a > b and a == b, false where either is a NaN; not

@@ -119,7 +119,11 @@ func rowFunctions(r *row) {
 		name string
 		of   func(x vec) vec
 	}{
-		{"Exp", r.exp}, {"Log", r.log}, {"Sigmoid", r.sigmoid}, {"Silu", r.silu}, {"Softplus", r.softplus},
+		{"Exp", r.exp},
+		{"Log", r.log},
+		{"Sigmoid", r.sigmoid},
+		{"Silu", r.silu},
+		{"Softplus", r.softplus},
 		{"SqrtSoftplus", func(x vec) vec { return r.sqrt(r.softplus(x)) }},
 	} {
 		r.flat(f.name, "is plain."+f.name+".", "dst", "src", "", func(in, _ []vec) []vec {

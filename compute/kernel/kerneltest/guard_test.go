@@ -57,8 +57,12 @@ func TestSameBitsNotices(t *testing.T) {
 		a, b float32
 		same bool
 	}{
-		{1, 1, true}, {1, math.Nextafter32(1, 2), false}, {0, float32(math.Copysign(0, -1)), false},
-		{nan, -nan, true}, {nan, 1, false}, {float32(math.Inf(1)), math.MaxFloat32, false},
+		{1, 1, true},
+		{1, math.Nextafter32(1, 2), false},
+		{0, float32(math.Copysign(0, -1)), false},
+		{nan, -nan, true},
+		{nan, 1, false},
+		{float32(math.Inf(1)), math.MaxFloat32, false},
 	} {
 		fails := failsOn(func(t testing.TB) { SameBits(t, "x", []float32{c.a}, []float32{c.b}) })
 		if fails == c.same {

@@ -64,8 +64,12 @@ func mapKernels() []RowKernel {
 		name string
 		run  func(dst, src []float32)
 	}{
-		{"Exp", kernel.Exp}, {"Log", kernel.Log}, {"Sigmoid", kernel.Sigmoid}, {"Silu", kernel.Silu},
-		{"Softplus", kernel.Softplus}, {"SqrtSoftplus", kernel.SqrtSoftplus},
+		{"Exp", kernel.Exp},
+		{"Log", kernel.Log},
+		{"Sigmoid", kernel.Sigmoid},
+		{"Silu", kernel.Silu},
+		{"Softplus", kernel.Softplus},
+		{"SqrtSoftplus", kernel.SqrtSoftplus},
 	} {
 		ks = append(ks, RowKernel{f.name, func(d *Draw) func() {
 			n := d.Flat()
