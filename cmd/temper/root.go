@@ -77,6 +77,7 @@ func newRootCmd() *cobra.Command {
 		newCheckCmd(),
 		newModelCmd(),
 		newEvalCmd(),
+		newReportCmd(),
 		newDataCmd(),
 		newBenchCmd(),
 		newTokenizerCmd(),
