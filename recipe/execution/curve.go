@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -70,7 +71,8 @@ type series struct {
 }
 
 func (c *Curve) series() []series {
-	return []series{{"train", "#7a9cc6", 1, c.Train}, {"held out", "#b03030", 2, c.HeldOut}}
+	all := []series{{"train", "#7a9cc6", 1, c.Train}, {"held out", "#b03030", 2, c.HeldOut}}
+	return slices.DeleteFunc(all, func(s series) bool { return len(s.points) == 0 })
 }
 
 // SVG draws the curve, for a browser or a page of documentation.

@@ -141,12 +141,13 @@ func (l *eventLog) Close() error {
 	return errors.Join(err, l.file.Close())
 }
 
-// ReadLog calls f for each event of a run directory's log, in order.
+// ReadLog calls f for each event of a run directory's log, in order. A last line
+// that is cut short, by a crash or because it is being written, is left out.
 func ReadLog(r io.Reader, f func(Event) error) error {
 	d := json.NewDecoder(r)
 	for line := 1; ; line++ {
 		var e entry
-		if err := d.Decode(&e); errors.Is(err, io.EOF) {
+		if err := d.Decode(&e); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("log entry %d: %w", line, err)
