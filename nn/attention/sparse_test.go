@@ -322,13 +322,14 @@ func memoryOf(t *testing.T, l layer, c *arch.Config, scale float32) {
 	segs, T := segments(60, 9)
 	p := &nn.Pass{Arena: nn.NewArena(), Tokens: make([]int32, T), Segments: segs, IndexerScale: scale}
 	saved, scratch := l.Floats(p)
-	x, y := make([]float32, T*c.HiddenSize), make([]float32, T*c.HiddenSize)
+	n := T * c.HiddenSize
+	x, y, dx := make([]float32, n), make([]float32, n), make([]float32, n)
 	x[0] = 1
 	l.Forward(y, x, p)
 	if got := p.Arena.Used(); got != 4*int64(saved) {
 		t.Errorf("forward keeps %d bytes, predicted %d", got, 4*saved)
 	}
-	l.Backward(y, x, x, p)
+	l.Backward(dx, y, x, p)
 	if got := p.Arena.Peak(); got != 4*int64(saved+scratch) {
 		t.Errorf("peak is %d bytes, predicted %d", got, 4*(saved+scratch))
 	}
@@ -338,7 +339,7 @@ func memoryOf(t *testing.T, l layer, c *arch.Config, scale float32) {
 	steps := func() {
 		m := p.Arena.Mark()
 		l.Forward(y, x, p)
-		l.Backward(x, y, x, p)
+		l.Backward(dx, y, x, p)
 		p.Arena.Release(m)
 	}
 	steps()
