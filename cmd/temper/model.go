@@ -32,7 +32,7 @@ func (f *formatFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.dtype, "dtype", "bf16", "what weights are stored in: bf16 or f32")
 	fl.StringVar(&f.names, "names", "deepseek", "names of the tensors: deepseek (as published) or transformers (fused experts)")
 	fl.StringVar(&f.shard, "shard", "5GB", "largest file, about: a number with KB, MB, GB or TB")
-	fl.BoolVar(&f.asJSON, "json", false, "print one JSON object about the written model, as `temper model inspect` does")
+	fl.BoolVar(&f.asJSON, "json", false, "print one JSON object about the written model, as 'model inspect --json' does")
 }
 
 // options turns the flags' words into hf.Options.
