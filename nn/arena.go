@@ -1,6 +1,6 @@
 package nn
 
-import "runtime"
+import "runtime/debug"
 
 // Arena hands out scratch memory by moving a pointer. Memory is given back by
 // returning to an earlier [Mark], so it nests like a stack. Pieces start on
@@ -139,7 +139,7 @@ func (s *slab[T]) reserve(n int) {
 func (s *slab[T]) replace(n int) {
 	if len(s.chunks) > 0 {
 		clear(s.chunks)
-		runtime.GC()
+		debug.FreeOSMemory() // collect, and give back: a larger slab cannot reuse the room
 	}
 	s.chunks = append(s.chunks[:0], make([]T, n))
 	s.at = place{}

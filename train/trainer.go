@@ -231,6 +231,11 @@ func (t *Trainer) Done() bool { return t.step >= t.cfg.Steps }
 // Steps returns how many steps have been taken, and how many of them skipped.
 func (t *Trainer) Steps() (taken, skipped int64) { return t.step, t.skipped }
 
+// Reserve makes room for micro-batches whose rows have up to sequence tokens.
+func (t *Trainer) Reserve(sequence int) error {
+	return t.model.Reserve(t.cfg.MicroRows*sequence, t.options(Counts{Supervised: 1, MTP: 1, Segments: 1, Tokens: 1}))
+}
+
 // Optimizer returns the optimizer, whose state belongs to a checkpoint.
 func (t *Trainer) Optimizer() *optim.Optimizer { return t.optimizer }
 

@@ -64,6 +64,23 @@ func (m *Model) reserve(segments []Segment, o StepOptions) {
 	m.arena.Reserve(max(m.activations(segments, o), m.activations(whole[:], o)))
 }
 
+// Reserve makes room for micro-batches of up to tokens tokens ahead of the first,
+// so that the arena need not grow when a later one is larger. Layers still hold
+// memory of the last step until the next one; they are made anew to let go of
+// it, so that old and new memory are not there at once.
+func (m *Model) Reserve(tokens int, o StepOptions) error {
+	need := m.activations([]Segment{{Start: 0, End: tokens}}, o)
+	if need <= m.arena.Held() {
+		return nil
+	}
+	m.blocks, m.mtp = nil, nil
+	if err := m.assemble(); err != nil {
+		return err
+	}
+	m.arena.Reserve(need)
+	return nil
+}
+
 // walk goes through a step and counts what it takes from the arena, in elements
 // of 4 bytes. Its methods mirror those of the step, call by call.
 type walk struct {

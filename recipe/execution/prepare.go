@@ -96,16 +96,7 @@ func singleDigits(text string) string {
 
 // Architecture returns what the recipe trains, its vocabulary fitted to tok.
 func Architecture(r *recipe.Recipe, tok *tokenizer.Tokenizer) (*arch.Config, error) {
-	ref := r.Model.Init
-	if ref == "" {
-		ref = r.Model.Load
-	}
-	if _, err := arch.Builtin(ref); err != nil || r.Model.Load != "" {
-		if ref, err = r.Path(ref); err != nil {
-			return nil, err
-		}
-	}
-	c, err := hf.LoadConfig(ref)
+	c, err := architecture(r)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +113,38 @@ func Architecture(r *recipe.Recipe, tok *tokenizer.Tokenizer) (*arch.Config, err
 		}
 	}
 	return set(c, r.Model.Set)
+}
+
+// architecture returns what the recipe names: a built-in for Init, if there is
+// one of that name, else a path.
+func architecture(r *recipe.Recipe) (*arch.Config, error) {
+	if r.Model.Load != "" {
+		path, err := r.Path(r.Model.Load)
+		if err != nil {
+			return nil, err
+		}
+		return hf.LoadConfig(explicit(path))
+	}
+	c, unknown := arch.Builtin(strings.TrimPrefix(r.Model.Init, "builtin:"))
+	if unknown == nil {
+		return c, nil
+	}
+	path, err := r.Path(r.Model.Init)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); err != nil && !strings.ContainsRune(r.Model.Init, filepath.Separator) {
+		return nil, unknown // it says which names there are
+	}
+	return hf.LoadConfig(explicit(path))
+}
+
+// explicit makes sure that a path is not taken for the name of a built-in.
+func explicit(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return "." + string(filepath.Separator) + path
 }
 
 // set overrides keys of an architecture's config.json.

@@ -28,6 +28,9 @@ type stage struct {
 	store    *checkpoint.Store
 }
 
+// garbagePercent bounds garbage, as a share of what is in use, while steps are taken.
+const garbagePercent = 4
+
 // stages runs the stages from a position on.
 func (x *runner) stages(ctx context.Context, at position) error {
 	if at == (position{}) {
@@ -55,6 +58,10 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 	}
 	defer debug.FreeOSMemory() // the optimizer's state, before the next stage makes its own
 	defer s.store.Close()
+	// Nearly all memory is a few large slabs without pointers: collecting often
+	// costs nothing, and collecting seldom would let small garbage double them.
+	defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
+	debug.FreeOSMemory() // what reading the data took
 	if resume {
 		if err := s.load(); err != nil {
 			return err
@@ -127,6 +134,9 @@ func (x *runner) open(ctx context.Context, i int) (*stage, error) {
 		cfg.Steps = s.material.Steps(s.Epochs)
 	}
 	if s.trainer, err = train.New(cfg, x.model, s.material, data.Rows, x.opts.Now); err != nil {
+		return nil, err
+	}
+	if err = s.trainer.Reserve(data.Sequence); err != nil {
 		return nil, err
 	}
 	s.Stage.Steps = cfg.Steps
