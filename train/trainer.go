@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -125,7 +124,7 @@ func (t *Trainer) Step(ctx context.Context) (Result, error) {
 	}
 	r.Time.Data = t.now().Sub(start)
 	if err := t.accumulate(ctx, rows, &r); err != nil {
-		if !errors.Is(err, deepseek.ErrNonFinite) {
+		if !IsNonFinite(err) {
 			return r, err
 		}
 		return t.settle(r, start, err)

@@ -8,7 +8,6 @@ package stepbench
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -207,9 +206,4 @@ func peakRSS() float64 {
 		}
 	}
 	return 0
-}
-
-// String prints a result for a person.
-func (r Result) String() string {
-	return fmt.Sprintf("%-20s %14.5g %-20s (min %.5g, median %.5g, n %d)", r.Name, r.Value, r.Unit, r.Min, r.Median, r.N)
 }
