@@ -59,26 +59,30 @@ func (m *Model) activations(segments []Segment, o StepOptions) int64 {
 // reserve sizes the arena before a step that needs more than it holds: for these
 // segments, or for the same tokens as one segment, which other packings of as
 // many tokens hardly exceed.
-func (m *Model) reserve(segments []Segment, o StepOptions) {
+func (m *Model) reserve(segments []Segment, o StepOptions) error {
 	whole := [1]Segment{{Start: 0, End: segments[len(segments)-1].End}}
-	m.arena.Reserve(max(m.activations(segments, o), m.activations(whole[:], o)))
+	return m.grow(max(m.activations(segments, o), m.activations(whole[:], o)))
 }
 
-// Reserve makes room for micro-batches of up to tokens tokens ahead of the first,
-// so that the arena need not grow when a later one is larger. Layers still hold
-// memory of the last step until the next one; they are made anew to let go of
-// it, so that old and new memory are not there at once.
-func (m *Model) Reserve(tokens int, o StepOptions) error {
-	need := m.activations([]Segment{{Start: 0, End: tokens}}, o)
-	if need <= m.arena.Held() {
+// grow sizes the arena, if it holds less. Layers still hold memory of the last
+// step until the next one; they are made anew to let go of it, so that old and
+// new memory are not there at once.
+func (m *Model) grow(bytes int64) error {
+	if bytes <= m.arena.Held() {
 		return nil
 	}
 	m.blocks, m.mtp = nil, nil
 	if err := m.assemble(); err != nil {
 		return err
 	}
-	m.arena.Reserve(need)
+	m.arena.Reserve(bytes)
 	return nil
+}
+
+// Reserve makes room for micro-batches of up to tokens tokens ahead of the first,
+// so that the arena need not grow when a later one is larger.
+func (m *Model) Reserve(tokens int, o StepOptions) error {
+	return m.grow(m.activations([]Segment{{Start: 0, End: tokens}}, o))
 }
 
 // walk goes through a step and counts what it takes from the arena, in elements

@@ -45,7 +45,9 @@ func (m *Model) step(b *Batch, o StepOptions, objective Objective) (Losses, erro
 	if err := m.checkTables(); err != nil {
 		return Losses{}, err
 	}
-	m.reserve(b.Segments, o)
+	if err := m.reserve(b.Segments, o); err != nil {
+		return Losses{}, err
+	}
 	mark := m.arena.Mark()
 	defer m.arena.Release(mark)
 	p := m.pass(b, o)
