@@ -27,6 +27,8 @@ var levels = []struct {
 	{"cluster/planner", 3},
 	{"cluster/campaign", 3},
 	{"cluster/validation", 3},
+	{"cluster/validation/figure", 0},
+	{"cluster/validation/fit", 0},
 	{"report/render", 3},
 	{"report/audit", 3},
 	{"nn/...", 2},

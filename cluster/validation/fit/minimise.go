@@ -1,0 +1,228 @@
+package fit
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// maxIterations bounds the accepted steps; a well-posed problem needs ten.
+const maxIterations = 40
+
+// solver is the state of one minimisation.
+type solver struct {
+	*Problem
+	theta     []float64
+	residuals []float64
+	loss      float64
+	jacobian  [][]float64
+	all       []int
+}
+
+// Minimise fits the problem, starting at start (nil: the priors).
+func Minimise(p *Problem, start []float64) (*Result, error) {
+	s, err := newSolver(p, start)
+	if err != nil {
+		return nil, err
+	}
+	return s.run(maxIterations)
+}
+
+// newSolver evaluates the starting point.
+func newSolver(p *Problem, start []float64) (*solver, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	if start == nil {
+		start = p.Priors()
+	}
+	s := &solver{Problem: p, theta: slices.Clone(start), residuals: make([]float64, len(p.Weight))}
+	for i := range s.theta {
+		s.theta[i] = p.Parameters[i].clamp(s.theta[i])
+	}
+	for i := range p.Weight {
+		s.all = append(s.all, i)
+	}
+	if err := p.Residuals(s.theta, s.all, s.residuals); err != nil {
+		return nil, err
+	}
+	for i, r := range s.residuals {
+		if math.IsNaN(r) || math.IsInf(r, 0) {
+			return nil, fmt.Errorf("fit: the residual of row %d is %v at the start", i, r)
+		}
+	}
+	s.loss = p.loss(s.theta, s.residuals)
+	return s, nil
+}
+
+// run iterates to a minimum and describes it.
+func (s *solver) run(iterations int) (*Result, error) {
+	first := s.loss
+	damping, n := 1e-3, 0
+	for ; n < iterations; n++ {
+		if err := s.differentiate(); err != nil {
+			return nil, err
+		}
+		before := s.loss
+		accepted, err := s.step(&damping)
+		if err != nil {
+			return nil, err
+		}
+		if !accepted {
+			if accepted, err = s.poll(); err != nil {
+				return nil, err
+			}
+		}
+		if !accepted || before-s.loss < 1e-5*(1+before) {
+			break
+		}
+	}
+	if err := s.differentiate(); err != nil {
+		return nil, err
+	}
+	cov := s.covariance()
+	r := &Result{
+		Theta: s.theta, Covariance: cov, Residuals: s.residuals, Jacobian: s.jacobian,
+		Loss: s.loss, Start: first, Iterations: n,
+	}
+	for i := range cov {
+		r.StdErr = append(r.StdErr, math.Sqrt(cov[i][i]))
+	}
+	return r, nil
+}
+
+// differentiate fills the Jacobian by forward differences. The step is a small
+// share of the prior's width, which is what a change of a parameter means.
+func (s *solver) differentiate() error {
+	if s.jacobian == nil {
+		s.jacobian = make([][]float64, len(s.all))
+		for i := range s.jacobian {
+			s.jacobian[i] = make([]float64, len(s.theta))
+		}
+	}
+	moved := slices.Clone(s.theta)
+	out := make([]float64, len(s.all))
+	for j := range s.Parameters {
+		rows := s.affected(j)
+		h := 0.02 * s.Parameters[j].Sigma
+		if s.Parameters[j].clamp(s.theta[j]+h) != s.theta[j]+h {
+			h = -h
+		}
+		moved[j] = s.theta[j] + h
+		if err := s.Problem.Residuals(moved, rows, out[:len(rows)]); err != nil {
+			return err
+		}
+		for k, i := range rows {
+			s.jacobian[i][j] = (out[k] - s.residuals[i]) / h
+		}
+		moved[j] = s.theta[j]
+	}
+	return nil
+}
+
+// affected lists the rows that parameter j can change.
+func (s *solver) affected(j int) []int {
+	if s.Affects == nil {
+		return s.all
+	}
+	var rows []int
+	for _, i := range s.all {
+		if s.Affects(j, i) {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+// normal builds the matrix and the gradient of the weighted least squares.
+func (s *solver) normal() (a [][]float64, g []float64) {
+	n := len(s.theta)
+	a, g = make([][]float64, n), make([]float64, n)
+	for j, q := range s.Parameters {
+		a[j] = make([]float64, n)
+		a[j][j] = 1 / float64(q.Sigma*q.Sigma)
+		g[j] = (s.theta[j] - q.Prior) / float64(q.Sigma*q.Sigma)
+	}
+	for i, row := range s.jacobian {
+		if s.Weight[i] == 0 {
+			continue
+		}
+		_, w := rho(s.residuals[i], s.Noise)
+		w *= s.Weight[i] / float64(s.Noise*s.Noise)
+		for j, x := range row {
+			if x == 0 {
+				continue
+			}
+			g[j] += float64(w * x * s.residuals[i])
+			for k := 0; k <= j; k++ {
+				a[j][k] += float64(w * x * row[k])
+			}
+		}
+	}
+	for j := range a {
+		for k := 0; k < j; k++ {
+			a[k][j] = a[j][k]
+		}
+	}
+	return a, g
+}
+
+// step tries damped steps until one lowers the loss.
+func (s *solver) step(damping *float64) (bool, error) {
+	a, g := s.normal()
+	for try := 0; try < 8; try++ {
+		m := make([][]float64, len(a))
+		for i := range a {
+			m[i] = slices.Clone(a[i])
+			m[i][i] *= 1 + *damping
+		}
+		delta, ok := solve(m, g)
+		if ok {
+			next := slices.Clone(s.theta)
+			for i := range next {
+				next[i] = s.Parameters[i].clamp(next[i] - delta[i])
+			}
+			if better, err := s.try(next); err != nil || better {
+				*damping = math.Max(*damping/5, 1e-6)
+				return better, err
+			}
+		}
+		*damping *= 6
+	}
+	return false, nil
+}
+
+// try moves to next if the loss is lower there.
+func (s *solver) try(next []float64) (bool, error) {
+	out := make([]float64, len(s.all))
+	if err := s.Problem.Residuals(next, s.all, out); err != nil {
+		return false, err
+	}
+	loss := s.Problem.loss(next, out)
+	if !(loss < s.loss) {
+		return false, nil
+	}
+	s.theta, s.residuals, s.loss = next, out, loss
+	return true, nil
+}
+
+// poll tries each parameter alone, in both directions, for the kinks that a
+// maximum of several times puts into a step's duration.
+func (s *solver) poll() (bool, error) {
+	moved := false
+	for j, q := range s.Parameters {
+		for _, h := range []float64{0.1, -0.1} {
+			next := slices.Clone(s.theta)
+			next[j] = q.clamp(next[j] + float64(h*q.Sigma))
+			better, err := s.try(next)
+			if err != nil {
+				return moved, err
+			}
+			if better {
+				moved = true
+				break
+			}
+		}
+	}
+	return moved, nil
+}
