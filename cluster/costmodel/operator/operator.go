@@ -1,0 +1,113 @@
+package operator
+
+// Class says which unit of a device an operator keeps busy.
+type Class uint8
+
+// The classes.
+const (
+	Product        Class = iota // one dense matrix product, Batch of them side by side
+	GroupedProduct              // one product per local expert; M is the rows of one expert
+	Attention                   // scores and weighted sums: M queries, N attended keys each (a mean), K = width of a head
+	Vector                      // pointwise, reductions, permutations: bound by memory
+	Collective                  // a message between ranks
+)
+
+// String returns the lower-case name of the class.
+func (c Class) String() string {
+	return name(c, "product", "grouped product", "attention", "vector", "collective")
+}
+
+// Pattern is the kind of message of a [Collective].
+type Pattern uint8
+
+// The patterns.
+const (
+	NoPattern     Pattern = iota
+	AllGather             // Payload is the gathered size
+	ReduceScatter         // Payload is the size before scattering
+	AllReduce             // Payload is the size of the reduced tensor
+	AllToAll              // Payload is what one rank sends, its own share included
+	SendRecv              // Payload is what one rank sends in all steps of a ring together
+)
+
+// String returns the lower-case name of the pattern.
+func (p Pattern) String() string {
+	return name(p, "none", "all-gather", "reduce-scatter", "all-reduce", "all-to-all", "send-receive")
+}
+
+// Axis names the group of ranks that a [Collective] runs over.
+type Axis uint8
+
+// The axes that a block communicates over.
+const (
+	NoAxis Axis = iota
+	TP          // tensor parallel
+	CP          // context parallel
+	EP          // expert parallel
+	ETP         // tensor parallel inside an expert
+)
+
+// String returns the lower-case name of the axis.
+func (a Axis) String() string { return name(a, "none", "tp", "cp", "ep", "etp") }
+
+// DType is the number format of a product or of a stored tensor.
+type DType string
+
+// The formats.
+const (
+	FP32  DType = "fp32"
+	BF16  DType = "bf16"
+	FP16  DType = "fp16"
+	FP8   DType = "fp8"
+	MXFP8 DType = "mxfp8"
+	FP4   DType = "fp4"
+)
+
+// Bytes returns the size of one value, scales left out; 2 for unknown formats.
+func (d DType) Bytes() float64 {
+	switch d {
+	case FP32:
+		return 4
+	case FP8, MXFP8:
+		return 1
+	case FP4:
+		return 0.5
+	}
+	return 2
+}
+
+// Quantised reports whether products in this format need scaled copies of their
+// operands.
+func (d DType) Quantised() bool { return d == FP8 || d == MXFP8 || d == FP4 }
+
+// Operator is one thing that a rank does: a product, a kernel over vectors, or a
+// message. All sizes are of one rank and one micro-batch.
+type Operator struct {
+	Name   string // component of the ledger: attn.query, experts, ...
+	Part   string // which operator of the component: wq_b, dispatch, ...
+	Class  Class
+	Module Module // what recomputing drops and runs it again
+
+	Batch, M, N, K int64   // shapes: Batch products of M x K by K x N
+	DType          DType   // of the operands
+	FLOPs          float64 // a multiply-add is two; scores that flash attention forms again are in Extra
+	Extra          float64 // further operations of the same unit that the ledger does not count
+	Bytes          float64 // moved to and from device memory
+	Launches       int     // kernels started
+	Copies         int     // ranks that do this same work redundantly; 1 = each rank its own share
+
+	Pattern Pattern // of a [Collective]
+	Axis    Axis    // of a [Collective]: the group
+	Payload float64 // of a [Collective]: bytes, see [Pattern]
+	TopK    int     // of an [AllToAll]: copies of a token, before any are merged
+	Fanout  int     // of an [AllToAll]: nodes that a token may go to at most; 0 = no limit
+	Overlap bool    // the engine runs it beside other operators of the same block (async TP, EP overlap)
+}
+
+// name returns the i-th word, or "unknown".
+func name[T ~uint8](i T, words ...string) string {
+	if int(i) < len(words) {
+		return words[i]
+	}
+	return "unknown"
+}

@@ -1,0 +1,139 @@
+package operator
+
+import (
+	"fmt"
+
+	"github.com/temper-ml/temper/model/arch"
+)
+
+// Sharding says over how many ranks a block is spread. TP ranks split each dense
+// matrix and, with Sequence, the tokens between them; CP ranks split the
+// sequence; the EP*ETP ranks that share the experts are folded over the same
+// TP*CP*DP ranks.
+type Sharding struct {
+	TP, CP, EP, ETP int
+	Sequence        bool // norms and residuals split over the TP ranks (Megatron's sequence parallelism)
+}
+
+// Numbers are the sizes and formats of one micro-batch.
+type Numbers struct {
+	MicroBatch, Seq int
+	DType           DType   // of the matrix products: bf16, fp16, fp8, mxfp8, fp32
+	Imbalance       float64 // rho: tokens of the busiest rank's experts / mean; 0 means 1
+	IndexerLoss     bool    // V4: the indexer is trained
+	Engine          *Engine
+}
+
+// rho returns the imbalance, at least 1.
+func (n Numbers) rho() float64 { return max(1, n.Imbalance) }
+
+// Check reports the first reason why the model cannot be split so: the rule, the
+// values and the nearest legal value.
+func (s Sharding) Check(c *arch.Config, n Numbers) error {
+	for _, x := range []struct {
+		name  string
+		value int
+	}{{"tp", s.TP}, {"cp", s.CP}, {"ep", s.EP}, {"etp", s.ETP}, {"micro-batch", n.MicroBatch}, {"seq", n.Seq}} {
+		if x.value < 1 {
+			return fmt.Errorf("operator: %s is %d, want at least 1", x.name, x.value)
+		}
+	}
+	if n.Engine == nil {
+		return fmt.Errorf("operator: no engine, want one of %v", Engines())
+	}
+	if err := s.checkTP(c, n); err != nil {
+		return err
+	}
+	if n.Seq%s.chunks() != 0 {
+		return fmt.Errorf("operator: seq is %d, want a multiple of %d (cp %d in balanced halves, tp %d): nearest legal value %d",
+			n.Seq, s.chunks(), s.CP, s.TP, multiple(n.Seq, s.chunks()))
+	}
+	return s.checkExperts(c)
+}
+
+// chunks returns how many equal pieces the sequence must divide into: causal
+// context parallelism gives each rank one piece of the front and one of the back.
+func (s Sharding) chunks() int {
+	pieces := 1
+	if s.CP > 1 {
+		pieces = 2 * s.CP
+	}
+	if s.Sequence {
+		pieces *= s.TP
+	}
+	return pieces
+}
+
+func (s Sharding) checkTP(c *arch.Config, n Numbers) error {
+	if s.TP == 1 {
+		return nil
+	}
+	if why := n.Engine.refusesTP(c); why != "" {
+		return fmt.Errorf("operator: tp is %d, want 1: %s", s.TP, why)
+	}
+	for _, x := range splits(c) {
+		if x.size%s.TP != 0 {
+			return fmt.Errorf("operator: tp is %d, want a divisor of %s = %d: nearest legal value %d", s.TP, x.name, x.size, divisor(x.size, s.TP))
+		}
+	}
+	if !s.Sequence && c.Experts > 0 && n.Engine.ExpertsNeedSequence {
+		return fmt.Errorf("operator: tp is %d without sequence parallelism, want it on or tp 1: %s routes tokens of different ranks", s.TP, n.Engine.Name)
+	}
+	return nil
+}
+
+func (s Sharding) checkExperts(c *arch.Config) error {
+	if c.Experts == 0 {
+		if s.EP*s.ETP > 1 {
+			return fmt.Errorf("operator: ep %d and etp %d, want 1 and 1: the model has no experts", s.EP, s.ETP)
+		}
+		return nil
+	}
+	if c.Experts%s.EP != 0 {
+		return fmt.Errorf("operator: ep is %d, want a divisor of n_routed_experts = %d: nearest legal value %d", s.EP, c.Experts, divisor(c.Experts, s.EP))
+	}
+	if c.MoEIntermediate%s.ETP != 0 {
+		return fmt.Errorf("operator: etp is %d, want a divisor of moe_intermediate_size = %d: nearest legal value %d", s.ETP, c.MoEIntermediate, divisor(c.MoEIntermediate, s.ETP))
+	}
+	return nil
+}
+
+// split is a dimension that TP divides.
+type split struct {
+	name string
+	size int
+}
+
+// splits lists what TP divides in this model.
+func splits(c *arch.Config) []split {
+	out := []split{{"num_attention_heads", c.NumHeads}}
+	if c.Kind(0) == gqa {
+		out = append(out, split{"num_key_value_heads", c.NumKVHeads})
+	}
+	if c.Family == arch.V4 {
+		out = append(out, split{"o_groups", c.OGroups})
+	}
+	if c.IntermediateSize > 0 {
+		out = append(out, split{"intermediate_size", c.IntermediateSize})
+	}
+	if c.SharedExperts > 0 {
+		out = append(out, split{"the shared expert's width", c.SharedIntermediate()})
+	}
+	return out
+}
+
+// divisor returns the divisor of n nearest to x, the smaller of two.
+func divisor(n, x int) int {
+	best := 1
+	for d := 1; d <= n; d++ {
+		if n%d == 0 && abs(d-x) < abs(best-x) {
+			best = d
+		}
+	}
+	return best
+}
+
+func abs(x int) int { return max(x, -x) }
+
+// multiple returns the multiple of m nearest to n, at least m.
+func multiple(n, m int) int { return max(1, (n+m/2)/m) * m }
