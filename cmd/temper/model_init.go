@@ -40,6 +40,9 @@ and its file is copied; of a directory, all files that have to do with text.`,
 			if err != nil {
 				return err
 			}
+			if err := c.CheckTrainable(); err != nil {
+				return err
+			}
 			if err := fitVocabulary(c, &o, vocab, tok); err != nil {
 				return err
 			}

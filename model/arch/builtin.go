@@ -11,11 +11,54 @@ var builtins = map[string]func() *Config{
 	"deepseek-v4-pro":   pro,
 	"deepseek-v4-flash": flash,
 	"deepseek-v3":       v3,
+	"deepseek-v2":       v2,
+	"deepseek-v2-lite":  v2Lite,
+	"kimi-k2":           kimiK2,
 	"tiny-v4":           func() *Config { return TinyV4(512) },
 	"bench-v4":          bench,
+
+	"llama2-7b":     func() *Config { return llama2(32, 4096, 32, 32, 11008) },
+	"llama2-13b":    func() *Config { return llama2(40, 5120, 40, 40, 13824) },
+	"llama2-70b":    func() *Config { return llama2(80, 8192, 64, 8, 28672) },
+	"llama3-8b":     func() *Config { return llama3(32, 4096, 32, 14336) },
+	"llama3-70b":    func() *Config { return llama3(80, 8192, 64, 28672) },
+	"llama3-405b":   func() *Config { return llama3(126, 16384, 128, 53248) },
+	"mistral-7b":    mistral7b,
+	"mixtral-8x7b":  func() *Config { return mixtral(32, 4096, 32, 14336, 32000, 32768) },
+	"mixtral-8x22b": func() *Config { return mixtral(56, 6144, 48, 16384, 32768, 65536) },
+	"gpt-oss-20b":   func() *Config { return gptOSS(24, 32) },
+	"gpt-oss-120b":  func() *Config { return gptOSS(36, 128) },
+
+	"qwen2.5-7b":      func() *Config { return qwen2(28, 3584, 28, 4, 18944, 152064) },
+	"qwen2.5-72b":     func() *Config { return qwen2(80, 8192, 64, 8, 29568, 152064) },
+	"qwen3-8b":        func() *Config { return qwen3(36, 4096, 32, 8, 12288) },
+	"qwen3-14b":       func() *Config { return qwen3(40, 5120, 40, 8, 17408) },
+	"qwen3-32b":       func() *Config { return qwen3(64, 5120, 64, 8, 25600) },
+	"qwen3-30b-a3b":   func() *Config { return qwen3moe(48, 2048, 32, 6144, 768) },
+	"qwen3-235b-a22b": func() *Config { return qwen3moe(94, 4096, 64, 12288, 1536) },
+
+	"gpt-1.7b":   func() *Config { return gpt(24, 2304, 24) },
+	"gpt-3.6b":   func() *Config { return gpt(30, 3072, 32) },
+	"gpt-7.5b":   func() *Config { return gpt(36, 4096, 32) },
+	"gpt-18.4b":  func() *Config { return gpt(40, 6144, 48) },
+	"gpt-22b":    func() *Config { return gpt(48, 6144, 64) },
+	"gpt-39.1b":  func() *Config { return gpt(48, 8192, 64) },
+	"gpt-76.1b":  func() *Config { return gpt(60, 10240, 80) },
+	"gpt-145.6b": func() *Config { return gpt(80, 12288, 96) },
+	"gpt-310b":   func() *Config { return gpt(96, 16384, 128) },
+	"gpt-530b":   func() *Config { return gpt(105, 20480, 128) },
+	"gpt-1t":     func() *Config { return gpt(128, 25600, 160) },
+	"gpt3-175b":  func() *Config { return gpt(96, 12288, 96) },
 }
 
-// Builtins returns the names that [Builtin] knows, sorted.
+// renamed are models with the shapes of another, under the name people look for.
+var renamed = map[string]string{
+	"llama3.1-8b": "llama3-8b", "llama3.1-70b": "llama3-70b", "llama3.1-405b": "llama3-405b",
+	"gpt-175b": "gpt3-175b",
+}
+
+// Builtins returns the names that [Builtin] knows, sorted, without the second names
+// of one architecture.
 func Builtins() []string {
 	names := make([]string, 0, len(builtins))
 	for name := range builtins {
@@ -25,9 +68,14 @@ func Builtins() []string {
 	return names
 }
 
-// Builtin returns a fresh copy of the architecture with the given name.
+// Builtin returns a fresh copy of the architecture with the given name. Llama 3.1
+// and 3 are one architecture, under either name.
 func Builtin(name string) (*Config, error) {
-	f, ok := builtins[name]
+	key := name
+	if same, ok := renamed[name]; ok {
+		key = same
+	}
+	f, ok := builtins[key]
 	if !ok {
 		hint := ""
 		if near := Nearest(name, Builtins()); near != "" {

@@ -1,14 +1,5 @@
 package arch
 
-// Family names a line of architectures, spelled as model_type in config.json.
-type Family string
-
-// The families that temper can describe.
-const (
-	V4 Family = "deepseek_v4"
-	V3 Family = "deepseek_v3"
-)
-
 // Config is an architecture, complete: two equal Configs have the same
 // parameters and the same forward pass. Zero means "not part of this family".
 // The comment on each field is its key in config.json.
@@ -21,35 +12,36 @@ type Config struct {
 
 	NumHeads   int // num_attention_heads
 	NumKVHeads int // num_key_value_heads
-	HeadDim    int // head_dim (V4): width of a query head and of the shared key = value
-	RopeDim    int // qk_rope_head_dim: last dimensions of a head that rotate
-	NopeDim    int // qk_nope_head_dim (V3): dimensions of a head that do not rotate
-	ValueDim   int // v_head_dim (V3)
-	QLoraRank  int // q_lora_rank
-	KVLoraRank int // kv_lora_rank (V3)
+	HeadDim    int // head_dim: width of a query head and of its key and value; not for latent attention
+	RopeDim    int // qk_rope_head_dim (V4, V3, V2): last dimensions of a head that rotate
+	NopeDim    int // qk_nope_head_dim (V3, V2): dimensions of a head that do not rotate
+	ValueDim   int // v_head_dim (V3, V2)
+	QLoraRank  int // q_lora_rank (V4, V3, V2); 0 = queries in one product (V2)
+	KVLoraRank int // kv_lora_rank (V3, V2)
 	OGroups    int // o_groups (V4): independent groups of the first output projection
 	OLoraRank  int // o_lora_rank (V4): output width of one group
 
-	SlidingWindow  int   // sliding_window (V4): newest tokens a query attends, itself included
-	CompressRatios []int // compress_ratios (V4): one per layer, then one per MTP block; see [Config.Kind]
-	IndexHeads     int   // index_n_heads (V4)
-	IndexHeadDim   int   // index_head_dim (V4)
-	IndexTopK      int   // index_topk (V4): compressed keys a CSA query attends
+	SlidingWindow  int      // sliding_window: newest tokens a query attends, itself included; 0 = all
+	LayerTypes     []string // layer_types: for each layer sliding_attention or full_attention; nil = all alike
+	CompressRatios []int    // compress_ratios (V4): one per layer, then one per MTP block; see [Config.Kind]
+	IndexHeads     int      // index_n_heads (V4)
+	IndexHeadDim   int      // index_head_dim (V4)
+	IndexTopK      int      // index_topk (V4): compressed keys a CSA query attends
 
-	IntermediateSize int     // intermediate_size (V3): width of a dense feed-forward block
-	DenseLayers      int     // first_k_dense_replace (V3): leading layers without experts
-	Experts          int     // n_routed_experts
-	SharedExperts    int     // n_shared_experts
+	IntermediateSize int     // intermediate_size, n_inner (GPT2): width of a dense feed-forward block
+	DenseLayers      int     // first_k_dense_replace (V3, V2): leading layers without experts
+	Experts          int     // n_routed_experts, num_experts (Qwen3MoE), num_local_experts (Mixtral, GPTOSS)
+	SharedExperts    int     // n_shared_experts (V4, V3, V2)
 	TopK             int     // num_experts_per_tok
-	ExpertGroups     int     // n_group (V3)
-	TopKGroups       int     // topk_group (V3)
-	MoEIntermediate  int     // moe_intermediate_size
-	ScoringFunc      string  // scoring_func: sqrtsoftplus (V4), sigmoid (V3)
-	TopKMethod       string  // topk_method: noaux_tc
-	NormTopK         bool    // norm_topk_prob
-	RoutedScale      float64 // routed_scaling_factor
+	ExpertGroups     int     // n_group (V3, V2)
+	TopKGroups       int     // topk_group (V3, V2)
+	MoEIntermediate  int     // moe_intermediate_size, intermediate_size (Mixtral, GPTOSS)
+	ScoringFunc      string  // scoring_func: sqrtsoftplus (V4), sigmoid (V3), softmax (V2); see [Config.Scoring]
+	TopKMethod       string  // topk_method: noaux_tc (V4, V3), greedy or group_limited_greedy (V2)
+	NormTopK         bool    // norm_topk_prob (V4, V3, V2, Qwen3MoE)
+	RoutedScale      float64 // routed_scaling_factor (V4, V3, V2)
 	HashLayers       int     // num_hash_layers (V4): leading layers routed by token id
-	SwiGLULimit      float64 // swiglu_limit (V4)
+	SwiGLULimit      float64 // swiglu_limit (V4, GPTOSS)
 
 	HCMult          int     // hc_mult (V4): residual streams
 	HCSinkhornIters int     // hc_sinkhorn_iters (V4)
@@ -59,15 +51,19 @@ type Config struct {
 	CompressRopeTheta float64      // compress_rope_theta (V4): for layers that compress
 	RopeScaling       *RopeScaling // rope_scaling; nil = none
 	MaxPositions      int          // max_position_embeddings
-	RMSNormEps        float64      // rms_norm_eps
+	RMSNormEps        float64      // rms_norm_eps, layer_norm_epsilon (GPT2)
 
-	HiddenAct        string  // hidden_act: silu
-	AttentionBias    bool    // attention_bias: false
-	AttentionDropout float64 // attention_dropout: 0
-	TieEmbeddings    bool    // tie_word_embeddings: false
+	HiddenAct        string  // hidden_act: silu; activation_function (GPT2): a GELU
+	AttentionBias    bool    // attention_bias; V4, V3 and V2 have none
+	MLPBias          bool    // mlp_bias (Llama)
+	AttentionDropout float64 // attention_dropout, attn_pdrop (GPT2)
+	EmbedDropout     float64 // embd_pdrop (GPT2)
+	ResidualDropout  float64 // resid_pdrop (GPT2)
+	TieEmbeddings    bool    // tie_word_embeddings: the output head is the input embedding; V4 and V3 have both
 	InitializerRange float64 // initializer_range
-	BOS              int     // bos_token_id
-	EOS              int     // eos_token_id
+	BOS              int     // bos_token_id; -1 = none
+	EOS              int     // eos_token_id; -1 = none
+	MoreEOS          []int   // eos_token_id where it is a list: those after the first
 
 	TorchDType   string        // torch_dtype: what unquantised weights are stored in
 	ExpertDType  string        // expert_dtype (V4): fp4 or fp8 when quantised
@@ -78,15 +74,18 @@ type Config struct {
 	Extra map[string]string
 }
 
-// RopeScaling is the YaRN extension of the rotary embedding.
+// RopeScaling extends the rotary embedding to longer texts.
 type RopeScaling struct {
-	Type                 string  // type: yarn
+	Type                 string  // type: yarn; beside V4, V3 and V2 also llama3, linear or dynamic
 	Factor               float64 // factor
-	OriginalMaxPositions int     // original_max_position_embeddings
-	BetaFast             float64 // beta_fast
-	BetaSlow             float64 // beta_slow
-	MScale               float64 // mscale (V3); 0 = absent
-	MScaleAllDim         float64 // mscale_all_dim (V3); 0 = absent
+	OriginalMaxPositions int     // original_max_position_embeddings (not linear)
+	BetaFast             float64 // beta_fast (yarn)
+	BetaSlow             float64 // beta_slow (yarn)
+	MScale               float64 // mscale (yarn); 0 = absent
+	MScaleAllDim         float64 // mscale_all_dim (yarn); 0 = absent
+	Exact                negated // truncate is false (yarn of GPTOSS): the ramp's bounds are not rounded to whole dimensions
+	LowFreqFactor        float64 // low_freq_factor (llama3)
+	HighFreqFactor       float64 // high_freq_factor (llama3)
 }
 
 // Quantization says how the published weights are stored.
@@ -99,64 +98,5 @@ type Quantization struct {
 	BlockSize        []int  // weight_block_size: [rows, columns] under one scale
 }
 
-// Kind is how a layer attends.
-type Kind int
-
-// The kinds of attention.
-const (
-	Window Kind = iota // V4: the sliding window only (compress ratio 0)
-	CSA                // V4: window and the top-k compressed keys that an indexer picks (ratio 4)
-	HCA                // V4: window and every compressed key (any other ratio)
-	MLA                // V3: latent attention over every earlier token
-)
-
-// String returns the short name of the kind.
-func (k Kind) String() string { return [...]string{"window", "csa", "hca", "mla"}[k] }
-
-// Blocks returns the number of transformer blocks, MTP blocks included. Layer
-// indexes run over [0, Blocks()): first the trunk, then the MTP blocks.
-func (c *Config) Blocks() int { return c.NumLayers + c.NumMTP }
-
-// IsMTP reports whether the layer index names an MTP block.
-func (c *Config) IsMTP(layer int) bool { return layer >= c.NumLayers }
-
-// Ratio returns how many tokens one compressed key of the layer stands for, 0
-// when the layer does not compress.
-func (c *Config) Ratio(layer int) int {
-	if c.Family != V4 {
-		return 0
-	}
-	return c.CompressRatios[layer]
-}
-
-// Kind returns how the layer attends. For V4 it follows from the ratio alone: 0
-// is [Window], 4 is [CSA], everything else is [HCA].
-func (c *Config) Kind(layer int) Kind {
-	if c.Family != V4 {
-		return MLA
-	}
-	switch c.CompressRatios[layer] {
-	case 0:
-		return Window
-	case 4:
-		return CSA
-	}
-	return HCA
-}
-
-// IsMoE reports whether the layer's feed-forward block is made of experts.
-func (c *Config) IsMoE(layer int) bool { return layer >= c.DenseLayers }
-
-// IsHash reports whether the layer routes by token id instead of by scores.
-func (c *Config) IsHash(layer int) bool { return layer < c.HashLayers && !c.IsMTP(layer) }
-
-// QueryDim returns the width of one query head.
-func (c *Config) QueryDim() int {
-	if c.Family == V3 {
-		return c.NopeDim + c.RopeDim
-	}
-	return c.HeadDim
-}
-
-// SharedIntermediate returns the hidden width of the shared expert.
-func (c *Config) SharedIntermediate() int { return c.SharedExperts * c.MoEIntermediate }
+// negated is a switch whose key in config.json says the opposite.
+type negated bool

@@ -1,7 +1,5 @@
 package arch
 
-import "fmt"
-
 // Work is what one pass processes: packed sequences, each isolated from the
 // others, and which optional parts take part.
 type Work struct {
@@ -24,9 +22,9 @@ type Item struct {
 // are those really attended: the causal window, the compressed keys that are
 // visible and selected, the scores an indexer must form to select them.
 //
-// Components: mhc.map, mhc.mix, attn.query, attn.key, attn.window,
-// attn.compressed, attn.full (MLA), attn.output, compressor, indexer, router,
-// experts, shared, dense, mtp.join, head.
+// Components: mhc.map, mhc.mix, attn.query, attn.key (and value), attn.window
+// (a sliding one), attn.compressed, attn.full, attn.output, compressor, indexer,
+// router, experts, shared, dense, mtp.join, head.
 type Ledger struct {
 	Tokens int64
 	Items  []Item
@@ -156,22 +154,30 @@ func (l *ledger) perToken(name string, macs int) {
 
 func (l *ledger) block() {
 	c := l.c
-	if c.Family == V4 {
+	switch c.layout() {
+	case layoutV4:
 		s, d := c.HCMult, c.HiddenSize
 		l.perToken("mhc.map", 2*(2+s)*s*s*d)
 		l.perToken("mhc.mix", 2*(s*d+s*d+s*s*d)) // pre; post and mixing
 		l.v4Attention()
-	} else {
-		l.v3Attention()
+	case layoutMLA:
+		l.latentAttention()
+	default:
+		l.groupedAttention()
 	}
-	d, f := c.HiddenSize, c.MoEIntermediate
+	d, f, matrices := c.HiddenSize, c.MoEIntermediate, 3
+	if !c.IsGated() {
+		matrices = 2
+	}
 	if !c.IsMoE(l.layer) {
-		l.perToken("dense", 3*d*c.IntermediateSize)
+		l.perToken("dense", matrices*d*c.IntermediateSize)
 		return
 	}
 	l.perToken("router", c.Experts*d)
-	l.perToken("experts", c.TopK*3*d*f)
-	l.perToken("shared", 3*d*c.SharedIntermediate())
+	l.perToken("experts", c.TopK*matrices*d*f)
+	if c.SharedExperts > 0 {
+		l.perToken("shared", matrices*d*c.SharedIntermediate())
+	}
 }
 
 func (l *ledger) v4Attention() {
@@ -220,15 +226,34 @@ func (l *ledger) compress(ratio, dim int) float64 {
 	return blocks * float64(ratio*width*(2*l.c.HiddenSize+1))
 }
 
-func (l *ledger) v3Attention() {
+func (l *ledger) latentAttention() {
 	c := l.c
 	d, h := c.HiddenSize, c.NumHeads
-	l.perToken("attn.query", c.QLoraRank*(d+h*c.QueryDim()))
+	if c.QLoraRank == 0 {
+		l.perToken("attn.query", d*h*c.QueryDim())
+	} else {
+		l.perToken("attn.query", c.QLoraRank*(d+h*c.QueryDim()))
+	}
 	l.perToken("attn.key", (c.KVLoraRank+c.RopeDim)*d+c.KVLoraRank*h*(c.NopeDim+c.ValueDim))
-	keys := l.seqs.sum(func(n int64) int64 { return n * (n + 1) / 2 })
-	l.put("attn.full", float64(h*(c.QueryDim()+c.ValueDim))*keys, 2)
+	l.put("attn.full", float64(h*(c.QueryDim()+c.ValueDim))*l.seqs.sum(causalKeys), 2)
 	l.perToken("attn.output", h*c.ValueDim*d)
 }
+
+func (l *ledger) groupedAttention() {
+	c := l.c
+	d, heads := c.HiddenSize, c.NumHeads*c.HeadDim
+	l.perToken("attn.query", d*heads)
+	l.perToken("attn.key", 2*d*c.NumKVHeads*c.HeadDim)
+	if w := c.LayerWindow(l.layer); w > 0 {
+		l.put("attn.window", 2*float64(heads)*l.seqs.sum(func(n int64) int64 { return windowKeys(n, w) }), 2)
+	} else {
+		l.put("attn.full", 2*float64(heads)*l.seqs.sum(causalKeys), 2)
+	}
+	l.perToken("attn.output", heads*d)
+}
+
+// causalKeys sums t+1 over the n queries of a sequence.
+func causalKeys(n int64) int64 { return n * (n + 1) / 2 }
 
 // head adds the output head, and the mHC reduction before it.
 func (l *ledger) head() {
@@ -265,83 +290,4 @@ func compressedKeys(n int64, ratio, topK int) int64 {
 	}
 	m := n / r
 	return r*m*(m-1)/2 + m*(n-m*r+1)
-}
-
-// Convention names a published way of counting the operations of training, so
-// that figures of others can be compared like with like.
-type Convention string
-
-// The conventions. All but [ByLedger] are 6 operations per active matrix
-// parameter and token, plus attention; they leave MTP out.
-const (
-	ByLedger   Convention = "ledger"     // every product of [Config.FLOPs], trunk only
-	Megatron   Convention = "megatron"   // output head in, input embedding out, causal attention halved
-	Verl       Convention = "verl"       // as megatron, and the input embedding as if it were multiplied
-	Torchtitan Convention = "torchtitan" // as megatron, attention not halved
-)
-
-// FLOPsPerToken returns forward plus backward operations per token of a
-// sequence of seq tokens, counted by the convention.
-func (c *Config) FLOPsPerToken(by Convention, seq int) (float64, error) {
-	var matrices, embed float64
-	for _, t := range c.Tensors() {
-		switch {
-		case t.Layer >= c.NumLayers || t.Expert >= c.TopK:
-		case t.Role == Embed:
-			embed = float64(t.Len())
-		case t.Optim == Matrix || t.Optim == OutputHead:
-			matrices += float64(t.Len())
-		}
-	}
-	switch by {
-	case ByLedger:
-		return c.FLOPs(Work{Lengths: []int{seq}}).PerToken(), nil
-	case Megatron:
-		return float64(6*matrices) + c.attention(seq, true), nil
-	case Verl:
-		return float64(6*(matrices+embed)) + c.attention(seq, true), nil
-	case Torchtitan:
-		return float64(6*matrices) + c.attention(seq, false), nil
-	}
-	return 0, fmt.Errorf("arch: no FLOP convention %q, want %q, %q, %q or %q", by, ByLedger, Megatron, Verl, Torchtitan)
-}
-
-// attention returns the operations per token of scores and weighted sums in the
-// trunk, for both passes. Not halved, every query counts the keys of the last one.
-func (c *Config) attention(seq int, causal bool) float64 {
-	n, total := int64(seq), 0.0
-	for l := range c.NumLayers {
-		if c.Family == V3 {
-			full := 6 * float64(c.NumHeads*(c.QueryDim()+c.ValueDim)) * float64(seq)
-			if causal {
-				full /= 2
-			}
-			total += full
-			continue
-		}
-		keys := float64(min(n, int64(c.SlidingWindow)))
-		if causal {
-			keys = float64(windowKeys(n, c.SlidingWindow)) / float64(n)
-		}
-		if r := c.Ratio(l); r != 0 {
-			keys += c.compressedPerQuery(l, n, causal)
-		}
-		total += float64(6 * float64(2*c.NumHeads*c.HeadDim) * keys)
-	}
-	return total
-}
-
-func (c *Config) compressedPerQuery(layer int, n int64, causal bool) float64 {
-	ratio, topK := c.Ratio(layer), 0
-	if c.Kind(layer) == CSA {
-		topK = c.IndexTopK
-	}
-	if causal {
-		return float64(compressedKeys(n, ratio, topK)) / float64(n)
-	}
-	last := n / int64(ratio)
-	if topK > 0 {
-		last = min(last, int64(topK))
-	}
-	return float64(last)
 }

@@ -20,14 +20,20 @@ func (c *Config) MarshalHF() []byte {
 	maps.Copy(lines, c.transformersKeys())
 	for i := range fields {
 		f := &fields[i]
-		if !f.legalIn(c.Family) {
+		if !f.legalIn(c.Family) || f.unwritten {
 			continue
 		}
-		if text := jsonText(f.ptr(c), "  "); text != "" {
+		if n, ok := f.ptr(c).(*int); ok && f.null != nil && *n == f.null {
+			lines[f.key] = "null"
+		} else if text := jsonText(f.ptr(c), "  "); text != "" {
 			lines[f.key] = text
 		}
 	}
-	lines["architectures"] = `["` + architectures[c.Family] + `"]`
+	if len(c.MoreEOS) > 0 {
+		all, _ := json.Marshal(append([]int{c.EOS}, c.MoreEOS...))
+		lines["eos_token_id"] = string(all)
+	}
+	lines["architectures"] = `["` + c.traits().class + `"]`
 	keys := make([]string, 0, len(lines))
 	for key := range lines {
 		keys = append(keys, key)
@@ -46,9 +52,6 @@ func (c *Config) MarshalHF() []byte {
 	return b.Bytes()
 }
 
-// architectures are the class names under which other programs load a family.
-var architectures = map[Family]string{V4: "DeepseekV4ForCausalLM", V3: "DeepseekV3ForCausalLM"}
-
 // jsonText renders the value behind ptr; an absent one renders as "".
 func jsonText(ptr any, indent string) string {
 	switch p := ptr.(type) {
@@ -58,6 +61,14 @@ func jsonText(ptr any, indent string) string {
 		return realText(*p)
 	case *bool:
 		return strconv.FormatBool(*p)
+	case *negated:
+		return strconv.FormatBool(!bool(*p))
+	case *[]string:
+		if *p == nil {
+			return ""
+		}
+		text, _ := json.Marshal(*p)
+		return string(text)
 	case *string:
 		if *p == "" {
 			return ""
@@ -70,7 +81,7 @@ func jsonText(ptr any, indent string) string {
 		if *p == nil {
 			return ""
 		}
-		return partsText((*p).parts(), indent)
+		return partsText((*p).parts((*p).Type, []string{(*p).Type}), indent)
 	case **Quantization:
 		if *p == nil {
 			return ""

@@ -47,30 +47,38 @@ func ParseConfig(data []byte) (*Config, error) {
 func (c *Config) readFamily(raw map[string]json.RawMessage) error {
 	v, ok := raw["model_type"]
 	if !ok {
-		return fmt.Errorf("arch: config has no %q, want %q or %q", "model_type", V4, V3)
+		return fmt.Errorf("arch: config has no %q, want %s", "model_type", familyList(familyOrder))
 	}
 	var name string
 	if err := json.Unmarshal(v, &name); err != nil {
 		return fmt.Errorf("arch: model_type is %s, want a string", clip(v))
 	}
-	c.Family = Family(name)
-	if c.Family != V4 && c.Family != V3 {
-		return fmt.Errorf("arch: model_type %q is not one that temper trains, want %q or %q", name, V4, V3)
+	if same, ok := aliases[name]; ok {
+		name = string(same)
+		raw["model_type"], _ = json.Marshal(name)
 	}
-	return nil
+	c.Family = Family(name)
+	return checkFamily(c.Family)
 }
+
+// aliases are other names under which a family's architecture is published.
+var aliases = map[string]Family{"kimi_k2": V3}
 
 // read takes one key out of raw and into c.
 func (f *field) read(c *Config, raw map[string]json.RawMessage) error {
 	v, ok := raw[f.key]
 	if !f.legalIn(c.Family) {
-		if ok && !slices.Contains(HarmlessKeys, f.key) {
+		if ok && !slices.Contains(HarmlessKeys, f.key) && legalKey(c.Family, f.key) == nil {
 			return fmt.Errorf("arch: key %q does not belong to %s: remove it, or set model_type to %q", f.key, c.Family, f.families[0])
 		}
 		return nil
 	}
 	delete(raw, f.key)
 	isNull := bytes.Equal(bytes.TrimSpace(v), []byte("null"))
+	if isNull && f.null != nil {
+		assign(f.ptr(c), f.null)
+		return nil
+	}
 	if !ok || isNull {
 		if f.optional == nil {
 			return fmt.Errorf("arch: key %q is missing, and %s needs it", f.key, c.Family)

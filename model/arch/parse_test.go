@@ -55,7 +55,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"tiny-v4", "scoring_func", "softmax", []string{`scoring_func is "softmax"`, `"sqrtsoftplus"`}},
 		{"tiny-v4", "scoring_func", "sigmoid", []string{`want "sqrtsoftplus" for deepseek_v4`}},
 		{"tiny-v4", "kv_lora_rank", 64, []string{`"kv_lora_rank" does not belong to deepseek_v4`}},
-		{"tiny-v4", "model_type", "llama", []string{`model_type "llama"`, "deepseek_v4"}},
+		{"tiny-v4", "model_type", "lama", []string{`model_type "lama"`, "deepseek_v4", `did you mean "llama"`}},
 		{"tiny-v4", "model_type", 3, []string{"model_type is", "want a string"}},
 		{"tiny-v4", "attention_bias", true, []string{"attention_bias is true, want false"}},
 		{"tiny-v4", "norm_topk_prob", false, []string{"norm_topk_prob is false"}},
@@ -167,8 +167,14 @@ func dialectOf(t testing.TB, c *Config, change func(m map[string]any)) []byte {
 		t.Fatal(err)
 	}
 	m["dtype"] = m["torch_dtype"]
-	m["mlp_bias"], m["router_jitter_noise"], m["router_aux_loss_coef"], m["output_router_logits"] = false, 0.0, 0.001, false
-	if c.Family == V4 {
+	if c.Family != Llama {
+		m["mlp_bias"] = false
+	}
+	m["router_jitter_noise"], m["router_aux_loss_coef"], m["output_router_logits"] = 0.0, 0.001, false
+	switch {
+	case c.Family == GPT2:
+		delete(m, "n_inner") // 4 n_embd is what it means
+	case c.Family == V4:
 		types := make([]any, c.NumLayers)
 		mlps := make([]any, c.NumLayers)
 		for l := range types {
@@ -190,10 +196,17 @@ func dialectOf(t testing.TB, c *Config, change func(m map[string]any)) []byte {
 		scaling["rope_theta"] = c.CompressRopeTheta
 		m["rope_parameters"] = map[string]any{"compress": scaling, "main": map[string]any{"rope_theta": c.RopeTheta, "rope_type": "default"}}
 		delete(m, "compress_rope_theta")
-	} else {
-		m["head_dim"], m["qk_head_dim"], m["rope_interleave"] = c.RopeDim, c.RopeDim+c.NopeDim, true
-		scaling := m["rope_scaling"].(map[string]any)
-		scaling["rope_theta"], scaling["rope_type"] = c.RopeTheta, "yarn"
+	default:
+		if c.Kind(0) == MLA {
+			m["head_dim"], m["qk_head_dim"], m["rope_interleave"] = c.RopeDim, c.RopeDim+c.NopeDim, true
+		}
+		scaling := map[string]any{"rope_type": "default"}
+		if c.RopeScaling != nil {
+			scaling = m["rope_scaling"].(map[string]any)
+			scaling["rope_type"] = scaling["type"]
+			delete(scaling, "type")
+		}
+		scaling["rope_theta"] = c.RopeTheta
 		m["rope_parameters"] = scaling
 	}
 	for _, key := range []string{"torch_dtype", "compress_ratios", "num_hash_layers", "rope_scaling", "rope_theta"} {

@@ -26,9 +26,20 @@ const (
 	Sink   Role = "attn.attn_sink"
 	WOA    Role = "attn.wo_a"  // V4: Blocks independent output groups
 	WOB    Role = "attn.wo_b"  // V4
-	WKVA   Role = "attn.wkv_a" // V3: latent and rotating key
-	WKVB   Role = "attn.wkv_b" // V3: keys and values of every head
-	WO     Role = "attn.wo"    // V3
+	WKVA   Role = "attn.wkv_a" // V3, V2: latent and rotating key
+	WKVB   Role = "attn.wkv_b" // V3, V2: keys and values of every head
+	WO     Role = "attn.wo"    // all but V4
+	WQ     Role = "attn.wq"    // GQA, and V2 without q_lora_rank
+	WK     Role = "attn.wk"    // GQA
+	WV     Role = "attn.wv"    // GQA
+	KNorm  Role = "attn.k_norm"
+	WQKV   Role = "attn.wqkv" // GPT: query, key and value in one
+
+	QBias   Role = "attn.wq.bias"
+	KBias   Role = "attn.wk.bias"
+	VBias   Role = "attn.wv.bias"
+	QKVBias Role = "attn.wqkv.bias"
+	OBias   Role = "attn.wo.bias"
 
 	CompAPE  Role = "attn.compressor.ape"
 	CompKV   Role = "attn.compressor.wkv"
@@ -51,13 +62,25 @@ const (
 	SharedW1 Role = "ffn.shared_experts.w1"
 	SharedW2 Role = "ffn.shared_experts.w2"
 	SharedW3 Role = "ffn.shared_experts.w3"
-	DenseW1  Role = "ffn.w1" // V3: layers without experts
+	DenseW1  Role = "ffn.w1" // layers without experts: gate, or the first of GPT's two
 	DenseW2  Role = "ffn.w2"
 	DenseW3  Role = "ffn.w3"
 
+	ExpertW13    Role = "ffn.experts.w13" // GPTOSS: gate and up, columns interleaved
+	ExpertB13    Role = "ffn.experts.w13.bias"
+	ExpertB2     Role = "ffn.experts.w2.bias"
+	RouterBias   Role = "ffn.router.bias" // GPTOSS: trained, unlike ffn.gate.bias
+	DenseB1      Role = "ffn.w1.bias"
+	DenseB2      Role = "ffn.w2.bias"
+	DenseB3      Role = "ffn.w3.bias"
+	AttnNormBias Role = "attn_norm.bias" // GPT: LayerNorm
+	FFNNormBias  Role = "ffn_norm.bias"
+
 	Embed     Role = "embed"
 	Head      Role = "head"
-	Norm      Role = "norm" // before the head, of the trunk or of an MTP block
+	Norm      Role = "norm"      // before the head, of the trunk or of an MTP block
+	NormBias  Role = "norm.bias" // GPT
+	Position  Role = "position"  // GPT: learned positions
 	HeadFn    Role = "hc_head_fn"
 	HeadBase  Role = "hc_head_base"
 	HeadScale Role = "hc_head_scale"
@@ -75,8 +98,8 @@ type OptimClass int
 const (
 	Untrained  OptimClass = iota // no gradient: tid2eid, gate.bias
 	Matrix                       // hidden matrices, mHC fn, router gate, indexer and compressor matrices
-	Vector                       // norms, mHC base and scale, sink, ape
-	Embedding                    // embed
+	Vector                       // norms, biases, mHC base and scale, sink, ape
+	Embedding                    // embed, learned positions
 	OutputHead                   // head
 )
 
@@ -120,10 +143,15 @@ func (t *Tensor) Cols() int { return t.Len() / t.Shape[0] }
 // not listed; see [Config.Published].
 func (c *Config) Tensors() []Tensor {
 	b := &builder{c: c, layer: -1, expert: -1}
-	if c.Family == V4 {
+	switch c.layout() {
+	case layoutV4:
 		b.v4()
-	} else {
+	case layoutMLA:
 		b.v3()
+	case layoutGQA:
+		b.gqa()
+	case layoutGPT:
+		b.gpt()
 	}
 	return b.out
 }
@@ -178,8 +206,9 @@ func (b *builder) plain() dtype.DType {
 
 // Count returns the number of trained parameters of the trunk (total), of the
 // MTP blocks (mtp, not part of total), and how many of the trunk take part in one
-// token (active): of the routed experts TopK, and no input embedding, because
-// looking a row up multiplies nothing. Routing biases count, hash tables do not.
+// token (active): of the routed experts TopK, and no embedding of tokens or
+// positions, because looking a row up multiplies nothing, unless it is the output
+// head as well. Routing biases count, hash tables do not.
 func (c *Config) Count() (total, mtp, active int64) {
 	for _, t := range c.Tensors() {
 		n := int64(t.Len())
@@ -191,11 +220,18 @@ func (c *Config) Count() (total, mtp, active int64) {
 			continue
 		}
 		total += n
-		if t.Role != Embed && t.Expert < c.TopK { // experts are equal in size: the first TopK stand for any
+		lookup := t.Optim == Embedding && !c.isHead(&t)
+		if !lookup && (t.Expert < 0 || t.Expert < c.TopK) { // experts are equal in size: the first TopK stand for any
 			active += n
 		}
 	}
 	return total, mtp, active
+}
+
+// isHead reports whether the tensor multiplies the last hidden state: the output
+// head, or the embedding that serves as one.
+func (c *Config) isHead(t *Tensor) bool {
+	return t.Role == Head || t.Role == Embed && c.TieEmbeddings
 }
 
 // State is the memory that training holds for the parameters, in bytes.

@@ -23,17 +23,27 @@ import (
 func (c *Config) translate(raw map[string]json.RawMessage) error {
 	d := &dialect{raw: raw, family: c.Family}
 	d.rename("dtype", "torch_dtype")
-	d.require("mlp_bias", false)
+	if c.Family != Llama {
+		d.require("mlp_bias", false)
+	}
 	d.require("router_jitter_noise", 0.0)
 	d.ropeParameters()
-	if c.Family == V4 {
+	switch c.layout() {
+	case layoutV4:
 		d.ratios()
 		d.hashLayers()
 		d.rotaryDim()
-	} else {
+	case layoutMLA:
 		d.require("rope_interleave", true)
 		d.follows("head_dim", d.integer("qk_rope_head_dim"))
 		d.follows("qk_head_dim", d.integer("qk_rope_head_dim")+d.integer("qk_nope_head_dim"))
+		d.must("moe_layer_freq", 1)
+	case layoutGQA:
+		c.MoreEOS = d.listOfEOS()
+		d.grouped()
+	case layoutGPT:
+		c.MoreEOS = d.listOfEOS()
+		d.gpt()
 	}
 	return d.err
 }
@@ -219,6 +229,9 @@ func (d *dialect) ropeParameters() {
 	}
 	if f := scaled["attention_factor"]; f != nil && string(f) != "1" && string(f) != "1.0" {
 		d.fail("rope_parameters.attention_factor is %s, want 1", clip(f))
+	}
+	if f := scaled["partial_rotary_factor"]; f != nil && d.family != V4 && string(f) != "1" && string(f) != "1.0" {
+		d.fail("rope_parameters.partial_rotary_factor is %s, want 1 for %s: all dimensions rotate", clip(f), d.family)
 	}
 	for _, key := range []string{"rope_theta", "partial_rotary_factor", "attention_factor"} {
 		delete(scaled, key)

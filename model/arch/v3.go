@@ -6,7 +6,7 @@ import (
 	"github.com/temper-ml/temper/compute/dtype"
 )
 
-// v3 lists a DeepSeek-V3 model. The MTP blocks follow the trunk's layers in the
+// v3 lists a DeepSeek-V3 model, or a V2, which has no routing bias and no MTP. The MTP blocks follow the trunk's layers in the
 // numbering of the published names.
 func (b *builder) v3() {
 	c := b.c
@@ -17,7 +17,9 @@ func (b *builder) v3() {
 	}
 	b.prefix, b.layer = "", -1
 	b.norm(Norm, "model.norm.weight", c.HiddenSize)
-	b.add(Head, "lm_head.weight", b.plain(), OutputHead, c.VocabSize, c.HiddenSize)
+	if !c.TieEmbeddings {
+		b.add(Head, "lm_head.weight", b.plain(), OutputHead, c.VocabSize, c.HiddenSize)
+	}
 	for l := c.NumLayers; l < c.Blocks(); l++ {
 		b.prefix, b.layer = fmt.Sprintf("model.layers.%d.", l), l
 		b.norm(ENorm, "enorm.weight", c.HiddenSize)
@@ -32,9 +34,13 @@ func (b *builder) v3Block() {
 	c := b.c
 	d := c.HiddenSize
 	b.norm(AttnNorm, "input_layernorm.weight", d)
-	b.linear(WQA, "self_attn.q_a_proj.weight", c.QLoraRank, d)
-	b.norm(QNorm, "self_attn.q_a_layernorm.weight", c.QLoraRank)
-	b.linear(WQB, "self_attn.q_b_proj.weight", c.NumHeads*c.QueryDim(), c.QLoraRank)
+	if c.QLoraRank == 0 {
+		b.linear(WQ, "self_attn.q_proj.weight", c.NumHeads*c.QueryDim(), d)
+	} else {
+		b.linear(WQA, "self_attn.q_a_proj.weight", c.QLoraRank, d)
+		b.norm(QNorm, "self_attn.q_a_layernorm.weight", c.QLoraRank)
+		b.linear(WQB, "self_attn.q_b_proj.weight", c.NumHeads*c.QueryDim(), c.QLoraRank)
+	}
 	b.linear(WKVA, "self_attn.kv_a_proj_with_mqa.weight", c.KVLoraRank+c.RopeDim, d)
 	b.norm(KVNorm, "self_attn.kv_a_layernorm.weight", c.KVLoraRank)
 	b.linear(WKVB, "self_attn.kv_b_proj.weight", c.NumHeads*(c.NopeDim+c.ValueDim), c.KVLoraRank)
@@ -45,7 +51,9 @@ func (b *builder) v3Block() {
 		return
 	}
 	b.matrix(Gate, "mlp.gate.weight", c.Experts, d)
-	b.add(GateBias, "mlp.gate.e_score_correction_bias", dtype.F32, Untrained, c.Experts)
+	if c.Family == V3 {
+		b.add(GateBias, "mlp.gate.e_score_correction_bias", dtype.F32, Untrained, c.Experts)
+	}
 	for e := range c.Experts {
 		b.expert = e
 		b.v3MLP(fmt.Sprintf("mlp.experts.%d.", e), c.MoEIntermediate, ExpertW1, ExpertW2, ExpertW3)

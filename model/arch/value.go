@@ -22,16 +22,19 @@ func (f *field) decode(ptr any, v json.RawMessage) error {
 		*p = x
 		return err
 	case *bool:
-		if err := json.Unmarshal(v, p); err != nil {
-			return fmt.Errorf("arch: %s is %s, want true or false", f.key, clip(v))
-		}
+		return f.boolean(v, p)
+	case *negated:
+		var b bool
+		err := f.boolean(v, &b)
+		*p = negated(!b)
+		return err
 	case *string:
 		if err := json.Unmarshal(v, p); err != nil {
 			return fmt.Errorf("arch: %s is %s, want a string", f.key, clip(v))
 		}
-		if !slices.Contains(f.oneOf, *p) {
-			return fmt.Errorf("arch: %s is %q, want %s", f.key, *p, quoted(f.oneOf))
-		}
+		return f.checkWord(*p)
+	case *[]string:
+		return f.words(v, p)
 	case *[]int:
 		var items []json.RawMessage
 		if err := json.Unmarshal(v, &items); err != nil {
@@ -47,11 +50,45 @@ func (f *field) decode(ptr any, v json.RawMessage) error {
 		}
 	case **RopeScaling:
 		*p = new(RopeScaling)
-		return readParts(f.key, v, (*p).parts())
+		return readParts(f.key, v, (*p).parts(ropeType(v), f.oneOf))
 	case **Quantization:
 		*p = new(Quantization)
 		return readParts(f.key, v, (*p).parts())
 	}
+	return nil
+}
+
+func (f *field) boolean(v json.RawMessage, p *bool) error {
+	if err := json.Unmarshal(v, p); err != nil {
+		return fmt.Errorf("arch: %s is %s, want true or false", f.key, clip(v))
+	}
+	return nil
+}
+
+// checkWord holds a word to its legal values.
+func (f *field) checkWord(w string) error {
+	if len(f.oneOf) == 0 || slices.Contains(f.oneOf, w) {
+		return nil
+	}
+	hint := ""
+	if near := Nearest(w, f.oneOf); near != "" {
+		hint = fmt.Sprintf(": did you mean %q?", near)
+	}
+	return fmt.Errorf("arch: %s is %q, want %s%s", f.key, w, quoted(f.oneOf), hint)
+}
+
+func (f *field) words(v json.RawMessage, p *[]string) error {
+	var words []string
+	if err := json.Unmarshal(v, &words); err != nil {
+		return fmt.Errorf("arch: %s is %s, want a list of words", f.key, clip(v))
+	}
+	for i, w := range words {
+		at := field{key: fmt.Sprintf("%s[%d]", f.key, i), oneOf: f.oneOf}
+		if err := at.checkWord(w); err != nil {
+			return err
+		}
+	}
+	*p = words
 	return nil
 }
 
@@ -93,16 +130,51 @@ func (f *field) bounds() string {
 	return fmt.Sprintf("%s to %s", strconv.FormatFloat(f.min, 'g', -1, 64), strconv.FormatFloat(f.max, 'g', 10, 64))
 }
 
-// parts lists the keys of rope_scaling, in the order of the published files.
-func (r *RopeScaling) parts() []part {
+// ropeType returns the kind of a rope_scaling before it is read; what is wrong
+// with it will be said then.
+func ropeType(v json.RawMessage) string {
+	var kind struct {
+		Type     string `json:"type"`
+		RopeType string `json:"rope_type"`
+	}
+	_ = json.Unmarshal(v, &kind)
+	if kind.Type != "" {
+		return kind.Type
+	}
+	return kind.RopeType
+}
+
+// parts lists the keys of a rope_scaling of one kind, in the order of the
+// published files. A kind that is not legal is said to be so before anything else.
+func (r *RopeScaling) parts(kind string, legal []string) []part {
+	factor := part{field{key: "factor", min: 1, max: 1e6}, &r.Factor}
+	original := part{field{key: "original_max_position_embeddings", min: 1, max: 1<<31 - 1}, &r.OriginalMaxPositions}
+	name := part{field{key: "type", oneOf: legal}, &r.Type}
+	switch {
+	case kind != "" && !slices.Contains(legal, kind):
+		return []part{name}
+	case kind == "linear":
+		return []part{factor, name}
+	case kind == "dynamic":
+		original.optional = 0
+		return []part{factor, original, name}
+	case kind == "llama3":
+		return []part{
+			factor,
+			{field{key: "high_freq_factor", min: tiny, max: 1e6}, &r.HighFreqFactor},
+			{field{key: "low_freq_factor", min: tiny, max: 1e6}, &r.LowFreqFactor},
+			original, name,
+		}
+	}
 	return []part{
 		{field{key: "beta_fast", min: tiny, max: 1e6, optional: 32.0}, &r.BetaFast},
 		{field{key: "beta_slow", min: tiny, max: 1e6, optional: 1.0}, &r.BetaSlow},
-		{field{key: "factor", min: 1, max: 1e6}, &r.Factor},
+		factor,
 		{field{key: "mscale", min: 0, max: 1e3, optional: 0.0}, &r.MScale},
 		{field{key: "mscale_all_dim", min: 0, max: 1e3, optional: 0.0}, &r.MScaleAllDim},
-		{field{key: "original_max_position_embeddings", min: 1, max: 1<<31 - 1}, &r.OriginalMaxPositions},
-		{field{key: "type", oneOf: []string{"yarn"}}, &r.Type},
+		original,
+		{field{key: "truncate", optional: negated(false)}, &r.Exact},
+		name,
 	}
 }
 
@@ -167,6 +239,10 @@ func assign(ptr, value any) {
 		*p = value.(float64)
 	case *bool:
 		*p = value.(bool)
+	case *negated:
+		*p = value.(negated)
+	case *[]string:
+		*p = value.([]string)
 	case *string:
 		*p = value.(string)
 	case **RopeScaling:

@@ -44,6 +44,9 @@ func build(cfg *arch.Config, gradients bool) (*Model, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, fmt.Errorf("deepseek: %w", err)
 	}
+	if err := cfg.CheckTrainable(); err != nil {
+		return nil, fmt.Errorf("deepseek: %w", err)
+	}
 	m := &Model{
 		cfg: cfg, trainable: gradients, streams: 1, params: allocate(cfg, gradients),
 		arena: nn.NewArena(), byName: map[string]*Param{},

@@ -24,6 +24,9 @@ func PlanStep(cfg *arch.Config, segments []Segment, o StepOptions) (Plan, error)
 	if err := cfg.Check(); err != nil {
 		return Plan{}, fmt.Errorf("deepseek: %w", err)
 	}
+	if err := cfg.CheckTrainable(); err != nil {
+		return Plan{}, fmt.Errorf("deepseek: %w", err)
+	}
 	if len(segments) == 0 {
 		return Plan{}, fmt.Errorf("deepseek: plan needs at least one segment")
 	}

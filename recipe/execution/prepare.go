@@ -100,6 +100,9 @@ func Architecture(r *recipe.Recipe, tok *tokenizer.Tokenizer) (*arch.Config, err
 	if err != nil {
 		return nil, err
 	}
+	if err := c.CheckTrainable(); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
 	if r.Model.Load != "" {
 		if tok.VocabSize() > c.VocabSize {
 			return nil, fmt.Errorf("tokenizer: it has %d tokens, the model's embedding %d: they do not belong together", tok.VocabSize(), c.VocabSize)

@@ -1,0 +1,92 @@
+package arch
+
+import "fmt"
+
+// Convention names a published way of counting the operations of training, so
+// that figures of others can be compared like with like.
+type Convention string
+
+// The conventions. All but [ByLedger] are 6 operations per active matrix
+// parameter and token, plus attention; they leave MTP out.
+const (
+	ByLedger   Convention = "ledger"     // every product of [Config.FLOPs], trunk only
+	Megatron   Convention = "megatron"   // output head in, input embedding out, causal attention halved
+	Verl       Convention = "verl"       // as megatron, and the input embedding as if it were multiplied
+	Torchtitan Convention = "torchtitan" // as megatron, attention not halved
+)
+
+// FLOPsPerToken returns forward plus backward operations per token of a
+// sequence of seq tokens, counted by the convention.
+func (c *Config) FLOPsPerToken(by Convention, seq int) (float64, error) {
+	var matrices, embed float64
+	for _, t := range c.Tensors() {
+		switch {
+		case t.Layer >= c.NumLayers || t.Expert >= 0 && t.Expert >= c.TopK:
+		case t.Role == Embed:
+			embed = float64(t.Len())
+			if c.TieEmbeddings { // it is the output head as well
+				matrices += embed
+			}
+		case t.Optim == Matrix || t.Optim == OutputHead:
+			matrices += float64(t.Len())
+		}
+	}
+	switch by {
+	case ByLedger:
+		return c.FLOPs(Work{Lengths: []int{seq}}).PerToken(), nil
+	case Megatron:
+		return float64(6*matrices) + c.attention(seq, true), nil
+	case Verl:
+		return float64(6*(matrices+embed)) + c.attention(seq, true), nil
+	case Torchtitan:
+		return float64(6*matrices) + c.attention(seq, false), nil
+	}
+	return 0, fmt.Errorf("arch: no FLOP convention %q, want %q, %q, %q or %q", by, ByLedger, Megatron, Verl, Torchtitan)
+}
+
+// attention returns the operations per token of scores and weighted sums in the
+// trunk, for both passes. Not halved, every query counts the keys of the last one.
+func (c *Config) attention(seq int, causal bool) float64 {
+	total := 0.0
+	for l := range c.NumLayers {
+		width := float64(c.NumHeads * (c.QueryDim() + c.ValueWidth()))
+		total += float64(6 * width * c.keysPerQuery(l, int64(seq), causal))
+	}
+	return total
+}
+
+// keysPerQuery returns how many keys a query of the layer attends: on average over
+// a sequence of n tokens, or as the last one. Full attention is halved exactly, as
+// the conventions have it, not over n + 1.
+func (c *Config) keysPerQuery(layer int, n int64, causal bool) float64 {
+	w := c.LayerWindow(layer)
+	if w == 0 {
+		if causal {
+			return float64(n) / 2
+		}
+		return float64(n)
+	}
+	keys := float64(min(n, int64(w)))
+	if causal {
+		keys = float64(windowKeys(n, w)) / float64(n)
+	}
+	if c.Ratio(layer) != 0 {
+		keys += c.compressedPerQuery(layer, n, causal)
+	}
+	return keys
+}
+
+func (c *Config) compressedPerQuery(layer int, n int64, causal bool) float64 {
+	ratio, topK := c.Ratio(layer), 0
+	if c.Kind(layer) == CSA {
+		topK = c.IndexTopK
+	}
+	if causal {
+		return float64(compressedKeys(n, ratio, topK)) / float64(n)
+	}
+	last := n / int64(ratio)
+	if topK > 0 {
+		last = min(last, int64(topK))
+	}
+	return float64(last)
+}
