@@ -1,0 +1,113 @@
+package schedule
+
+import "fmt"
+
+// Pipeline is the compute order of every stage: which chunk works on which
+// microbatch, in which order. It holds no times and no tensors.
+type Pipeline struct {
+	Shape
+	Compute [][]Action // Compute[stage] is that stage's order
+
+	memory []Action // what Compute points into, kept for the next Reset
+}
+
+// NewPipeline returns the compute order of a schedule. It refuses shapes that
+// break a rule of the schedule with a *RuleError.
+func NewPipeline(k Kind, stages, chunks, micro int) (*Pipeline, error) {
+	p := &Pipeline{}
+	return p, p.Reset(Shape{Kind: k, Stages: stages, Chunks: chunks, Micro: micro})
+}
+
+// Reset makes p the compute order of another shape, reusing its memory.
+func (p *Pipeline) Reset(s Shape) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	perStage := s.mostActions()
+	if perStage > maxActions/s.Stages {
+		return fmt.Errorf("schedule: %v has %d actions, must be at most %d, nearest legal value %d microbatches",
+			s, perStage*s.Stages, maxActions, s.Micro*(maxActions/s.Stages)/perStage/s.Stages*s.Stages)
+	}
+	p.Shape = s
+	p.memory = resize(p.memory, perStage*s.Stages)
+	p.Compute = resize(p.Compute, s.Stages)
+	for stage := range p.Compute {
+		from := stage * perStage
+		p.Compute[stage] = p.memory[from : from : from+perStage]
+	}
+	p.order()
+	return nil
+}
+
+// mostActions returns how many actions one stage has at most.
+func (s Shape) mostActions() int {
+	perChunk := 2
+	if s.Kind.SplitsBackward() {
+		perChunk = 3
+	}
+	if s.Kind == DualPipe {
+		return perChunk * s.Micro
+	}
+	return perChunk * s.Chunks * s.Micro
+}
+
+// order fills Compute.
+func (p *Pipeline) order() {
+	switch p.Kind {
+	case GPipe:
+		p.alternate(func(int) int { return p.Micro })
+	case OneFOneB:
+		p.alternate(func(stage int) int { return p.Stages - 1 - stage })
+	case Interleaved:
+		p.alternate(func(stage int) int { return 2*(p.Stages-1-stage) + (p.Chunks-1)*p.Stages })
+	case ZBH1:
+		p.zeroBubbleH1()
+	case ZBV:
+		p.zeroBubbleV()
+	case DualPipe, DualPipeV:
+		p.dualPipe()
+	}
+}
+
+// alternate fills the orders that first run a number of forwards, then one
+// forward and one backward by turns, then the remaining backwards.
+func (p *Pipeline) alternate(warmup func(stage int) int) {
+	forward, backward := p.sequences()
+	for stage := range p.Compute {
+		w := min(warmup(stage), len(forward))
+		out := p.Compute[stage][:2*len(forward)]
+		copy(out, forward[:w])
+		steady := out[w : 2*len(forward)-w]
+		for i, f := range forward[w:] {
+			pair := steady[2*i : 2*i+2 : 2*i+2]
+			pair[0], pair[1] = f, backward[i]
+		}
+		copy(out[2*len(forward)-w:], backward[len(forward)-w:])
+		p.Compute[stage] = out
+	}
+}
+
+// sequences returns the forwards and the backwards in the order in which every
+// stage runs them. With several chunks, groups of Stages microbatches pass all
+// chunks before the next group starts; backwards visit the chunks in reverse.
+func (p *Pipeline) sequences() (forward, backward []Action) {
+	n := p.Chunks * p.Micro
+	both := make([]Action, 0, 2*n)
+	group := p.Micro
+	if p.Chunks > 1 {
+		group = p.Stages
+	}
+	for pass, op := range [...]Op{Forward, Backward} {
+		for first := 0; first < p.Micro; first += group {
+			for c := range p.Chunks {
+				if pass == 1 {
+					c = p.Chunks - 1 - c
+				}
+				for m := first; m < first+group; m++ {
+					both = append(both, Action{Op: op, Chunk: uint8(c), Micro: int32(m)})
+				}
+			}
+		}
+	}
+	return both[:n], both[n:]
+}
