@@ -108,7 +108,7 @@ type Storage struct {
 
 // Power is what the cluster draws.
 type Power struct {
-	AllIn float64 // watts per device with its share of host, network and cooling inside the hall's meter, without PUE
+	AllIn float64 // watts per device with its share of the host, its fans and the network; PUE comes on top
 	PUE   float64 // power of the hall over power of the machines
 }
 

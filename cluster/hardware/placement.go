@@ -2,6 +2,7 @@ package hardware
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,8 +30,22 @@ func (c *Cluster) unitOf(unit string) (devices int, ok bool) {
 	case "node", "server", "machine":
 		return c.NodeSize, true
 	}
-	for i := range len(c.Domains) - 1 {
+	for i := range c.Domains {
 		if c.Domains[i].Name == singular || c.Domains[i].Name == unit {
+			return c.Domains[i].Size, true
+		}
+	}
+	return c.superUnit(singular)
+}
+
+// superUnit resolves the makers' words for a domain of many nodes: the largest
+// but the network that spans all.
+func (c *Cluster) superUnit(word string) (devices int, ok bool) {
+	if !slices.Contains([]string{"supernode", "superpod", "pod", "rack"}, word) {
+		return 0, false
+	}
+	for i := len(c.Domains) - 2; i >= 0; i-- {
+		if c.Domains[i].Size > c.NodeSize {
 			return c.Domains[i].Size, true
 		}
 	}
