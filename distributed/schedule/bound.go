@@ -22,7 +22,7 @@ func (s Shape) LowerBound(d *Durations) float64 {
 			if d.Pair != nil && s.Chunks == 2 {
 				each = min(each, c.pair[i]/2)
 			}
-			work += float64(last-first) * each
+			work += float64(float64(last-first) * each)
 		}
 		bound = max(bound, work)
 	}
