@@ -14,6 +14,7 @@ type Engine struct {
 	Name string
 
 	FlashAttention      bool // scores are never written to memory
+	PortableAttention   bool // by a kernel that is not written for the device's own generation
 	FusedCrossEntropy   bool // the loss needs no copy of the logits
 	FusedNorms          bool // a norm is one kernel
 	FusedActivation     bool // the gated activation is one kernel, its output is kept
@@ -62,12 +63,12 @@ var engines = []*Engine{
 		CP: SendRecv, AsyncTP: true, OverlapDP: true, OverlapP2P: true, Selective: Recompute(Core), Fragmentation: 1.04,
 	},
 	{
-		Name: "torchtitan", FlashAttention: true, FusedNorms: true, Compiled: true, GroupedExperts: true, Sequence: true, FSDP: true,
+		Name: "torchtitan", FlashAttention: true, PortableAttention: true, FusedNorms: true, Compiled: true, GroupedExperts: true, Sequence: true, FSDP: true,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32, FP8Saved: false,
 		CP: AllGather, OverlapDP: true, OverlapP2P: true, Selective: Recompute(PerOp), Fragmentation: 1.04,
 	},
 	{
-		Name: "torchtitan-eager", FlashAttention: true, FusedNorms: true, GroupedExperts: true, Sequence: true, FSDP: true,
+		Name: "torchtitan-eager", FlashAttention: true, PortableAttention: true, FusedNorms: true, GroupedExperts: true, Sequence: true, FSDP: true,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32,
 		CP: AllGather, OverlapDP: true, OverlapP2P: true, Selective: Recompute(PerOp), Fragmentation: 1.04,
 	},

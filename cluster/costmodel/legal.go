@@ -1,0 +1,138 @@
+package costmodel
+
+import (
+	"errors"
+
+	"github.com/temper-ml/temper/cluster/costmodel/memory"
+	"github.com/temper-ml/temper/cluster/costmodel/operator"
+	"github.com/temper-ml/temper/distributed/schedule"
+)
+
+// plan checks a layout and resolves it. The order of the checks is that of their
+// cost; each names the rule, the values and the nearest legal value.
+func (m *Model) plan(l Layout) (*placed, error) {
+	l = l.clean()
+	if err := m.checkMesh(l); err != nil {
+		return nil, err
+	}
+	if _, err := operator.ParseRecompute(l.Recompute, m.Engine); err != nil {
+		return nil, reject("recompute", "%v", err)
+	}
+	key := m.key(l)
+	if err := m.sharding(key).Check(m.Arch, m.numbers(l.MicroBatch)); err != nil {
+		return nil, reject("sharding", "%v", err)
+	}
+	shape, err := m.shape(l)
+	if err != nil {
+		return nil, err
+	}
+	cell := m.Cell(key)
+	split := m.even(cell, shape.Positions())
+	return &placed{layout: l, shape: shape, split: split, cell: cell}, nil
+}
+
+// checkMesh checks the degrees against devices and engine.
+func (m *Model) checkMesh(l Layout) error {
+	if err := l.Mesh.Check(); err != nil {
+		return reject("mesh", "%v", err)
+	}
+	if w := l.Mesh.World(); w != m.Devices {
+		each := l.Mesh.TP * l.Mesh.CP * l.Mesh.PP
+		return reject("devices", "tp*cp*dp*pp is %d*%d*%d*%d = %d, must be the number of devices %d: nearest legal value dp %d",
+			l.Mesh.TP, l.Mesh.CP, l.Mesh.DP, l.Mesh.PP, w, m.Devices, max(1, m.Devices/max(1, each)))
+	}
+	if l.Zero < 0 || l.Zero > 3 {
+		return reject("zero", "zero is %d, must lie in 0..3: nearest legal value %d", l.Zero, min(max(l.Zero, 0), 3))
+	}
+	if !knownOffload(l.Offload) {
+		return reject("offload", "offload is %q, want one of %v", l.Offload, offloads)
+	}
+	return nil
+}
+
+// shape returns the pipeline's shape, checked.
+func (m *Model) shape(l Layout) (schedule.Shape, error) {
+	each := l.Mesh.DP * l.MicroBatch
+	if l.MicroBatch < 1 || m.Workload.GlobalBatch%max(1, each) != 0 {
+		return schedule.Shape{}, reject("batch", "dp*mbs is %d*%d = %d, must divide the global batch %d: nearest legal value dp*mbs = %d",
+			l.Mesh.DP, l.MicroBatch, each, m.Workload.GlobalBatch, nearestDivisor(m.Workload.GlobalBatch, max(1, each)))
+	}
+	s := schedule.Shape{Kind: l.Schedule, Stages: l.Mesh.PP, Chunks: l.Chunks, Micro: m.Workload.GlobalBatch / each}
+	if s.Kind == "" {
+		s.Kind = schedule.OneFOneB
+	}
+	if err := s.Check(); err != nil {
+		rule := "schedule"
+		var broken *schedule.RuleError
+		if errors.As(err, &broken) {
+			rule = string(broken.Kind) + " " + broken.Field
+		}
+		return s, reject(rule, "%v", err)
+	}
+	if n := s.Positions(); n > m.Arch.NumLayers {
+		return s, reject("blocks", "pp*vpp is %d*%d = %d, must be at most the %d blocks: nearest legal value pp*vpp = %d", s.Stages, s.Chunks, n, m.Arch.NumLayers, m.Arch.NumLayers)
+	}
+	return s, nil
+}
+
+// remember fills the memory of every stage, and refuses what does not fit.
+func (m *Model) remember(s *Step, p *schedule.Pipeline) error {
+	k := m.key(s.Layout)
+	for stage := range s.Shape.Stages {
+		chunks := s.Chunks[stage*s.Shape.Chunks : (stage+1)*s.Shape.Chunks]
+		flight := inFlight(p, stage, chunks)
+		ms := &memory.Stage{
+			Model: m.Arch, Sharding: m.sharding(k), Numbers: m.numbers(k.MicroBatch), DP: s.Layout.Mesh.DP, Zero: s.Layout.Zero,
+			Optimizer: m.Workload.Optimizer, Recompute: k.Recompute, Offload: s.Layout.Offload,
+			First: stage == 0, Last: chunks[len(chunks)-1].Part.Head, Pipeline: s.Shape.Stages,
+		}
+		for i := range chunks {
+			part := chunks[i].Part
+			c := memory.Chunk{Embedding: part.Embedding, Head: part.Head, InFlight: flight[i]}
+			for b := range part.Blocks {
+				c.Blocks = append(c.Blocks, part.First+b)
+			}
+			for d := range part.MTP {
+				c.Blocks = append(c.Blocks, m.Arch.NumLayers+d)
+			}
+			ms.Chunks = append(ms.Chunks, c)
+		}
+		r := memory.Of(ms)
+		s.Memory = append(s.Memory, r)
+		if r.Total > m.Cluster.Device.Memory && !m.options.AnyMemory {
+			return reject("memory", "memory of stage %d is %.1f GiB, must be at most the %.1f GiB of %s", stage,
+				float64(r.Total)/(1<<30), float64(m.Cluster.Device.Memory)/(1<<30), m.Cluster.Device.Name)
+		}
+	}
+	return nil
+}
+
+// inFlight returns how many micro-batches of each chunk are alive at the
+// stage's worst moment.
+func inFlight(p *schedule.Pipeline, stage int, chunks []ChunkCost) []float64 {
+	live, worst := make([]float64, len(chunks)), make([]float64, len(chunks))
+	var now, peak float64
+	change := func(chunk uint8, by float64) {
+		live[chunk] += by
+		now += float64(by * float64(chunks[chunk].Kept))
+		if now > peak {
+			peak = now
+			copy(worst, live)
+		}
+	}
+	split := p.Kind.SplitsBackward()
+	for _, a := range p.Compute[stage] {
+		switch a.Op {
+		case schedule.Forward:
+			change(a.Chunk, 1)
+		case schedule.Pair:
+			change(a.Chunk, 1)
+			change(a.Chunk2, -1)
+		case schedule.Backward, schedule.BackwardWeight:
+			change(a.Chunk, -1)
+		case schedule.BackwardInput:
+			_ = split
+		}
+	}
+	return worst
+}
