@@ -62,8 +62,12 @@ func writeSummary(out io.Writer, s *hf.Summary) error {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", g.Name, shapeText(g.Shape), g.Count, countText(g.Values), g.DType, g.Optimizer)
 	}
 	fmt.Fprintln(w)
-	fmt.Fprintf(w, "model\t%s, %s: %d layers (%s), %d MTP, hidden %d, vocabulary %d, %d experts of which %d per token\n",
-		s.Model, s.Family, s.Layers, kindsText(s.Attention), s.MTPBlocks, s.Hidden, s.Vocabulary, s.Experts, s.TopK)
+	experts := "no experts"
+	if s.Experts > 0 {
+		experts = fmt.Sprintf("%d experts of which %d per token", s.Experts, s.TopK)
+	}
+	fmt.Fprintf(w, "model\t%s, %s: %d layers (%s), %d MTP, hidden %d, vocabulary %d, %s\n",
+		s.Model, s.Family, s.Layers, kindsText(s.Attention), s.MTPBlocks, s.Hidden, s.Vocabulary, experts)
 	p := &s.Parameters
 	fmt.Fprintf(w, "parameters\t%s, MTP %s more; %s active per token\n", countText(p.Total), countText(p.MTP), countText(p.Active))
 	b := s.TrainingBytes

@@ -37,7 +37,36 @@ func (c *Config) Check() error {
 	if err := c.checkRatios(); err != nil {
 		return err
 	}
-	return c.checkQuantization()
+	if err := c.checkQuantization(); err != nil {
+		return err
+	}
+	return c.checkSize()
+}
+
+// Limits within which all counts stay exact and every table fits a small computer.
+const (
+	maxParameters = 1e15
+	maxExperts    = 1 << 18 // in all layers together
+)
+
+// checkSize refuses models whose counts would overflow.
+func (c *Config) checkSize() error {
+	if all := c.Experts * c.Blocks(); all > maxExperts {
+		return fmt.Errorf("arch: %s is %d in %d blocks, %d experts in all, want at most %d: the nearest legal value is %d",
+			c.keyOf(&c.Experts), c.Experts, c.Blocks(), all, maxExperts, maxExperts/c.Blocks())
+	}
+	total := 0.0
+	c.distinct(func(t *Tensor, times int) {
+		n := float64(times)
+		for _, d := range t.Shape {
+			n *= float64(d)
+		}
+		total += n
+	})
+	if total > maxParameters {
+		return fmt.Errorf("arch: the model has %.3g parameters, want at most %g", total, float64(maxParameters))
+	}
+	return nil
 }
 
 // rules lists the relations that the family's fields must satisfy.

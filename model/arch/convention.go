@@ -15,22 +15,27 @@ const (
 	Torchtitan Convention = "torchtitan" // as megatron, attention not halved
 )
 
+// maxSeq keeps the squares of sequence lengths within int64.
+const maxSeq = 1<<31 - 1
+
 // FLOPsPerToken returns forward plus backward operations per token of a
 // sequence of seq tokens, counted by the convention.
 func (c *Config) FLOPsPerToken(by Convention, seq int) (float64, error) {
-	var matrices, embed float64
-	for _, t := range c.Tensors() {
-		switch {
-		case t.Layer >= c.NumLayers || t.Expert >= 0 && t.Expert >= c.TopK:
-		case t.Role == Embed:
-			embed = float64(t.Len())
-			if c.TieEmbeddings { // it is the output head as well
-				matrices += embed
-			}
-		case t.Optim == Matrix || t.Optim == OutputHead:
-			matrices += float64(t.Len())
-		}
+	if seq < 1 || seq > maxSeq {
+		return 0, fmt.Errorf("arch: operations per token at a sequence of %d tokens, want 1 to %d", seq, maxSeq)
 	}
+	var matrices, embed float64
+	c.distinct(func(t *Tensor, _ int) {
+		if t.Layer >= c.NumLayers {
+			return
+		}
+		if t.Role == Embed {
+			embed = float64(t.Len())
+		}
+		if t.Optim == Matrix || c.isHead(t) {
+			matrices += float64(t.Len() * c.activeOf(t))
+		}
+	})
 	switch by {
 	case ByLedger:
 		return c.FLOPs(Work{Lengths: []int{seq}}).PerToken(), nil

@@ -44,7 +44,7 @@ func (b *builder) gqaFeedForward() {
 	switch c.Family {
 	case Mixtral:
 		b.matrix(Gate, "block_sparse_moe.gate.weight", c.Experts, c.HiddenSize)
-		for e := range c.Experts {
+		for e := range b.experts() {
 			b.expert = e
 			name := fmt.Sprintf("block_sparse_moe.experts.%d.", e)
 			b.linear(ExpertW1, name+"w1.weight", c.MoEIntermediate, c.HiddenSize)
@@ -53,7 +53,7 @@ func (b *builder) gqaFeedForward() {
 		}
 	case GPTOSS:
 		b.biased(Gate, RouterBias, "mlp.router", c.Experts, c.HiddenSize, true)
-		for e := range c.Experts {
+		for e := range b.experts() {
 			b.expert = e
 			name := fmt.Sprintf("mlp.experts.%d.", e)
 			b.linear(ExpertW13, name+"gate_up_proj", c.HiddenSize, 2*c.MoEIntermediate)
@@ -63,7 +63,7 @@ func (b *builder) gqaFeedForward() {
 		}
 	case Qwen3MoE:
 		b.matrix(Gate, "mlp.gate.weight", c.Experts, c.HiddenSize)
-		for e := range c.Experts {
+		for e := range b.experts() {
 			b.expert = e
 			b.v3MLP(fmt.Sprintf("mlp.experts.%d.", e), c.MoEIntermediate, ExpertW1, ExpertW2, ExpertW3)
 		}

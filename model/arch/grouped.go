@@ -28,7 +28,8 @@ func (d *dialect) grouped() {
 			d.requireEmpty("mlp_only_layers", "temper describes models whose layers all have experts")
 		}
 	case GPTOSS:
-		d.rename("experts_per_token", "num_experts_per_tok")
+		d.alias("experts_per_token", "num_experts_per_tok")
+		d.require("swiglu_alpha", 1.702)
 		d.storedAsMXFP4()
 		if d.raw["layer_types"] == nil {
 			d.put("layer_types", alternating(d.integer("num_hidden_layers")), "the family")
@@ -135,6 +136,14 @@ func (d *dialect) listOfEOS() []int {
 		return nil
 	}
 	return all[1:]
+}
+
+// alias reads a second name of a key; where both are given they must agree.
+func (d *dialect) alias(name, key string) {
+	var v any
+	if d.take(name, &v) {
+		d.put(key, v, name)
+	}
 }
 
 func (d *dialect) isNull(key string) bool { return string(d.raw[key]) == "null" }

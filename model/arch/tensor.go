@@ -143,7 +143,38 @@ func (t *Tensor) Cols() int { return t.Len() / t.Shape[0] }
 // not listed; see [Config.Published].
 func (c *Config) Tensors() []Tensor {
 	b := &builder{c: c, layer: -1, expert: -1}
-	switch c.layout() {
+	b.list()
+	return b.out
+}
+
+// distinct calls f for the tensors of the table, of the experts of a layer only
+// for the first, and says how many there are of the same shape. It is the table for
+// counting: [Config.Tensors] names a hundred thousand tensors of a large model.
+func (c *Config) distinct(f func(t *Tensor, times int)) {
+	b := &builder{c: c, layer: -1, expert: -1, oneExpert: true}
+	b.list()
+	for i := range b.out {
+		times := 1
+		if b.out[i].Expert >= 0 {
+			times = c.Experts
+		}
+		f(&b.out[i], times)
+	}
+}
+
+// builder collects tensors under a name prefix.
+type builder struct {
+	c         *Config
+	prefix    string
+	layer     int
+	expert    int
+	oneExpert bool // list the first expert of a layer only
+	out       []Tensor
+}
+
+// list appends the whole model.
+func (b *builder) list() {
+	switch b.c.layout() {
 	case layoutV4:
 		b.v4()
 	case layoutMLA:
@@ -153,16 +184,14 @@ func (c *Config) Tensors() []Tensor {
 	case layoutGPT:
 		b.gpt()
 	}
-	return b.out
 }
 
-// builder collects tensors under a name prefix.
-type builder struct {
-	c      *Config
-	prefix string
-	layer  int
-	expert int
-	out    []Tensor
+// experts returns how many routed experts of a layer to list.
+func (b *builder) experts() int {
+	if b.oneExpert {
+		return 1
+	}
+	return b.c.Experts
 }
 
 // add appends one tensor and returns it for adjustment.
@@ -210,21 +239,20 @@ func (b *builder) plain() dtype.DType {
 // positions, because looking a row up multiplies nothing, unless it is the output
 // head as well. Routing biases count, hash tables do not.
 func (c *Config) Count() (total, mtp, active int64) {
-	for _, t := range c.Tensors() {
+	c.distinct(func(t *Tensor, times int) {
 		n := int64(t.Len())
 		switch {
 		case t.Role == GateHash:
-			continue
+			return
 		case t.Layer >= c.NumLayers:
-			mtp += n
-			continue
+			mtp += n * int64(times)
+			return
 		}
-		total += n
-		lookup := t.Optim == Embedding && !c.isHead(&t)
-		if !lookup && (t.Expert < 0 || t.Expert < c.TopK) { // experts are equal in size: the first TopK stand for any
-			active += n
+		total += n * int64(times)
+		if t.Optim != Embedding || c.isHead(t) {
+			active += n * int64(c.activeOf(t))
 		}
-	}
+	})
 	return total, mtp, active
 }
 
@@ -232,6 +260,15 @@ func (c *Config) Count() (total, mtp, active int64) {
 // head, or the embedding that serves as one.
 func (c *Config) isHead(t *Tensor) bool {
 	return t.Role == Head || t.Role == Embed && c.TieEmbeddings
+}
+
+// activeOf returns how many tensors like this one of [Config.distinct] take part in
+// one token: of routed experts TopK.
+func (c *Config) activeOf(t *Tensor) int {
+	if t.Expert >= 0 {
+		return c.TopK
+	}
+	return 1
 }
 
 // State is the memory that training holds for the parameters, in bytes.
@@ -248,8 +285,8 @@ func (s State) Total() int64 { return s.Weights + s.Gradients + s.Optimizer }
 // included, with Muon on the matrices or with AdamW on everything.
 func (c *Config) StateBytes(muon bool) State {
 	var s State
-	for _, t := range c.Tensors() {
-		n := 4 * int64(t.Len())
+	c.distinct(func(t *Tensor, times int) {
+		n := 4 * int64(t.Len()) * int64(times)
 		s.Weights += n
 		switch {
 		case t.Frozen:
@@ -260,6 +297,6 @@ func (c *Config) StateBytes(muon bool) State {
 			s.Gradients += n
 			s.Optimizer += 2 * n
 		}
-	}
+	})
 	return s
 }

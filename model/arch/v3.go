@@ -54,7 +54,7 @@ func (b *builder) v3Block() {
 	if c.Family == V3 {
 		b.add(GateBias, "mlp.gate.e_score_correction_bias", dtype.F32, Untrained, c.Experts)
 	}
-	for e := range c.Experts {
+	for e := range b.experts() {
 		b.expert = e
 		b.v3MLP(fmt.Sprintf("mlp.experts.%d.", e), c.MoEIntermediate, ExpertW1, ExpertW2, ExpertW3)
 	}

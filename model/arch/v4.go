@@ -104,7 +104,7 @@ func (b *builder) v4Experts() {
 	} else {
 		b.add(GateBias, "ffn.gate.bias", dtype.F32, Untrained, c.Experts)
 	}
-	for e := range c.Experts {
+	for e := range b.experts() {
 		b.expert = e
 		name := fmt.Sprintf("ffn.experts.%d.", e)
 		b.routed(ExpertW1, name+"w1.weight", f, d)

@@ -31,6 +31,12 @@ func (s *Source) match() error {
 
 // detect tells the style from the names of the output head and the experts.
 func detect(c *arch.Config, dir *safetensors.Dir) (Style, error) {
+	if c.Family == arch.GPTOSS {
+		return "", fmt.Errorf("model_type is %q: temper counts these models and does not read their weight files, which stack and pack the experts; inspect config.json alone", c.Family)
+	}
+	if !c.Family.Trainable() {
+		return Transformers, nil // the published names are those of transformers
+	}
 	names := dir.Names()
 	has := func(name string) bool { _, ok := slices.BinarySearch(names, name); return ok }
 	fused := slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, ".experts.gate_up_proj") })

@@ -61,7 +61,8 @@ type group struct {
 	parts []*arch.Tensor
 }
 
-// groups lists the tensors of a file set in the style, in canonical order.
+// groups lists the tensors of a file set in the style, in canonical order. Families
+// that temper does not train have one style, that of their published files.
 func groups(c *arch.Config, style Style) []group {
 	tensors := c.Tensors()
 	var out []group
@@ -69,7 +70,7 @@ func groups(c *arch.Config, style Style) []group {
 	for i := range tensors {
 		t := &tensors[i]
 		name, fused := t.Name, false
-		if style == Transformers && !c.IsMTP(t.Layer) {
+		if style == Transformers && !c.IsMTP(t.Layer) && c.Family.Trainable() {
 			fused = t.Expert >= 0
 			if fused || c.Family == arch.V4 {
 				name = transformersName(t)
@@ -114,8 +115,10 @@ func variants(c *arch.Config, g *group) []string {
 		out = append(out, older)
 	}
 	for _, v := range out {
-		if bare, ok := strings.CutPrefix(v, "model."); ok {
-			out = append(out, bare)
+		for _, prefix := range []string{"model.", "transformer."} {
+			if bare, ok := strings.CutPrefix(v, prefix); ok {
+				out = append(out, bare)
+			}
 		}
 	}
 	if t := g.parts[0]; c.Family == arch.V4 && g.name == t.Name && !c.IsMTP(t.Layer) {
@@ -133,6 +136,7 @@ var repeats = []*regexp.Regexp{
 	regexp.MustCompile(`^mtp\..*head\.(weight|scale)$`),
 	regexp.MustCompile(`(^|\.)rotary_emb\.`),
 	regexp.MustCompile(`(^|\.)inv_freq$`),
+	regexp.MustCompile(`(^|\.)h\.\d+\.attn\.(masked_)?bias$`), // GPT-2: the causal mask
 }
 
 // ignorable reports whether a tensor that no parameter claims may be left alone.
@@ -141,6 +145,9 @@ func ignorable(c *arch.Config, name string) bool {
 		if r.MatchString(name) {
 			return true
 		}
+	}
+	if c.TieEmbeddings && name == "lm_head.weight" {
+		return true
 	}
 	if c.Family == arch.V3 {
 		for i := range c.NumMTP {

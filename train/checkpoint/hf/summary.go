@@ -96,7 +96,11 @@ func (s *Summary) describe(c *arch.Config) {
 	s.Hidden, s.Vocabulary, s.Experts, s.TopK = c.HiddenSize, c.VocabSize, c.Experts, c.TopK
 	s.Attention = make(map[string]int)
 	for l := range c.NumLayers {
-		s.Attention[c.Kind(l).String()]++
+		kind := c.Kind(l).String()
+		if c.Kind(l) == arch.GQA && c.LayerWindow(l) > 0 {
+			kind += " window"
+		}
+		s.Attention[kind]++
 	}
 }
 
