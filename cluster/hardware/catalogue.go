@@ -3,6 +3,7 @@ package hardware
 import (
 	"embed"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -20,6 +21,7 @@ func Names() []string {
 	for _, f := range files {
 		names = append(names, strings.TrimSuffix(f.Name(), ".yaml"))
 	}
+	slices.Sort(names)
 	return names
 }
 
@@ -42,22 +44,24 @@ func unknownName(name string) error {
 }
 
 // nearest returns the choice that s is most likely a slip of, or "": one that
-// ends or begins with s, or else the one with the fewest edits, up to a third
-// of its length.
+// s is a part of or that is a part of s, the closest in length, or else the one
+// with the fewest edits, up to a third of its length.
 func nearest(s string, choices []string) string {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if s == "" {
 		return ""
 	}
-	best, edits := "", 1<<30
+	best, least := "", 1<<30
 	for _, c := range choices {
 		plain := strings.ToLower(c)
-		e := distance(s, plain)
-		if strings.HasSuffix(plain, s) || strings.HasSuffix(s, plain) || strings.HasPrefix(plain, s) && len(s) > 2 {
-			e = 0
+		cost := 1000 * distance(s, plain)
+		if strings.HasSuffix(plain, s) || strings.HasSuffix(s, plain) || strings.HasPrefix(s, plain) || strings.HasPrefix(plain, s) && len(s) > 2 {
+			cost = max(len(plain)-len(s), len(s)-len(plain))
+		} else if cost > 1000/3*max(len(plain), len(s)) {
+			continue
 		}
-		if e < edits && (e == 0 || 3*e <= max(len(plain), len(s))) {
-			best, edits = c, e
+		if cost < least {
+			best, least = c, cost
 		}
 	}
 	return best

@@ -30,6 +30,8 @@ func (c *Cluster) problems() []*FieldError {
 	for i := range fs {
 		if p := fs[i].problem(); p != nil {
 			ps = append(ps, p)
+		} else if p := c.rangeProblem(&fs[i]); p != nil {
+			ps = append(ps, p)
 		}
 	}
 	if len(c.Device.Peak) == 0 {
@@ -84,6 +86,18 @@ func (f *field) problem() *FieldError {
 			near = f.hi
 		}
 		return &FieldError{Field: f.path, Value: f.format(), Rule: "must be from " + f.print(f.lo) + " to " + f.print(f.hi), Nearest: f.print(near)}
+	}
+	return nil
+}
+
+// rangeProblem checks that the range of the sources contains the value.
+func (c *Cluster) rangeProblem(f *field) *FieldError {
+	e := c.evidence[f.path]
+	if f.kind == text || e.Low == 0 && e.High == 0 {
+		return nil
+	}
+	if x := f.number(); !(e.Low >= 0 && e.Low <= x && x <= e.High && e.High <= math.MaxFloat64) {
+		return &FieldError{Field: f.path, Value: f.format(), Rule: "must lie between low (" + f.print(e.Low) + ") and high (" + f.print(e.High) + ")"}
 	}
 	return nil
 }

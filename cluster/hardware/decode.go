@@ -1,6 +1,7 @@
 package hardware
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +16,7 @@ import (
 
 // maxFile bounds the size of a description: the longest of the catalogue is a
 // tenth of it.
-const maxFile = 64 << 10
+const maxFile = 32 << 10
 
 // Load returns the description of a cluster: of an entry of the catalogue, by
 // its name, or from the YAML file at a path.
@@ -93,6 +94,9 @@ func parse(src []byte, name string) (m *ast.MappingNode, err error) {
 			m, err = nil, fmt.Errorf("hardware: %s: is not YAML that can be read: %v", name, r)
 		}
 	}()
+	if i, rule := tooTangled(src); rule != "" {
+		return nil, fmt.Errorf("hardware: %s:%d: %s", name, 1+bytes.Count(src[:i], []byte("\n")), rule)
+	}
 	file, err := parser.ParseBytes(src, 0)
 	if err != nil {
 		return nil, fmt.Errorf("hardware: %s: %s", name, yaml.FormatError(err, false, true))
@@ -183,6 +187,15 @@ type pair struct {
 	value ast.Node
 }
 
+// place is where a fault of the value is shown: at a plain value, or at the key
+// of a mapping or list.
+func (p *pair) place() position {
+	if _, ok := scalar(p.value); ok {
+		return place(p.value)
+	}
+	return place(p.node)
+}
+
 // pairs returns the keys of a mapping and refuses what is not a plain key.
 func (d *decoder) pairs(m *ast.MappingNode, path string) []pair {
 	var ps []pair
@@ -212,7 +225,7 @@ func join(path, key string) string {
 func (d *decoder) description(body *ast.MappingNode) {
 	ps := d.pairs(body, "")
 	for _, p := range ps {
-		d.at[p.key] = place(p.value)
+		d.at[p.key] = p.place()
 		switch p.key {
 		case "base":
 			d.base(p.value)
@@ -224,12 +237,9 @@ func (d *decoder) description(body *ast.MappingNode) {
 		return
 	}
 	for _, p := range ps {
-		if p.key == "domains" {
-			d.domains(p.value)
+		if p.key == "domains" && !d.domains(p.value) {
+			return
 		}
-	}
-	if len(d.errs) > 0 {
-		return
 	}
 	index := map[string]*field{}
 	fs := d.c.fields()
@@ -255,6 +265,7 @@ func (d *decoder) span() {
 		last := &d.c.Domains[n-1]
 		if _, given := d.at["domains."+last.Name+".size"]; !given {
 			last.Size = d.c.MaxDevices
+			delete(d.c.evidence, "domains."+last.Name+".size")
 		}
 	}
 }
@@ -281,4 +292,41 @@ func (d *decoder) base(n ast.Node) {
 	}
 	c.Base, c.Name, c.Title, c.Notes = name, "", "", nil
 	d.c = c
+}
+
+// The bounds of a file's form: a description has six levels, and lines of some
+// hundred characters. The parser takes quadratic time beyond them.
+const (
+	maxDepth = 32
+	maxLine  = 4096
+)
+
+// tooTangled returns the rule of form that src breaks, and where, or "".
+func tooTangled(src []byte) (at int, rule string) {
+	depth, run, line := 0, 0, 0
+	for i, b := range src {
+		line++
+		switch b {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(0, depth-1)
+		}
+		switch b {
+		case '-', '?', '&', '*', '!', ':': // opens a level, or names one
+			run++
+		case '\n':
+			run, line = 0, 0
+		case ' ', '\t', '\r':
+		default:
+			run = 0
+		}
+		switch {
+		case depth > maxDepth || run > maxDepth:
+			return i, fmt.Sprintf("must not nest deeper than %d levels", maxDepth)
+		case line > maxLine:
+			return i, fmt.Sprintf("a line must be at most %d bytes", maxLine)
+		}
+	}
+	return 0, ""
 }

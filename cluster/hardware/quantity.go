@@ -3,6 +3,7 @@ package hardware
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -137,8 +138,11 @@ func wrongUnit(k kind, digits, unit string) error {
 	if k == share {
 		units = append(units, "% or none")
 	}
-	hint := ""
-	if near := nearest(unit, units); near != "" {
+	hint, near := "", nearest(unit, units)
+	if slices.Contains(units, unit+"/s") {
+		near = unit + "/s"
+	}
+	if near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", digits+" "+near)
 	}
 	return fmt.Errorf("unit %q is not one of %s%s", unit, strings.Join(units, ", "), hint)
@@ -214,14 +218,21 @@ func formatQuantity(k kind, x float64) string {
 		if t == "" || whole == "0" || len(whole) > 4 {
 			continue
 		}
-		if best == "" || len(t) <= len(best) { // the larger unit of two
-			best = t
+		if best == "" || len(t) < len(best) || len(t) == len(best) && decimals(t) <= decimals(best) {
+			best = t // the larger unit of two
 		}
 	}
 	if best == "" {
 		best = strconv.FormatFloat(x, 'g', -1, 64) + " " + plainUnit(k)
 	}
 	return best
+}
+
+// decimals counts the digits behind the point.
+func decimals(t string) int {
+	digits, _, _ := strings.Cut(t, " ")
+	_, frac, _ := strings.Cut(digits, ".")
+	return len(frac)
 }
 
 // shortest prints x in the unit s with the fewest digits that read back as x,

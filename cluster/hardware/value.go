@@ -27,11 +27,12 @@ func scalar(n ast.Node) (string, bool) {
 
 // domains reads the list of domains: with a base, an item that has the name of
 // one of its domains starts from it.
-func (d *decoder) domains(n ast.Node) {
+// It reports whether the list could be made out, faults of single values aside.
+func (d *decoder) domains(n ast.Node) bool {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
 		d.refuse(n, "domains", "", "must be a list, innermost domain first", "")
-		return
+		return false
 	}
 	var list []Domain
 	evidence := map[string]Evidence{}
@@ -59,13 +60,13 @@ func (d *decoder) domains(n ast.Node) {
 		d.keep("domains."+name+".", evidence)
 		items = append(items, item{slices.Delete(ps, j, j+1), "domains." + name})
 	}
-	d.replace(list, evidence)
-	if len(d.errs) > 0 {
-		return
+	if len(items) < len(seq.Values) {
+		return false
 	}
+	d.replace(list, evidence)
 	if p := d.c.domainNames(); p != nil {
 		d.errs = append(d.errs, d.locate(p))
-		return
+		return false
 	}
 	for i := range items {
 		fs := d.c.Domains[i].fields()
@@ -77,6 +78,7 @@ func (d *decoder) domains(n ast.Node) {
 			d.value(index, p, items[i].path+"."+p.key, []string{"name"})
 		}
 	}
+	return true
 }
 
 // start returns the domain of that name of the base, or an empty one. A size
@@ -151,8 +153,8 @@ func (d *decoder) notes(n ast.Node) {
 
 // value reads the field at path, or the section that path begins.
 func (d *decoder) value(index map[string]*field, p pair, path string, more []string) {
+	d.at[path] = p.place()
 	if f, ok := index[path]; ok {
-		d.at[path] = place(p.value)
 		d.leaf(f, p.value)
 		return
 	}
@@ -264,7 +266,7 @@ func (d *decoder) withEvidence(f *field, m *ast.MappingNode, e *Evidence) (value
 		case "conflict":
 			e.Conflict = s
 		case "low", "high":
-			x, err := parseQuantity(f.kind, s)
+			x, _, err := f.read(s)
 			if err != nil {
 				d.refuse(p.value, path, quote(s), err.Error(), "")
 				return nil
@@ -282,21 +284,26 @@ func (d *decoder) withEvidence(f *field, m *ast.MappingNode, e *Evidence) (value
 	return value
 }
 
-// parse reads a number as it is written.
+// parse reads a number as it is written and sets it.
 func (f *field) parse(s string) error {
-	if f.kind != money {
-		x, err := parseQuantity(f.kind, s)
-		if err == nil {
-			f.set(x)
-		}
+	x, currency, err := f.read(s)
+	if err != nil {
 		return err
 	}
-	x, currency, err := parseMoney(s)
-	if err == nil {
-		f.set(x)
+	f.set(x)
+	if f.kind == money {
 		*f.content = currency
 	}
-	return err
+	return nil
+}
+
+// read reads a number as it is written.
+func (f *field) read(s string) (x float64, currency string, err error) {
+	if f.kind == money {
+		return parseMoney(s)
+	}
+	x, err = parseQuantity(f.kind, s)
+	return x, "", err
 }
 
 // parseMoney reads "2.10 USD/h".
@@ -304,10 +311,20 @@ func parseMoney(s string) (float64, string, error) {
 	digits, unit := splitNumber(s)
 	currency, ok := strings.CutSuffix(unit, "/h")
 	x, err := strconv.ParseFloat(digits, 64)
-	if err != nil || !ok || len(currency) != 3 || strings.ToUpper(currency) != currency {
+	if err != nil || !ok || !isCurrency(currency) {
 		return 0, "", fmt.Errorf("must be an amount per hour of one device with the currency's three letters, as in %q", examples[money])
 	}
 	return x, currency, nil
+}
+
+// isCurrency reports whether s is three capital letters.
+func isCurrency(s string) bool {
+	for _, r := range s {
+		if r < 'A' || r > 'Z' {
+			return false
+		}
+	}
+	return len(s) == 3
 }
 
 func formatMoney(x float64, currency string) string {
