@@ -1,30 +1,134 @@
 package schedule
 
+import (
+	"sync"
+	"sync/atomic"
+)
+
 // LowerBound returns a time that no run of the pipeline with these durations
-// can undercut: Timeline.Makespan is never below it. It takes time proportional
-// to Stages*Chunks, whatever the number of microbatches, and returns 0 for
-// durations or shapes that Time refuses.
+// can undercut: Timeline.Makespan is never below it. It is the longest path
+// through the actions of the first and the last microbatch and the work between
+// them, exact for even durations without sends. It takes time proportional to
+// Stages*Chunks, whatever the number of microbatches, and is 0 for durations or
+// shapes that Time refuses.
+//
+// The first call for a kind, number of stages and number of chunks prepares a
+// skeleton of the schedule, which later calls share. It may be called from
+// several goroutines.
 func (s Shape) LowerBound(d *Durations) float64 {
-	var c costs
-	if s.Check() != nil || c.reset(s, d) != nil {
+	k := skeletonOf(s)
+	if k == nil {
 		return 0
 	}
-	bound := 0.0
-	for stage := range s.Stages {
-		work := 0.0
-		for chunk := range s.Chunks {
-			i := stage*s.Chunks + chunk
-			first, last := s.Micros(chunk)
-			each := c.forward[i] + min(c.backward[i], c.input[i]+c.weight[i])
-			if d.Input == nil {
-				each = c.forward[i] + c.backward[i]
-			}
-			if d.Pair != nil && s.Chunks == 2 {
-				each = min(each, c.pair[i]/2)
-			}
-			work += float64(float64(last-first) * each)
-		}
-		bound = max(bound, work)
+	b := bounders.Get().(*bounder)
+	defer bounders.Put(b)
+	if b.costs.reset(s, d) != nil {
+		return 0
 	}
-	return bound
+	b.spread(s)
+	return b.longest(k, float64((s.Micro-k.base)/k.period))
+}
+
+// skeletons holds the skeletons made so far, by shape; Micro is 0 where one
+// serves all larger runs.
+var (
+	skeletons     sync.Map
+	skeletonCount atomic.Int64
+)
+
+// maxSkeletons bounds the memory that skeletons take.
+const maxSkeletons = 1 << 14
+
+func skeletonOf(s Shape) *skeleton {
+	key := s
+	if s.skeletonMicro() < s.Micro {
+		key.Micro = 0
+	}
+	if k, ok := skeletons.Load(key); ok {
+		return k.(*skeleton)
+	}
+	if s.Check() != nil {
+		return nil
+	}
+	k, err := newSkeleton(s)
+	if err != nil {
+		return nil
+	}
+	if skeletonCount.Add(1) <= maxSkeletons {
+		skeletons.Store(key, k)
+	}
+	return k
+}
+
+var bounders = sync.Pool{New: func() any { return new(bounder) }}
+
+// bounder is the memory of one LowerBound.
+type bounder struct {
+	costs costs
+	cost  []float64 // of an action, by class and chunk
+	busy  []float64 // the same with what a blocking send adds
+	start []float64 // of every node
+}
+
+// spread lays the costs out as nodes and terms index them.
+func (b *bounder) spread(s Shape) {
+	c := &b.costs
+	n := s.Stages * s.Chunks
+	b.cost, b.busy = resize(b.cost, classes*n), resize(b.busy, classes*n)
+	for class, in := range [...]struct{ cost, hold []float64 }{
+		classForward:  {c.forward, c.holdForward},
+		classBackward: {c.backward, c.holdBackward},
+		classInput:    {c.input, c.holdBackward},
+		classWeight:   {c.weight, nil},
+	} {
+		for i, v := range in.cost {
+			b.cost[class*n+i], b.busy[class*n+i] = v, v
+			if in.hold != nil {
+				b.busy[class*n+i] = v + in.hold[i]
+			}
+		}
+	}
+	if s.Chunks == 2 {
+		for i, v := range c.pair[:n] {
+			b.cost[classPair*n+i] = v
+			b.busy[classPair*n+i] = v + max(c.holdForward[i], c.holdBackward[i^1])
+		}
+	}
+}
+
+// longest returns the longest path through a skeleton with so many periods
+// beyond its base.
+func (b *bounder) longest(k *skeleton, periods float64) float64 {
+	b.start = resize(b.start, len(k.nodes))
+	for id := range k.nodes {
+		n := &k.nodes[id]
+		at := b.over(k, &n.span, periods)
+		if from := n.inputs[0]; from >= 0 {
+			sender := &k.nodes[from]
+			at = max(at, b.start[from]+b.cost[sender.cost]+b.costs.flightForward[sender.forward])
+		}
+		if from := n.inputs[1]; from >= 0 {
+			sender := &k.nodes[from]
+			at = max(at, b.start[from]+b.cost[sender.cost]+b.costs.flightBackward[sender.backward])
+		}
+		b.start[id] = at
+	}
+	end := 0.0
+	for stage := range k.tail {
+		end = max(end, b.over(k, &k.tail[stage], periods))
+	}
+	return end
+}
+
+// over returns when the work of a span is over.
+func (b *bounder) over(k *skeleton, s *span, periods float64) float64 {
+	at := 0.0
+	if s.after >= 0 {
+		at = b.start[s.after] + b.busy[k.nodes[s.after].cost]
+	}
+	for _, t := range k.terms[s.terms:s.end] {
+		count := t.fixed + float64(t.slope*periods)
+		at += float64(count * b.busy[t.cost])
+	}
+	return at
 }

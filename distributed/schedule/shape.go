@@ -41,6 +41,11 @@ func (k Kind) SplitsBackward() bool {
 	return k == ZBH1 || k == ZBV || k == DualPipe || k == DualPipeV
 }
 
+// AllowsBlockingSends reports whether the schedule can run when a sender waits
+// for its receiver. With several chunks per stage, messages cross in ways that
+// would make stages wait for each other.
+func (k Kind) AllowsBlockingSends() bool { return k == GPipe || k == OneFOneB || k == ZBH1 }
+
 // The largest pipelines that can be described.
 const (
 	MaxStages  = 1 << 12

@@ -90,6 +90,9 @@ func (s *Spec) Check() error {
 	if s.Zero < 0 || s.Zero > 3 {
 		return fmt.Errorf("schedule: zero is %d, must lie in 0..3, nearest legal value %d", s.Zero, min(max(s.Zero, 0), 3))
 	}
+	if !s.Overlap.Sends && shape.Stages > 1 && !s.Kind.AllowsBlockingSends() {
+		return fmt.Errorf("schedule: overlap of sends is off, must be on for %s: stages would wait for each other's sends", s.Kind)
+	}
 	if all := []Recompute{"", RecomputeNone, RecomputeSelective, RecomputeFull}; !slices.Contains(all, s.Recompute) {
 		return fmt.Errorf("schedule: recompute is %q, must be one of %v", s.Recompute, all[1:])
 	}
