@@ -112,20 +112,23 @@ func (m *Model) work(k Key, layer int) *operator.BlockWork {
 	if w, ok := m.works.at[key]; ok {
 		return w
 	}
-	s, n := m.sharding(k), m.numbers(k.MicroBatch)
-	var w *operator.BlockWork
-	switch {
-	case layer == embeddingPart:
-		w = operator.Embedding(m.Arch, s, n)
-	case layer == headPart:
-		w = operator.Head(m.Arch, s, n)
-	case m.Arch.IsMTP(layer):
-		w = operator.MTP(m.Arch, layer-m.Arch.NumLayers, s, n)
-	default:
-		w = operator.Block(m.Arch, layer, s, n)
-	}
+	w := m.build(k, layer)
 	m.works.at[key] = w
 	return w
+}
+
+// build lists the operators of a block or another part.
+func (m *Model) build(k Key, layer int) *operator.BlockWork {
+	s, n := m.sharding(k), m.numbers(k.MicroBatch)
+	switch {
+	case layer == embeddingPart:
+		return operator.Embedding(m.Arch, s, n)
+	case layer == headPart:
+		return operator.Head(m.Arch, s, n)
+	case m.Arch.IsMTP(layer):
+		return operator.MTP(m.Arch, layer-m.Arch.NumLayers, s, n)
+	}
+	return operator.Block(m.Arch, layer, s, n)
 }
 
 func (m *Model) sharding(k Key) operator.Sharding {

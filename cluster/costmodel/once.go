@@ -7,55 +7,70 @@ import (
 	"github.com/temper-ml/temper/distributed/schedule"
 )
 
+// StageWork is what the costs that a stage has once per step follow from.
+type StageWork struct {
+	Parameters        operator.Parameters
+	Forward, Backward float64 // seconds of one micro-batch through all its chunks
+	Blocks            int     // at least 1 for each chunk
+}
+
+// Sync is how long the messages of a stage's parameters take, if nothing hides
+// them.
+type Sync struct {
+	AllReduce, ReduceScatter float64 // of gradients
+	AllGather                float64 // of weights
+}
+
 // stage returns what one stage does once per step.
 func (m *Model) stage(l Layout, shape schedule.Shape, chunks []ChunkCost) StageCost {
-	var p operator.Parameters
+	var w StageWork
 	for i := range chunks {
-		p = p.Add(chunks[i].Parameters)
+		w.Parameters = w.Parameters.Add(chunks[i].Parameters)
+		w.Forward += chunks[i].Forward.Seconds()
+		b := chunks[i].Backward()
+		w.Backward += b.Seconds()
+		w.Blocks += max(1, chunks[i].Part.Blocks)
 	}
-	var out StageCost
-	m.reduce(&out, l, shape, chunks, p)
-	m.update(&out, l, p)
-	return out
+	return m.Once(&l, shape, &w, m.Sync(l.Mesh, w.Parameters))
 }
 
-// groups returns the groups that share dense and expert parameters.
-func (l Layout) groups() (dense, expert mesh.Group) {
-	return l.Mesh.Group(mesh.DPCP, 0), l.Mesh.Group(mesh.EDP, 0)
-}
-
-// reduce adds the reduction of gradients and the gathering of weights.
-func (m *Model) reduce(out *StageCost, l Layout, shape schedule.Shape, chunks []ChunkCost, p operator.Parameters) {
-	dense, expert := l.groups()
-	grad, weight := m.Engine.Gradient.Bytes(), m.Engine.Weights.Bytes()
+// Sync times the messages of the parameters that one rank of the mesh holds.
+func (m *Model) Sync(ms mesh.Mesh, p operator.Parameters) Sync {
+	dense, expert := ms.Group(mesh.DPCP, 0), ms.Group(mesh.EDP, 0)
 	sum := func(pattern fabric.Pattern, bytes float64) float64 {
 		return m.fabric.Collective(pattern, float64(p.Dense())*bytes, dense) + m.fabric.Collective(pattern, float64(p.Expert)*bytes, expert)
 	}
-	var forward, backward float64
-	blocks := 0
-	for i := range chunks {
-		forward += chunks[i].Forward.Seconds()
-		b := chunks[i].Backward()
-		backward += b.Seconds()
-		blocks += max(1, chunks[i].Part.Blocks)
-	}
+	grad, weight := m.Engine.Gradient.Bytes(), m.Engine.Weights.Bytes()
+	return Sync{sum(fabric.AllReduce, grad), sum(fabric.ReduceScatter, grad), sum(fabric.AllGather, weight)}
+}
+
+// Once returns what a stage does once per step.
+func (m *Model) Once(l *Layout, shape schedule.Shape, w *StageWork, y Sync) StageCost {
+	var out StageCost
+	m.reduce(&out, l.Zero, shape, w, y)
+	m.update(&out, l, w.Parameters)
+	return out
+}
+
+// reduce adds the reduction of gradients and the gathering of weights.
+func (m *Model) reduce(out *StageCost, zero int, shape schedule.Shape, w *StageWork, y Sync) {
 	switch {
-	case l.Zero == 0:
-		m.hide(sum(fabric.AllReduce, grad), backward, blocks, &out.Gradients, &out.Hidden)
-	case l.Zero < 3:
-		m.hide(sum(fabric.ReduceScatter, grad), backward, blocks, &out.Gradients, &out.Hidden)
-		m.hide(sum(fabric.AllGather, weight), forward, blocks, &out.Gather, &out.Hidden)
+	case zero == 0:
+		m.hide(y.AllReduce, w.Backward, w.Blocks, &out.Gradients, &out.Hidden)
+	case zero < 3:
+		m.hide(y.ReduceScatter, w.Backward, w.Blocks, &out.Gradients, &out.Hidden)
+		m.hide(y.AllGather, w.Forward, w.Blocks, &out.Gather, &out.Hidden)
 	default:
 		passes := float64(shape.Micro)
 		if shape.Stages > 1 { // weights stay gathered, gradients whole, between micro-batches
 			passes = 1
 		}
-		gather := sum(fabric.AllGather, weight)
-		m.hide(gather*passes, forward*float64(shape.Micro), blocks*int(passes), &out.Gather, &out.Hidden)
+		blocks, micro := w.Blocks*int(passes), float64(shape.Micro)
+		m.hide(y.AllGather*passes, w.Forward*micro, blocks, &out.Gather, &out.Hidden)
 		if shape.Stages == 1 {
-			m.hide(gather*passes, backward*float64(shape.Micro)/2, blocks*int(passes), &out.Gather, &out.Hidden)
+			m.hide(y.AllGather*passes, w.Backward*micro/2, blocks, &out.Gather, &out.Hidden)
 		}
-		m.hide(sum(fabric.ReduceScatter, grad)*passes, backward*float64(shape.Micro), blocks*int(passes), &out.Gradients, &out.Hidden)
+		m.hide(y.ReduceScatter*passes, w.Backward*micro, blocks, &out.Gradients, &out.Hidden)
 	}
 }
 
@@ -77,7 +92,7 @@ func (m *Model) hide(seconds, compute float64, pieces int, exposed, hidden *floa
 const normReads = 1
 
 // update adds the optimizer's own time.
-func (m *Model) update(out *StageCost, l Layout, p operator.Parameters) {
+func (m *Model) update(out *StageCost, l *Layout, p operator.Parameters) {
 	e := m.Engine
 	moments := 2 * e.Moments.Bytes()
 	if m.Workload.Optimizer == "muon" {
@@ -86,8 +101,7 @@ func (m *Model) update(out *StageCost, l Layout, p operator.Parameters) {
 	each := float64(2*(e.Master.Bytes()+moments)) + float64((1+normReads)*e.Gradient.Bytes()) + e.Weights.Bytes()
 	dense, expert := 1.0, 1.0
 	if l.Zero > 0 {
-		dg, eg := l.groups()
-		dense, expert = float64(dg.Size), float64(eg.Size)
+		dense, expert = float64(l.Mesh.CP*l.Mesh.DP), float64(l.Mesh.EDP())
 	}
 	mine := float64(p.Dense())/dense + float64(p.Expert)/expert
 	out.Optimizer = mine * each / m.rates.memory

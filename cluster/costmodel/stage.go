@@ -62,72 +62,19 @@ func (m *Model) fill(cc *ChunkCost, c *Cell) {
 // even cuts the blocks into parts of equal number; where they do not divide,
 // into those whose slowest is fastest, as the layouts do that engines are given.
 func (m *Model) even(c *Cell, positions int) schedule.Split {
-	n := m.Arch.NumLayers
+	before := make([]float64, m.Arch.NumLayers+1)
+	first, last := c.Before(before)
 	counts := make([]int, positions)
-	if n%positions == 0 {
-		for i := range counts {
-			counts[i] = n / positions
-		}
-	} else {
-		counts = m.balanced(c, positions)
-	}
+	Cut(before, first, last, counts)
 	split := schedule.Split{Parts: make([]schedule.Part, positions)}
-	first := 0
+	at := 0
 	for i, blocks := range counts {
-		split.Parts[i] = schedule.Part{First: first, Blocks: blocks, Embedding: i == 0}
-		first += blocks
+		split.Parts[i] = schedule.Part{First: at, Blocks: blocks, Embedding: i == 0}
+		at += blocks
 	}
 	split.Parts[positions-1].Head = true
 	split.Parts[positions-1].MTP = m.Arch.NumMTP
 	return split
-}
-
-// balanced returns how many blocks each position holds so that the slowest takes
-// as little as possible, embedding, MTP and head counted where they are.
-func (m *Model) balanced(c *Cell, positions int) []int {
-	n := m.Arch.NumLayers
-	before := make([]float64, n+1)
-	for b := range n {
-		before[b+1] = before[b] + c.Block(b).Seconds()
-	}
-	first := c.Parts[c.Embedding].Seconds()
-	last := c.Parts[c.Head].Seconds()
-	for d := range m.Arch.NumMTP {
-		last += c.Block(n + d).Seconds()
-	}
-	counts := make([]int, positions)
-	low, high := 0.0, before[n]+first+last
-	for range 60 {
-		limit := (low + high) / 2
-		if fits(before, first, last, limit, counts) {
-			high = limit
-		} else {
-			low = limit
-		}
-	}
-	fits(before, first, last, high, counts)
-	return counts
-}
-
-// fits cuts greedily under a limit, and reports whether every block found a place.
-func fits(before []float64, first, last, limit float64, counts []int) bool {
-	n, b := len(before)-1, 0
-	for i := range counts {
-		extra := 0.0
-		if i == 0 {
-			extra = first
-		}
-		if i == len(counts)-1 {
-			extra += last
-		}
-		e := b
-		for e < n && before[e+1]-before[b]+extra <= limit {
-			e++
-		}
-		counts[i] = e - b
-		b = e
-	}
-	return b == n
 }
 
 // durations turns chunk costs into what the schedule needs.
@@ -144,24 +91,34 @@ func (m *Model) durations(cs []ChunkCost, s schedule.Shape, mesh Layout) *schedu
 		d.Weight[i] = c.BackwardWeight.Seconds()
 		d.Backward[i] = d.Input[i] + d.Weight[i]
 		if s.Stages > 1 {
-			d.Send[i] = m.fabric.Send(float64(c.Boundary), stride)
+			d.Send[i] = m.Send(c.Boundary, stride)
 		}
 	}
 	if d.Pair != nil {
 		for i := range cs {
 			other := &cs[i^1]
-			d.Pair[i] = m.pair(&cs[i].PassCost, &other.PassCost)
+			d.Pair[i] = m.Pair(&cs[i].PassCost, &other.PassCost)
 		}
 	}
 	return d
 }
 
-// pair returns the time of one chunk's forward beside the other's backward: the
+// Send returns the seconds of handing a boundary of so many bytes to the rank
+// stride away.
+func (m *Model) Send(boundary int64, stride int) float64 {
+	return m.fabric.Send(float64(boundary), stride)
+}
+
+// Pair returns the time of one chunk's forward beside the other's backward: the
 // all-to-alls of one run beside the compute of the other.
-func (m *Model) pair(f, b *PassCost) float64 {
+func (m *Model) Pair(f, b *PassCost) float64 {
 	back := b.Backward()
-	compute := f.Forward.Compute() + back.Compute()
-	messages := f.Forward.EP + back.EP
+	return m.PairOf(f.Forward.Compute()+back.Compute(), f.Forward.EP+back.EP, f.Forward.Seconds()+back.Seconds())
+}
+
+// PairOf returns the time of passes that overlap: their compute and all-to-alls,
+// and the seconds they take one after the other.
+func (m *Model) PairOf(compute, messages, alone float64) float64 {
 	hidden := min(messages, m.rates.ep*compute)
-	return f.Forward.Seconds() + back.Seconds() - hidden + float64(hidden*m.rates.slow)
+	return alone - hidden + float64(hidden*m.rates.slow)
 }
