@@ -230,7 +230,7 @@ func (c *Config) groupedRules() []rule {
 	rules := []rule{
 		need(c.NumHeads%max(1, c.NumKVHeads) == 0, "num_attention_heads is %d, want a multiple of num_key_value_heads = %d: nearest legal value %d", c.NumHeads, c.NumKVHeads, nearestMultiple(c.NumHeads, max(1, c.NumKVHeads))),
 		need(len(c.LayerTypes) == 0 || len(c.LayerTypes) == c.NumLayers, "layer_types has %d entries, want num_hidden_layers = %d", len(c.LayerTypes), c.NumLayers),
-		need(len(c.LayerTypes) == 0 || sliding, "layer_types has no %q, want at least one: leave the key out when all layers are alike", slidingLayer),
+		need(len(c.LayerTypes) == 0 || sliding && slices.Contains(c.LayerTypes, fullLayer), "layer_types has one kind of layer only, want both %q and %q: nil says that all layers are alike", slidingLayer, fullLayer),
 		need(!sliding || c.SlidingWindow > 0, "sliding_window is 0, want at least 1: layer_types has layers of %s", slidingLayer),
 	}
 	if c.layout() == layoutGPT {

@@ -15,19 +15,34 @@
 //   - [Config.FLOPs] is a ledger of the products one packed sequence needs, by
 //     named component, counting only keys that are really attended.
 //
-// Two families are described. DeepSeek-V4 has four residual streams (mHC), one
-// shared key/value head, and layers of three kinds that follow from
-// compress_ratios: 0 attends a sliding window only ([Window]); 4 adds compressed
-// keys chosen by an indexer, made from overlapping pairs of blocks ([CSA]); any
-// other ratio, 2 or more, adds one compressed key per block, all of them attended
-// ([HCA]). DeepSeek-V3 uses latent attention ([MLA]) and group-limited routing.
+// # Families
+//
+// A [Family] is what model_type says. temper trains two, and describes and counts
+// the others, so that plans and predictions can be made for models that people have
+// measured elsewhere ([Family.Trainable], [Config.CheckTrainable]).
+//
+// DeepSeek-V4 has four residual streams (mHC), one shared key/value head, and layers
+// of three kinds that follow from compress_ratios: 0 attends a sliding window only
+// ([Window]); 4 adds compressed keys chosen by an indexer, made from overlapping
+// pairs of blocks ([CSA]); any other ratio, 2 or more, adds one compressed key per
+// block, all of them attended ([HCA]). DeepSeek-V3 (Kimi K2 too) and V2 use latent
+// attention ([MLA]) and group-limited routing. All others attend with grouped
+// queries ([GQA]), dense (Llama, Mistral, Qwen2, Qwen3) or with experts (Mixtral,
+// Qwen3-MoE, GPT-OSS), or are a GPT: learned positions, LayerNorm, biases.
+//
+// What differs without a key in config.json that says so (norms of queries and keys,
+// biases, sinks, gated or plain feed-forward) is asked by [Config.HasQKNorm],
+// [Config.HasQKVBias], [Config.HasSinks], [Config.IsGated] and their like; what
+// differs from layer to layer by [Config.Kind], [Config.LayerWindow], [Config.IsMoE].
+// To add a family: a line in families, its keys in the table of fields, what its
+// files leave to be known in the dialect, its tensors and its part of the ledger.
 //
 // # Optimizer classes
 //
 // [Matrix] marks what Muon trains: every hidden matrix, including mHC fn, router
 // gate, indexer and compressor matrices. Embedding, head, norms, mHC base and
-// scale, attention sinks, the compressor's position bias (ape) and anything with
-// one dimension belong to AdamW. Muon orthogonalises logically independent
+// scale, biases, attention sinks, the compressor's position bias (ape) and anything
+// with one dimension belong to AdamW. Muon orthogonalises logically independent
 // matrices: wo_a is [Tensor.Blocks] row blocks, one per output group, and each of
 // w1, w2, w3 of each expert is a matrix of its own. tid2eid and gate.bias are
 // [Tensor.Frozen]: no gradient reaches them, a router policy may move the bias.

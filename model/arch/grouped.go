@@ -1,9 +1,6 @@
 package arch
 
-import (
-	"encoding/json"
-	"slices"
-)
+import "encoding/json"
 
 // grouped brings the keys of the families with grouped queries into one form:
 // what is left out and follows from other keys is put in, switches that temper
@@ -31,11 +28,11 @@ func (d *dialect) grouped() {
 		d.alias("experts_per_token", "num_experts_per_tok")
 		d.require("swiglu_alpha", 1.702)
 		d.storedAsMXFP4()
-		if d.raw["layer_types"] == nil {
+		if d.raw["layer_types"] == nil || d.isNull("layer_types") {
+			delete(d.raw, "layer_types")
 			d.put("layer_types", alternating(d.integer("num_hidden_layers")), "the family")
 		}
 	}
-	d.dropUniformTypes()
 }
 
 // alternating is the pattern of GPT-OSS: sliding first.
@@ -68,24 +65,6 @@ func (d *dialect) qwenWindows() {
 		}
 	}
 	d.put("layer_types", types, "max_window_layers")
-}
-
-// dropUniformTypes removes layer_types that say nothing: all layers alike.
-func (d *dialect) dropUniformTypes() {
-	var types []string
-	if json.Unmarshal(d.raw["layer_types"], &types) != nil || len(types) != d.integer("num_hidden_layers") {
-		return
-	}
-	if slices.Contains(types, slidingLayer) && slices.Contains(types, fullLayer) {
-		return
-	}
-	switch {
-	case len(types) > 0 && types[0] == fullLayer:
-		delete(d.raw, "sliding_window")
-		delete(d.raw, "layer_types")
-	case len(types) > 0 && types[0] == slidingLayer:
-		delete(d.raw, "layer_types")
-	}
 }
 
 // storedAsMXFP4 keeps the one quantisation that GPT-OSS is published in as a note:

@@ -70,6 +70,32 @@ func (c *Config) LayerWindow(layer int) int {
 	return c.SlidingWindow
 }
 
+// dropUniformTypes removes layer types that say nothing: all layers are alike.
+func (c *Config) dropUniformTypes() {
+	switch {
+	case !slices.Contains(c.LayerTypes, slidingLayer):
+		if len(c.LayerTypes) > 0 {
+			c.SlidingWindow = 0
+		}
+		c.LayerTypes = nil
+	case !slices.Contains(c.LayerTypes, fullLayer):
+		c.LayerTypes = nil
+	}
+}
+
+// uniformTypes is the opposite, for a family whose layers alternate unless told not to.
+func (c *Config) uniformTypes() []string {
+	kind := fullLayer
+	if c.SlidingWindow > 0 {
+		kind = slidingLayer
+	}
+	types := make([]string, c.NumLayers)
+	for l := range types {
+		types[l] = kind
+	}
+	return types
+}
+
 // IsMoE reports whether the layer's feed-forward block is made of experts.
 func (c *Config) IsMoE(layer int) bool { return c.Experts > 0 && layer >= c.DenseLayers }
 
@@ -109,9 +135,8 @@ func (c *Config) WithLayers(n int) (*Config, error) {
 	if len(c.CompressRatios) > 0 {
 		cut.CompressRatios = slices.Concat(c.CompressRatios[:n], c.CompressRatios[c.NumLayers:])
 	}
-	if len(c.LayerTypes) > 0 {
-		cut.LayerTypes = slices.Clone(c.LayerTypes[:n])
-	}
+	cut.LayerTypes = slices.Clone(c.LayerTypes[:min(n, len(c.LayerTypes))])
+	cut.dropUniformTypes()
 	cut.MoreEOS, cut.Extra = slices.Clone(c.MoreEOS), maps.Clone(c.Extra)
 	if c.RopeScaling != nil {
 		scaling := *c.RopeScaling

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 )
@@ -28,6 +29,14 @@ func (c *Config) MarshalHF() []byte {
 		} else if text := jsonText(f.ptr(c), "  "); text != "" {
 			lines[f.key] = text
 		}
+	}
+	if slices.Contains(qwens, c.Family) {
+		lines["use_sliding_window"] = strconv.FormatBool(c.SlidingWindow > 0)
+	}
+	alternates := c.Family == GPTOSS || c.SlidingWindow > 0 && legalKey(c.Family, "layer_types") != nil
+	if alternates && len(c.LayerTypes) == 0 {
+		text, _ := json.Marshal(c.uniformTypes())
+		lines["layer_types"] = string(text)
 	}
 	if len(c.MoreEOS) > 0 {
 		all, _ := json.Marshal(append([]int{c.EOS}, c.MoreEOS...))

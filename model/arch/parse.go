@@ -37,6 +37,9 @@ func ParseConfig(data []byte) (*Config, error) {
 	if err := c.keepHarmless(raw); err != nil {
 		return nil, err
 	}
+	if len(c.LayerTypes) == c.NumLayers {
+		c.dropUniformTypes()
+	}
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
@@ -68,7 +71,7 @@ var aliases = map[string]Family{"kimi_k2": V3}
 func (f *field) read(c *Config, raw map[string]json.RawMessage) error {
 	v, ok := raw[f.key]
 	if !f.legalIn(c.Family) {
-		if ok && !slices.Contains(HarmlessKeys, f.key) && legalKey(c.Family, f.key) == nil {
+		if ok && !c.isHarmless(f.key) && legalKey(c.Family, f.key) == nil {
 			return fmt.Errorf("arch: key %q does not belong to %s: remove it, or set model_type to %q", f.key, c.Family, f.families[0])
 		}
 		return nil
@@ -93,12 +96,18 @@ func (f *field) read(c *Config, raw map[string]json.RawMessage) error {
 // before anything else, because a misspelled key explains a missing one.
 func (c *Config) refuseUnknown(raw map[string]json.RawMessage) error {
 	for _, key := range sortedKeys(raw) {
-		known := slices.Contains(HarmlessKeys, key) || slices.ContainsFunc(fields, func(f field) bool { return f.key == key })
+		known := c.isHarmless(key) || slices.ContainsFunc(fields, func(f field) bool { return f.key == key })
 		if !known {
 			return fmt.Errorf("arch: unknown key %q (value %s) in a %s config%s", key, clip(raw[key]), c.Family, c.suggest(key))
 		}
 	}
 	return nil
+}
+
+// isHarmless reports whether a key is kept as it is. The published GPT-OSS pack their
+// experts; how is a matter of the files alone.
+func (c *Config) isHarmless(key string) bool {
+	return slices.Contains(HarmlessKeys, key) || c.Family == GPTOSS && key == "quantization_config"
 }
 
 // keepHarmless stores the keys that are left when all fields have been read.

@@ -149,6 +149,7 @@ func FuzzParseConfig(f *testing.F) {
 		if d := cmp.Diff(c, back); d != "" {
 			t.Fatal(d)
 		}
+		checkCounts(t, c)
 	})
 }
 

@@ -223,15 +223,15 @@ func (d *dialect) ropeParameters() {
 	} else {
 		d.putRaw("rope_theta", scaled["rope_theta"])
 	}
+	if f := scaled["partial_rotary_factor"]; f != nil && d.family != V4 && string(f) != "1" && string(f) != "1.0" {
+		d.fail("rope_parameters.partial_rotary_factor is %s, want 1 for %s: all dimensions rotate", clip(f), d.family)
+	}
 	var kind string
 	if json.Unmarshal(scaled["rope_type"], &kind) == nil && kind == "default" {
 		return
 	}
 	if f := scaled["attention_factor"]; f != nil && string(f) != "1" && string(f) != "1.0" {
 		d.fail("rope_parameters.attention_factor is %s, want 1", clip(f))
-	}
-	if f := scaled["partial_rotary_factor"]; f != nil && d.family != V4 && string(f) != "1" && string(f) != "1.0" {
-		d.fail("rope_parameters.partial_rotary_factor is %s, want 1 for %s: all dimensions rotate", clip(f), d.family)
 	}
 	for _, key := range []string{"rope_theta", "partial_rotary_factor", "attention_factor"} {
 		delete(scaled, key)

@@ -263,6 +263,11 @@ func TestCheckPredictsAndRefuses(t *testing.T) {
 	if _, err := Check(context.Background(), r, t.TempDir()); err == nil || !strings.Contains(err.Error(), "absent.txt") {
 		t.Errorf("a missing file: error is %v", err)
 	}
+	r.Model.Init = "llama3-8b"
+	want := `model: arch: model_type is "llama", want "deepseek_v4" or "deepseek_v3"`
+	if _, err := Check(context.Background(), r, t.TempDir()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a model that cannot be trained: error is %v", err)
+	}
 }
 
 // A log that a crash cut in the middle of a line loses that line only.
