@@ -83,7 +83,7 @@ type RopeScaling struct {
 	BetaSlow             float64 // beta_slow (yarn)
 	MScale               float64 // mscale (yarn); 0 = absent
 	MScaleAllDim         float64 // mscale_all_dim (yarn); 0 = absent
-	Exact                negated // truncate is false (yarn of GPTOSS): the ramp's bounds are not rounded to whole dimensions
+	Exact                bool    // truncate is false (yarn of GPTOSS): the ramp's bounds are not rounded to whole dimensions
 	LowFreqFactor        float64 // low_freq_factor (llama3)
 	HighFreqFactor       float64 // high_freq_factor (llama3)
 }
@@ -97,6 +97,3 @@ type Quantization struct {
 	ExpertDType      string // expert_dtype: a copy of the outer one that transformers writes, or empty
 	BlockSize        []int  // weight_block_size: [rows, columns] under one scale
 }
-
-// negated is a switch whose key in config.json says the opposite.
-type negated bool

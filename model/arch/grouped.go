@@ -21,10 +21,14 @@ func (d *dialect) grouped() {
 	case Qwen2, Qwen3, Qwen3MoE:
 		d.qwenWindows()
 		if d.family == Qwen3MoE {
+			d.alias("num_local_experts", "num_experts")
 			d.require("decoder_sparse_step", 1.0)
 			d.requireEmpty("mlp_only_layers", "temper describes models whose layers all have experts")
 		}
+	case Mixtral:
+		d.alias("num_experts", "num_local_experts")
 	case GPTOSS:
+		d.alias("num_experts", "num_local_experts")
 		d.alias("experts_per_token", "num_experts_per_tok")
 		d.require("swiglu_alpha", 1.702)
 		d.storedAsMXFP4()

@@ -19,7 +19,9 @@ type Stored struct {
 
 // Published iterates over everything the published checkpoint holds: each
 // parameter followed by its scale if it is quantised, and the repeated tensors
-// that V3 stores with its MTP block. Without withMTP the MTP blocks are left out.
+// that V3 stores with its MTP block. Without withMTP the MTP blocks are left out. Of
+// GPT-OSS, whose files stack the experts of a layer and pack them, it lists each
+// expert's part, unpacked.
 func (c *Config) Published(withMTP bool) iter.Seq[Stored] {
 	return func(yield func(Stored) bool) {
 		for _, t := range c.Tensors() {

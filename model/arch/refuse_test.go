@@ -16,6 +16,7 @@ func TestDescribedFamiliesRefuse(t *testing.T) {
 		{"llama3-8b", "num_key_value_heads", 5, []string{"num_attention_heads is 32", "multiple of num_key_value_heads = 5", "nearest legal value 30"}},
 		{"llama3-8b", "head_dim", 127, []string{"head_dim is 127, want an even number", "128"}},
 		{"llama3-8b", "sliding_window", 4096, []string{`"sliding_window" does not belong to llama`}},
+		{"mixtral-8x7b", "num_experts", 16, []string{"num_local_experts is", "but num_experts says"}},
 		{"llama3-8b", "num_experts", 8, []string{`"num_experts" does not belong to llama`, `"qwen3_moe"`}},
 		{"llama3-8b", "num_nextn_predict_layers", 1, []string{`"num_nextn_predict_layers" does not belong to llama`}},
 		{"llama3-8b", "intermediat_size", 8, []string{`unknown key "intermediat_size"`, `did you mean "intermediate_size"`}},
@@ -93,6 +94,8 @@ func TestParseConfigOtherSpellings(t *testing.T) {
 		{"mixtral-8x7b", "sliding_window", 4096, func(c *Config) bool { return c.LayerWindow(31) == 4096 }},
 		{"gpt-oss-20b", "layer_types", nil, func(c *Config) bool { return c.LayerWindow(0) == 128 && c.LayerWindow(23) == 0 }},
 		{"gpt-oss-20b", "experts_per_token", 4, func(c *Config) bool { return c.TopK == 4 }},
+		{"gpt-oss-20b", "num_experts", 32, func(c *Config) bool { return c.Experts == 32 }},
+		{"qwen3-30b-a3b", "num_local_experts", 128, func(c *Config) bool { return c.Experts == 128 }},
 		{"gpt3-175b", "n_inner", nil, func(c *Config) bool { return c.IntermediateSize == 4*12288 }},
 		{"gpt3-175b", "tie_word_embeddings", false, func(c *Config) bool { return !c.TieEmbeddings }},
 	} {

@@ -173,7 +173,7 @@ func (r *RopeScaling) parts(kind string, legal []string) []part {
 		{field{key: "mscale", min: 0, max: 1e3, optional: 0.0}, &r.MScale},
 		{field{key: "mscale_all_dim", min: 0, max: 1e3, optional: 0.0}, &r.MScaleAllDim},
 		original,
-		{field{key: "truncate", optional: negated(false)}, &r.Exact},
+		{field{key: "truncate", optional: negated(false)}, (*negated)(&r.Exact)},
 		name,
 	}
 }
@@ -189,6 +189,9 @@ func (q *Quantization) parts() []part {
 		{field{key: "weight_block_size", min: 1, max: 65536}, &q.BlockSize},
 	}
 }
+
+// negated is a switch whose key in config.json says the opposite.
+type negated bool
 
 // part is one key of a nested object and the variable it fills.
 type part struct {
