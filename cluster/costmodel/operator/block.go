@@ -11,9 +11,11 @@ type BlockWork struct {
 	BackwardWeight []Operator // gradients of weights, which a schedule may put off
 	Saved          []Saved    // what the forward pass keeps for the backward pass
 	Parameters     Parameters
-	ForwardPeak    int64 // bytes alive at the worst moment of the forward pass, beyond what is kept
-	BackwardPeak   int64 // bytes alive at the worst moment of the backward pass, beyond what was kept
-	Boundary       int64 // bytes of the activations that a pipeline sends on
+	Logits         int64   // bytes of logits and what the loss makes of them, part of BackwardPeak
+	Table          int64   // bytes of the gradient of the input embedding
+	Weights        []Shape // of the matrices whose gradients are added in place; see [Engine.FusedGradients]
+	BackwardPeak   int64   // bytes alive at the worst moment of the backward pass, beyond what was kept
+	Boundary       int64   // bytes of the activations that a pipeline sends on
 }
 
 // Saved is one tensor that waits for the backward pass.
@@ -23,31 +25,6 @@ type Saved struct {
 	Drop  Module // not kept when one of these is recomputed
 	Only  Module // kept only when one of these is recomputed; 0 = always
 }
-
-// Parameters counts the values of weights that one rank holds.
-type Parameters struct {
-	Split      int64 // of matrices that TP divides: this rank's part
-	Replicated int64 // held whole by every TP rank
-	Expert     int64 // of the routed experts that live here, ETP's part
-	Frozen     int64 // no gradient: routing bias and hash tables; part of Replicated
-	Muon       int64 // of Split and Replicated, what Muon trains
-	MuonExpert int64 // of Expert, what Muon trains
-	Largest    int64 // values of the largest matrix that Muon must see whole
-}
-
-// Add returns the sum of two parts.
-func (p Parameters) Add(q Parameters) Parameters {
-	return Parameters{
-		p.Split + q.Split, p.Replicated + q.Replicated, p.Expert + q.Expert, p.Frozen + q.Frozen,
-		p.Muon + q.Muon, p.MuonExpert + q.MuonExpert, max(p.Largest, q.Largest),
-	}
-}
-
-// Dense returns the values outside the routed experts.
-func (p Parameters) Dense() int64 { return p.Split + p.Replicated }
-
-// Total returns all values.
-func (p Parameters) Total() int64 { return p.Dense() + p.Expert }
 
 // Kept returns the activation bytes that one micro-batch in flight holds.
 func (w *BlockWork) Kept(r Recompute) int64 {
@@ -117,7 +94,19 @@ func MTP(c *arch.Config, depth int, s Sharding, n Numbers) *BlockWork {
 
 // block appends one transformer block.
 func (b *builder) block() {
-	b.input()
-	b.attention()
-	b.feedForward()
+	b.start()
+	if b.c.HCMult == 0 {
+		b.attention()
+		b.feedForward()
+		return
+	}
+	d := int64(b.c.HiddenSize)
+	b.streams("attention", b.attention)
+	b.keep("streams before feed-forward", b.size(b.mine*b.width()), Streams|PerOp)
+	b.streams("feed-forward", func() {
+		b.module = Norms | PerOp
+		b.norm("ffn_norm", b.mine, d, d)
+		b.module = 0
+		b.experts()
+	})
 }

@@ -15,26 +15,33 @@ type Engine struct {
 
 	FlashAttention      bool // scores are never written to memory
 	PortableAttention   bool // by a kernel that is not written for the device's own generation
-	FusedCrossEntropy   bool // the loss needs no copy of the logits
+	FusedCrossEntropy   bool // the loss is one kernel over the logits
 	FusedNorms          bool // a norm is one kernel
-	FusedActivation     bool // the gated activation is one kernel, its output is kept
+	FusedActivation     bool // the gated activation is one kernel
 	FusedRope           bool // rotations are one kernel
 	Compiled            bool // pointwise operators between two products run as one kernel
 	GroupedExperts      bool // local experts are one grouped product
+	FusedGradients      bool // products add weight gradients in place; autograd gets a placeholder of each weight's shape, kept for ever
+	CombineInside       bool // routing weights are applied inside the experts, so their outputs are not kept
 	ExpertsNeedSequence bool // experts with TP need sequence parallelism
 	Sequence            bool // has sequence parallelism beside TP
 	DistributedOptim    bool // has ZeRO-1
-	FSDP                bool // shards weights over data parallel ranks (ZeRO-3)
+	FSDP                bool // shards weights over data parallel ranks (ZeRO-3); products read gathered copies of the master weights
+	EagerMessages       bool // a pipeline holds a receive buffer for each micro-batch, both ways, and what it sent
+
+	LossBytes   float64 // per logit, alive at the worst moment of the loss, logits included
+	LossBytesTP float64 // the same when TP divides the vocabulary
 
 	Gradient DType // of the gradients that micro-batches accumulate into
-	Weights  DType // of the weights that products read
+	Weights  DType // of the weights that products read, and of activations
 	Master   DType // of the weights that the optimizer updates
 	Moments  DType // of the optimizer's moments
 
+	ReuseMaster bool // the weights that products read are the upper halves of the master weights: no copy
 	FP8Saved    bool // with fp8 products, inputs of products are kept in fp8
 	FP8Dispatch bool // with fp8 products, tokens go to their experts in fp8
 
-	CP Pattern // how context parallel ranks exchange keys and values: send-receive (ring), all-gather, all-to-all (Ulysses)
+	CP Pattern // how context parallel ranks exchange keys and values: send-receive (a ring) or all-gather
 
 	AsyncTP    bool // messages of TP run beside the products that need them
 	OverlapDP  bool // gradients are reduced and weights gathered beside the passes
@@ -42,47 +49,79 @@ type Engine struct {
 	OverlapP2P bool // pipeline messages run beside the passes
 
 	Selective     Recompute // what the engine means by selective recomputation
+	FP8Copies     float64   // with fp8 products, bytes per weight for copies in both orientations that stay beside the weights
+	Libraries     int64     // bytes that product and attention libraries allocate once for their own use
 	Fragmentation float64   // reserved over allocated memory
+	Runtime       int64     // bytes outside the allocator: the device's context, the collective library
 }
 
-var engines = []*Engine{
+const mib = 1 << 20
+
+// engines is the table. Reasons for the figures are in docs/planning-memory.md.
+var engines = []Engine{
 	{
-		Name: "megatron", FlashAttention: true, FusedCrossEntropy: true, FusedNorms: true, FusedActivation: true, FusedRope: true,
-		GroupedExperts: true, ExpertsNeedSequence: true, Sequence: true, DistributedOptim: true,
-		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32, FP8Saved: true, FP8Dispatch: true,
-		CP: SendRecv, AsyncTP: true, OverlapDP: true, OverlapP2P: true, Selective: Recompute(Core), Fragmentation: 1.04,
+		Name:           "megatron", // Megatron-core with Transformer Engine
+		FlashAttention: true, FusedCrossEntropy: true, FusedNorms: true, FusedActivation: true, FusedRope: true,
+		GroupedExperts: true, FusedGradients: true, CombineInside: true, ExpertsNeedSequence: true, Sequence: true, DistributedOptim: true,
+		LossBytes: 4, LossBytesTP: 4,
+		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32, FP8Saved: true, FP8Dispatch: false,
+		CP: SendRecv, AsyncTP: true, OverlapDP: true, OverlapP2P: true,
+		Selective: Recompute(Core), FP8Copies: 2, Libraries: 64 * mib, Fragmentation: 1.04, Runtime: 1536 * mib,
 	},
 	{
-		Name: "megatron-2021", FusedNorms: true, FusedActivation: true,
-		Gradient: FP32, Weights: FP16, Master: FP32, Moments: FP32, Selective: Recompute(Core), Fragmentation: 1.06,
+		Name:       "megatron-2021", // Megatron-LM of the A100 papers: no flash attention, no sequence parallelism
+		FusedNorms: true, FusedActivation: true,
+		LossBytes: 6, LossBytesTP: 6,
+		Gradient: FP32, Weights: FP16, Master: FP32, Moments: FP32,
+		Selective: Recompute(Core), Libraries: 32 * mib, Fragmentation: 1.06, Runtime: 1024 * mib,
 	},
 	{
-		Name: "mindspeed", FlashAttention: true, FusedNorms: true, FusedActivation: true, FusedRope: true,
-		GroupedExperts: true, ExpertsNeedSequence: true, Sequence: true, DistributedOptim: true,
+		Name:           "mindspeed", // MindSpeed-LLM on Ascend
+		FlashAttention: true, FusedNorms: true, FusedActivation: true, FusedRope: true,
+		GroupedExperts: true, CombineInside: true, ExpertsNeedSequence: true, Sequence: true, DistributedOptim: true,
+		LossBytes: 6, LossBytesTP: 6,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32,
-		CP: SendRecv, AsyncTP: true, OverlapDP: true, OverlapP2P: true, Selective: Recompute(Core), Fragmentation: 1.04,
+		CP: SendRecv, AsyncTP: true, OverlapDP: true, OverlapP2P: true,
+		Selective: Recompute(Core), Libraries: 64 * mib, Fragmentation: 1.04, Runtime: 2048 * mib,
 	},
 	{
-		Name: "torchtitan", FlashAttention: true, PortableAttention: true, FusedNorms: true, Compiled: true, GroupedExperts: true, Sequence: true, FSDP: true,
-		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32, FP8Saved: false,
-		CP: AllGather, OverlapDP: true, OverlapP2P: true, Selective: Recompute(PerOp), Fragmentation: 1.04,
-	},
-	{
-		Name: "torchtitan-eager", FlashAttention: true, PortableAttention: true, FusedNorms: true, GroupedExperts: true, Sequence: true, FSDP: true,
+		Name:           "torchtitan", // FSDP2, blocks and loss compiled
+		FlashAttention: true, PortableAttention: true, FusedNorms: true, Compiled: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
+		LossBytes: 6, LossBytesTP: 6,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32,
-		CP: AllGather, OverlapDP: true, OverlapP2P: true, Selective: Recompute(PerOp), Fragmentation: 1.04,
+		CP: AllGather, OverlapDP: true, OverlapP2P: true,
+		Selective: Recompute(PerOp), Libraries: 64 * mib, Fragmentation: 1.04, Runtime: 1536 * mib,
 	},
 	{
-		Name: "temper", FlashAttention: true, FusedCrossEntropy: true, FusedNorms: true, FusedActivation: true, FusedRope: true, GroupedExperts: true,
-		Gradient: FP32, Weights: FP32, Master: FP32, Moments: FP32, Selective: Recompute(Core | Activation), Fragmentation: 1,
+		Name:           "torchtitan-2024", // FSDP2 as of 2024: blocks compiled, the loss not
+		FlashAttention: true, PortableAttention: true, FusedNorms: true, Compiled: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
+		LossBytes: 14, LossBytesTP: 18,
+		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32,
+		CP: AllGather, OverlapDP: true, OverlapP2P: true,
+		Selective: Recompute(PerOp), Libraries: 64 * mib, Fragmentation: 1.04, Runtime: 1536 * mib,
+	},
+	{
+		Name:           "torchtitan-eager", // FSDP2, nothing compiled
+		FlashAttention: true, PortableAttention: true, FusedNorms: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
+		LossBytes: 14, LossBytesTP: 18,
+		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32,
+		CP: AllGather, OverlapDP: true, OverlapP2P: true,
+		Selective: Recompute(PerOp), Libraries: 64 * mib, Fragmentation: 1.04, Runtime: 1536 * mib,
+	},
+	{
+		Name:           "temper", // this program, float32 on CPU
+		FlashAttention: true, FusedCrossEntropy: true, FusedNorms: true, FusedActivation: true, FusedRope: true, GroupedExperts: true,
+		CombineInside: true, LossBytes: 4, LossBytesTP: 4,
+		Gradient: FP32, Weights: FP32, Master: FP32, Moments: FP32, ReuseMaster: true,
+		CP: AllGather, Selective: Recompute(Core | Activation), Fragmentation: 1, Runtime: 40 * mib,
 	},
 }
 
 // Engines returns the names that [EngineNamed] knows, sorted.
 func Engines() []string {
 	var names []string
-	for _, e := range engines {
-		names = append(names, e.Name)
+	for i := range engines {
+		names = append(names, engines[i].Name)
 	}
 	slices.Sort(names)
 	return names
@@ -92,8 +131,7 @@ func Engines() []string {
 func EngineNamed(name string) (*Engine, error) {
 	for _, e := range engines {
 		if e.Name == name {
-			copied := *e
-			return &copied, nil
+			return &e, nil
 		}
 	}
 	hint := ""

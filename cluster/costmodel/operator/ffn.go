@@ -4,55 +4,73 @@ package operator
 func (b *builder) feedForward() {
 	d := int64(b.c.HiddenSize)
 	b.keep("feed-forward input", b.size(b.mine*d), PerOp)
-	b.module = Norms
-	b.norm("ffn_norm", b.mine, d)
+	b.module = Norms | PerOp
+	b.norm("ffn_norm", b.mine, d, d)
 	b.module = 0
-	b.keep("feed-forward norm output", b.size(b.mine*d), Norms|PerOp)
-	if b.c.IsMoE(b.layer) {
-		b.moe()
-	} else {
-		b.mlp("dense", Dense, int64(b.c.IntermediateSize))
-	}
+	b.experts()
 	b.residual("feed-forward")
 }
 
+// experts appends what stands between the norm and the residual: a dense block,
+// or router, experts and shared expert.
+func (b *builder) experts() {
+	d := int64(b.c.HiddenSize)
+	if !b.c.IsMoE(b.layer) {
+		b.keepInput("feed-forward norm output", b.mine*d, Norms|PerOp, false)
+		b.mlp("dense", Dense, int64(b.c.IntermediateSize), b.c.MLPBias || b.c.HasLearnedPositions())
+		return
+	}
+	b.keepInput("feed-forward norm output", b.mine*d, Norms|PerOp, true) // the router reads it in full
+	b.moe()
+}
+
 // mlp appends a feed-forward block of the given width, split over TP.
-func (b *builder) mlp(name string, module Module, width int64) {
-	d, f := int64(b.c.HiddenSize), width/int64(b.s.TP)
-	up := b.ways() * f
+func (b *builder) mlp(name string, module Module, width int64, bias bool) {
+	d, f, ways := int64(b.c.HiddenSize), width/int64(b.s.TP), b.ways()
 	b.module = module
 	b.enterTP(name)
-	b.product(linear{name: name, part: "up", rows: b.tokens, n: up, k: d})
+	b.product(linear{name: name, part: "up", rows: b.tokens, n: ways * f, k: d})
 	b.activation(name, b.tokens, f, module)
 	b.product(linear{name: name, part: "down", rows: b.tokens, n: d, k: f})
+	if !b.e.Compiled { // the choice by operator keeps this result although nothing needs it
+		b.instead(name+" down", b.size(b.mine*d), PerOp)
+	}
 	b.leaveTP(name)
 	b.module = 0
-	for range b.ways() + 1 {
-		b.weight(width, d, true)
-	}
+	b.matrix(ways+1, width, d)
+	b.bias(bias, ways*width)
+	b.whole(boolTimes(bias, d), 1)
 }
 
 // ways is the number of matrices that read the input: gate and up, or up alone.
 func (b *builder) ways() int64 {
-	if gated(b.c) {
+	if b.c.IsGated() {
 		return 2
 	}
 	return 1
 }
 
-// activation appends the gated activation over rows of width f, and keeps what
-// its gradient and that of the next product need.
+// activation appends the activation over rows of width f, and keeps what its
+// gradient and that of the next product need. With per-operator recomputation the
+// first of gate and up stays, the second is formed again.
 func (b *builder) activation(name string, rows, f int64, module Module) {
 	up := b.ways() * f
-	launches := 1
-	if !b.e.FusedActivation && !b.e.Compiled {
-		launches = 2
+	launches := 2
+	if b.e.FusedActivation || b.e.Compiled {
+		launches = 1
 	}
-	m := b.module
-	b.module |= Activation
+	b.module |= Activation | PerOp
 	bytes := b.act() * float64(rows)
 	b.vector(name, "activation", bytes*float64(up+f), bytes*float64(2*up+f), launches)
-	b.module = m
-	b.keep(name+" up", b.size(rows*up), module|PerOp)
-	b.keep(name+" activation", b.size(rows*f), module|Activation|PerOp)
+	b.module &^= Activation | PerOp
+	b.keep(name+" up", b.size(rows*f), module)
+	b.keep(name+" gate", b.size(rows*(up-f)), module|PerOp)
+	b.keepInput(name+" activation", rows*f, module|Activation|PerOp, false)
+	// The gradient of the activation: what comes in, what goes out, and, where it is
+	// not one kernel, the pieces between.
+	pieces := up + f
+	if launches > 1 {
+		pieces += up
+	}
+	b.alive(b.size(rows*pieces) + b.size(2*b.mine*int64(b.c.HiddenSize)) + b.gathered())
 }

@@ -1,15 +1,25 @@
 package operator
 
-import "github.com/temper-ml/temper/model/arch"
+import (
+	"github.com/temper-ml/temper/model/arch"
+)
 
 // embedding appends the look-up of the input embedding, split over TP by rows.
 func (b *builder) embedding() {
-	d := int64(b.c.HiddenSize)
+	c, d := b.c, int64(b.c.HiddenSize)
 	bytes := b.act() * float64(b.tokens*d)
 	b.vector("embedding", "look-up", 2*bytes, 3*bytes, 1)
-	b.weight(int64(b.c.VocabSize), d, false)
+	b.table(int64(c.VocabSize), d)
+	if c.HasLearnedPositions() {
+		b.whole(int64(c.MaxPositions)*d, 1)
+	}
 	b.leaveTP("embedding")
 	b.keep("token ids", 8*b.tokens, 0)
+	if c.EmbedDropout > 0 {
+		b.keep("embedding dropout mask", b.mine*d, 0)
+	}
+	// The gradient of the table is formed whole, in the weights' format.
+	b.out.Table = b.size(ceil(int64(c.VocabSize), int64(b.s.TP)) * d)
 	b.out.Boundary = b.size(b.mine * b.width())
 }
 
@@ -19,7 +29,7 @@ func (b *builder) head() {
 	b.out.Saved = append(b.out.Saved, Saved{Name: "head input", Bytes: b.size(b.mine * b.width())})
 	b.sharedHead()
 	if !c.TieEmbeddings {
-		b.weight(int64(c.VocabSize), d, false)
+		b.table(int64(c.VocabSize), d)
 	}
 }
 
@@ -29,52 +39,52 @@ func (b *builder) sharedHead() {
 	if c.Family == arch.V4 {
 		b.mergeStreams()
 	}
-	b.norm("norm", b.mine, d)
+	b.norm("norm", b.mine, d, d)
 	b.keep("head norm output", b.size(b.mine*d), 0)
 	b.enterTP("head")
-	vocab := (int64(c.VocabSize) + tp - 1) / tp
-	b.product(linear{name: "head", part: "head", rows: b.tokens, n: vocab, k: d, dtype: b.headType()})
-	out := &b.out.Forward[len(b.out.Forward)-1]
-	share := float64(c.VocabSize) / float64(int64(c.VocabSize)+0) / float64(tp)
-	exact := 2 * float64(b.tokens) * float64(d) * float64(c.VocabSize) * share
-	out.FLOPs = exact
-	b.input_[len(b.input_)-1][0].FLOPs = exact
-	b.wgrd[len(b.wgrd)-1][0].FLOPs = exact
+	vocab := ceil(int64(c.VocabSize), tp)
+	b.product(linear{name: "head", part: "head", rows: b.tokens, n: vocab, k: d, dtype: b.plainType(), plain: true})
+	if b.e.FusedGradients {
+		b.out.Weights = append(b.out.Weights, Shape{vocab, d})
+	}
+	op, input, weight := b.last()
+	for _, o := range []*Operator{op, &input[0], &weight[0]} { // the padding of an uneven split is not counted
+		o.FLOPs = 2 * float64(b.tokens) * float64(d) * float64(c.VocabSize) / float64(tp)
+	}
 	b.crossEntropy(vocab)
 }
 
-// headType is the format of the output head: never quantised.
-func (b *builder) headType() DType { return b.coreType() }
-
-// crossEntropy appends the loss over this rank's part of the vocabulary.
+// crossEntropy appends the loss over this rank's part of the vocabulary. Logits
+// live from the product that makes them to its gradient, so they count as working
+// memory of the backward pass and not as kept.
 func (b *builder) crossEntropy(vocab int64) {
 	logits := float64(b.tokens * vocab)
 	if b.e.FusedCrossEntropy {
 		b.vector("loss", "cross entropy", 2*b.act()*logits, b.act()*logits, 1)
-		b.keep("logits", b.size(b.tokens*vocab), 0)
 	} else {
 		b.vector("loss", "cross entropy", 14*logits, 8*logits, 6)
-		b.keep("logits, float32", 4*b.tokens*vocab, 0)
 	}
+	each := b.e.LossBytes
 	if b.s.TP > 1 {
+		each = b.e.LossBytesTP
 		b.message("loss", "maximum and sum", TP, AllReduce, NoPattern, 12*float64(b.tokens))
 	}
+	b.out.Logits = int64(each * logits)
+	b.alive(b.out.Logits + b.gathered() + b.size(2*b.mine*int64(b.c.HiddenSize)))
 }
 
 // join appends the projections that bring trunk and next token together.
 func (b *builder) join() {
 	c, d := b.c, int64(b.c.HiddenSize)
-	b.norm("enorm", b.mine, d)
+	b.norm("enorm", b.mine, d, d)
 	if c.Family == arch.V4 {
 		b.joinStreams()
 		return
 	}
-	b.norm("hnorm", b.mine, d)
-	b.keep("join input", b.size(b.mine*2*d), PerOp)
-	copies := 1
-	if !b.s.Sequence {
-		copies = b.s.TP
-	}
-	b.product(linear{name: "mtp.join", part: "eh_proj", rows: b.mine, n: d, k: 2 * d, copies: copies})
-	b.whole(2*d*d, true)
+	b.norm("hnorm", b.mine, d, d)
+	b.keepInput("join input", b.mine*2*d, PerOp, false)
+	b.keep("join input, not normed", b.size(b.mine*2*d), PerOp)
+	b.product(linear{name: "mtp.join", part: "eh_proj", rows: b.mine, n: d, k: 2 * d, copies: b.copies})
+	b.wholeMatrix(d, 2*d)
+	b.quantised(2 * d * d)
 }

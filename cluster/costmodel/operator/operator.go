@@ -1,5 +1,7 @@
 package operator
 
+import "github.com/temper-ml/temper/distributed/mesh"
+
 // Class says which unit of a device an operator keeps busy.
 type Class uint8
 
@@ -36,19 +38,15 @@ func (p Pattern) String() string {
 }
 
 // Axis names the group of ranks that a [Collective] runs over.
-type Axis uint8
+type Axis = mesh.Axis
 
 // The axes that a block communicates over.
 const (
-	NoAxis Axis = iota
-	TP          // tensor parallel
-	CP          // context parallel
-	EP          // expert parallel
-	ETP         // tensor parallel inside an expert
+	TP  = mesh.TP
+	CP  = mesh.CP
+	EP  = mesh.EP
+	ETP = mesh.ETP
 )
-
-// String returns the lower-case name of the axis.
-func (a Axis) String() string { return name(a, "none", "tp", "cp", "ep", "etp") }
 
 // DType is the number format of a product or of a stored tensor.
 type DType string

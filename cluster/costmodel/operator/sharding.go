@@ -107,7 +107,7 @@ type split struct {
 // splits lists what TP divides in this model.
 func splits(c *arch.Config) []split {
 	out := []split{{"num_attention_heads", c.NumHeads}}
-	if c.Kind(0) == gqa {
+	if c.Kind(0) == arch.GQA {
 		out = append(out, split{"num_key_value_heads", c.NumKVHeads})
 	}
 	if c.Family == arch.V4 {
