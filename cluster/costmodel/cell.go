@@ -38,6 +38,15 @@ type Cell struct {
 // Block returns the cost of a block, MTP blocks included.
 func (c *Cell) Block(layer int) *PartCost { return &c.Parts[c.Class[layer]] }
 
+// Works returns the works of all parts, for the account of memory.
+func (c *Cell) Works(m *Model) *operator.Works {
+	w := &operator.Works{Model: m.Arch, Sharding: c.Sharding, Numbers: c.Numbers, Embedding: c.Parts[c.Embedding].Work, Head: c.Parts[c.Head].Work}
+	for _, class := range c.Class {
+		w.Blocks = append(w.Blocks, c.Parts[class].Work)
+	}
+	return w
+}
+
 // Cell returns the cost table of a key, which is computed once.
 func (m *Model) Cell(k Key) *Cell {
 	m.mu.Lock()

@@ -80,24 +80,17 @@ func (m *Model) remember(s *Step, p *schedule.Pipeline) error {
 	k := m.key(s.Layout)
 	for stage := range s.Shape.Stages {
 		chunks := s.Chunks[stage*s.Shape.Chunks : (stage+1)*s.Shape.Chunks]
-		flight := inFlight(p, stage, chunks)
 		ms := &memory.Stage{
-			Model: m.Arch, Sharding: m.sharding(k), Numbers: m.numbers(k.MicroBatch), DP: s.Layout.Mesh.DP, Zero: s.Layout.Zero,
-			Optimizer: m.Workload.Optimizer, Recompute: k.Recompute, Offload: s.Layout.Offload,
-			First: stage == 0, Last: chunks[len(chunks)-1].Part.Head, Pipeline: s.Shape.Stages,
+			Works: m.Cell(k).Works(m), DP: s.Layout.Mesh.DP, Zero: s.Layout.Zero, Optimizer: m.Workload.Optimizer,
+			Offload: s.Layout.Offload, Recompute: k.Recompute, Order: p, Index: stage, Stages: s.Shape.Stages, Micro: s.Shape.Micro,
 		}
 		for i := range chunks {
-			part := chunks[i].Part
-			c := memory.Chunk{Embedding: part.Embedding, Head: part.Head, InFlight: flight[i]}
-			for b := range part.Blocks {
-				c.Blocks = append(c.Blocks, part.First+b)
-			}
-			for d := range part.MTP {
-				c.Blocks = append(c.Blocks, m.Arch.NumLayers+d)
-			}
-			ms.Chunks = append(ms.Chunks, c)
+			ms.Chunks = append(ms.Chunks, memory.Chunk{Part: chunks[i].Part})
 		}
-		r := memory.Of(ms)
+		r, err := memory.Of(ms)
+		if err != nil {
+			return reject("memory", "%v", err)
+		}
 		s.Memory = append(s.Memory, r)
 		if r.Total > m.Cluster.Device.Memory && !m.options.AnyMemory {
 			return reject("memory", "memory of stage %d is %.1f GiB, must be at most the %.1f GiB of %s", stage,
@@ -105,34 +98,4 @@ func (m *Model) remember(s *Step, p *schedule.Pipeline) error {
 		}
 	}
 	return nil
-}
-
-// inFlight returns how many micro-batches of each chunk are alive at the
-// stage's worst moment.
-func inFlight(p *schedule.Pipeline, stage int, chunks []ChunkCost) []float64 {
-	live, worst := make([]float64, len(chunks)), make([]float64, len(chunks))
-	var now, peak float64
-	change := func(chunk uint8, by float64) {
-		live[chunk] += by
-		now += float64(by * float64(chunks[chunk].Kept))
-		if now > peak {
-			peak = now
-			copy(worst, live)
-		}
-	}
-	split := p.Kind.SplitsBackward()
-	for _, a := range p.Compute[stage] {
-		switch a.Op {
-		case schedule.Forward:
-			change(a.Chunk, 1)
-		case schedule.Pair:
-			change(a.Chunk, 1)
-			change(a.Chunk2, -1)
-		case schedule.Backward, schedule.BackwardWeight:
-			change(a.Chunk, -1)
-		case schedule.BackwardInput:
-			_ = split
-		}
-	}
-	return worst
 }
