@@ -80,6 +80,21 @@ func TestConventionsOfSlidingWindows(t *testing.T) {
 	}
 }
 
+// Megatron-LM's own log counts the prediction block of DeepSeek-V3 and no routers,
+// 260.0 GFLOP a token at 4096 tokens.
+func TestLedgerOfV3AsMegatronLogs(t *testing.T) {
+	l := must(t, "deepseek-v3").FLOPs(Work{Lengths: []int{4096}, MTP: true})
+	got := l.PerToken()
+	for _, it := range l.ByName() {
+		if it.Name == "router" {
+			got -= (it.Forward + it.Backward) / float64(l.Tokens)
+		}
+	}
+	if math.Abs(got-260.0e9) > 0.0002*260e9 {
+		t.Errorf("%.2f GFLOP a token, want 260.0", got/1e9)
+	}
+}
+
 // Sums over blocks and over components equal the whole, for every model.
 func TestLedgerAddsUp(t *testing.T) {
 	for _, name := range Builtins() {

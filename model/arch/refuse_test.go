@@ -145,3 +145,32 @@ func TestQwenWindows(t *testing.T) {
 		t.Errorf("written as\n%s", c.MarshalHF())
 	}
 }
+
+// A model built in code is held to the same rules as a parsed one: what belongs to
+// another family, or is no legal word, is named.
+func TestCheckRefusesWhatCodeSets(t *testing.T) {
+	for want, tc := range map[string]struct {
+		model string
+		set   func(c *Config)
+	}{
+		`attention_bias is true, want false for mistral`:                      {"mistral-7b", func(c *Config) { c.AttentionBias = true }},
+		`rope_scaling is present, want none for gpt2`:                         {"gpt3-175b", func(c *Config) { c.RopeScaling = &RopeScaling{Type: "yarn"} }},
+		`rope_scaling.type is "llama3", want "yarn"`:                          {"deepseek-v3", func(c *Config) { c.RopeScaling.Type = "llama3" }},
+		`layer_types has 1 entries, want none for llama`:                      {"llama3-8b", func(c *Config) { c.LayerTypes = []string{fullLayer} }},
+		`layer_types has one kind of layer only`:                              {"qwen3-8b", func(c *Config) { c.LayerTypes = make([]string, c.NumLayers) }},
+		`quantization_config is present, want none for llama`:                 {"llama3-8b", func(c *Config) { c.Quantization = &Quantization{} }},
+		`scoring_func is "softmax", want it empty for mixtral`:                {"mixtral-8x7b", func(c *Config) { c.ScoringFunc = "softmax" }},
+		`hidden_act is "relu", want "silu"`:                                   {"llama3-8b", func(c *Config) { c.HiddenAct = "relu" }},
+		`n_routed_experts is 4, want 0 for llama`:                             {"llama3-8b", func(c *Config) { c.Experts = 4 }},
+		`n_layer is 0, want 1 to 4096: the nearest legal value is 1`:          {"gpt3-175b", func(c *Config) { c.NumLayers = 0 }},
+		`num_key_value_heads is 8, want n_head = 96`:                          {"gpt3-175b", func(c *Config) { c.NumKVHeads = 8 }},
+		`model_type "lama" is not one that temper describes`:                  {"llama3-8b", func(c *Config) { c.Family = "lama" }},
+		`num_attention_heads is 64, want a multiple of num_key_value_heads =`: {"llama3-70b", func(c *Config) { c.NumKVHeads = 7 }},
+	} {
+		c := must(t, tc.model)
+		tc.set(c)
+		if err := c.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
