@@ -34,13 +34,18 @@ func (c *Cluster) problems() []*FieldError {
 			ps = append(ps, p)
 		}
 	}
-	if len(c.Device.Peak) == 0 {
+	if !c.Device.multiplies() {
 		ps = append(ps, &FieldError{Field: "device.peak", Rule: "must give at least one peak, as in {bf16: 353.9 TFLOP/s}"})
 	}
 	if len(ps) > 0 {
 		return ps
 	}
 	return slices.Concat(c.sizeProblems(), c.linkProblems())
+}
+
+// multiplies reports whether there is a peak of any format.
+func (d *Device) multiplies() bool {
+	return slices.ContainsFunc(DTypes, func(t DType) bool { return d.Peak[t] > 0 })
 }
 
 // domainNames checks that paths with the names of domains are unambiguous.

@@ -116,22 +116,36 @@ func (w *writer) number(indent int, f *field) {
 	w.line(indent, f.key(), "{"+strings.Join(parts, ", ")+"}")
 }
 
+// YAML prints d as one item of the list domains, in whole: every number is
+// rounded to three digits.
+func (d Domain) YAML() string {
+	d.Bandwidth, d.Latency, d.Efficiency = digits(d.Bandwidth), digits(d.Latency), digits(d.Efficiency)
+	w := &writer{c: &Cluster{Domains: []Domain{d}}}
+	w.domain(&w.c.Domains[0], false)
+	return w.b.String()
+}
+
 // domains prints the list; the last leaves out its size, which is all.
 func (w *writer) domains() {
 	w.b.WriteString("domains:\n")
 	for i := range w.c.Domains {
 		d := &w.c.Domains[i]
-		w.b.WriteString("  - name: " + quoteYAML(d.Name) + "\n")
-		fs := d.fields()
-		for j := range fs {
-			f := &fs[j]
-			switch {
-			case f.kind == text:
-				w.word(2, f.key(), *f.content)
-			case f.key() == "size" && i == len(w.c.Domains)-1 && d.Size == w.c.MaxDevices:
-			case w.known(f):
-				w.number(2, f)
-			}
+		w.domain(d, i == len(w.c.Domains)-1 && d.Size == w.c.MaxDevices)
+	}
+}
+
+// domain prints one item; its size is left out where it is that of the cluster.
+func (w *writer) domain(d *Domain, spans bool) {
+	w.b.WriteString("  - name: " + quoteYAML(d.Name) + "\n")
+	fs := d.fields()
+	for j := range fs {
+		f := &fs[j]
+		switch {
+		case f.kind == text:
+			w.word(2, f.key(), *f.content)
+		case f.key() == "size" && spans:
+		case w.known(f):
+			w.number(2, f)
 		}
 	}
 }

@@ -41,8 +41,15 @@ var scales = map[kind][]scale{
 	byteSize: append(prefixed("B", true), binary("B")...),
 	byteRate: append(prefixed("B/s", true), append(binary("B/s"), bits()...)...),
 	duration: {
-		{unit: "ns", exp: -9, main: true}, {unit: "us", exp: -6, main: true}, {unit: "µs", exp: -6}, {unit: "μs", exp: -6},
-		{unit: "ms", exp: -3, main: true}, {unit: "s", main: true}, {unit: "min", mul: 60, main: true}, {unit: "h", mul: 3600, main: true}, {unit: "d", mul: 86400, main: true},
+		{unit: "ns", exp: -9, main: true},
+		{unit: "us", exp: -6, main: true},
+		{unit: "µs", exp: -6},
+		{unit: "μs", exp: -6},
+		{unit: "ms", exp: -3, main: true},
+		{unit: "s", main: true},
+		{unit: "min", mul: 60, main: true},
+		{unit: "h", mul: 3600, main: true},
+		{unit: "d", mul: 86400, main: true},
 	},
 	power: {{unit: "W", main: true}, {unit: "kW", exp: 3, main: true}, {unit: "MW", exp: 6}},
 	share: {{unit: "", main: true}, {unit: "%", exp: -2}},
@@ -202,12 +209,16 @@ func shift(digits string, exp int) string {
 }
 
 // formatQuantity prints x in the unit that makes the shortest text which reads
-// back as exactly x, with one to four digits before the point.
+// back as exactly x, with one to four digits before the point (seven of a
+// duration, since hours are counted far).
 func formatQuantity(k kind, x float64) string {
 	if k == share || k == ratio || k == count {
 		return strconv.FormatFloat(x, 'f', -1, 64)
 	}
-	best := ""
+	best, most := "", 4
+	if k == duration {
+		most = 7
+	}
 	for _, s := range scales[k] {
 		if !s.main {
 			continue
@@ -215,11 +226,11 @@ func formatQuantity(k kind, x float64) string {
 		t := shortest(k, x, s)
 		whole, _, _ := strings.Cut(t, ".")
 		whole, _, _ = strings.Cut(whole, " ")
-		if t == "" || whole == "0" || len(whole) > 4 {
+		if t == "" || whole == "0" || len(whole) > most {
 			continue
 		}
-		if best == "" || len(t) < len(best) || len(t) == len(best) && decimals(t) <= decimals(best) {
-			best = t // the larger unit of two
+		if best == "" || len(t) < len(best) || len(t) == len(best) && decimals(t) <= 2 {
+			best = t // the larger unit of two, if the number stays readable
 		}
 	}
 	if best == "" {

@@ -80,6 +80,7 @@ func newRootCmd() *cobra.Command {
 		newReportCmd(),
 		newDataCmd(),
 		newBenchCmd(),
+		newHardwareCmd(),
 		newTokenizerCmd(),
 		newVersionCmd(),
 	)
