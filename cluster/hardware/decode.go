@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,31 +34,35 @@ func Load(name string) (*Cluster, error) {
 			return nil, unknownName(name)
 		}
 	}
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w, and no file: %w", unknownName(name), errors.Unwrap(err))
-	case info.IsDir():
-		return nil, fmt.Errorf("hardware: %s is a directory: want a YAML file or one of %s", name, strings.Join(Names(), ", "))
-	case info.Size() > maxFile:
-		return nil, tooLong(name, info.Size())
-	}
-	src, err := os.ReadFile(name)
+	src, err := read(name)
 	if err != nil {
-		return nil, fmt.Errorf("hardware: %w", err)
+		return nil, err
 	}
 	return Decode(src, name)
 }
 
-func tooLong(name string, n int64) error {
-	return fmt.Errorf("hardware: %s: must be at most %d bytes, has %d", name, maxFile, n)
+// read returns the text of a file, or the start of one that is too long.
+func read(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w, and no file: %w", unknownName(name), errors.Unwrap(err))
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("hardware: %s is a directory: want a YAML file or one of %s", name, strings.Join(Names(), ", "))
+	}
+	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("hardware: %w", err)
+	}
+	return src, nil
 }
 
 // Decode reads a description in memory; name is its file, for messages and as
 // the source of its numbers.
 func Decode(src []byte, name string) (*Cluster, error) {
 	if len(src) > maxFile {
-		return nil, tooLong(name, int64(len(src)))
+		return nil, fmt.Errorf("hardware: %s: must be at most %d bytes, is longer", name, maxFile)
 	}
 	return decode(src, name, User)
 }
@@ -99,7 +104,7 @@ func parse(src []byte, name string) (m *ast.MappingNode, err error) {
 	}
 	file, err := parser.ParseBytes(src, 0)
 	if err != nil {
-		return nil, fmt.Errorf("hardware: %s: %s", name, yaml.FormatError(err, false, true))
+		return nil, syntaxError(name, err)
 	}
 	var body ast.Node
 	for _, doc := range file.Docs {
@@ -119,6 +124,16 @@ func parse(src []byte, name string) (m *ast.MappingNode, err error) {
 		return nil, fmt.Errorf("hardware: %s: must be a mapping that begins with name, not a %s", name, strings.ToLower(body.Type().String()))
 	}
 	return m, nil
+}
+
+// syntaxError says where text is no YAML.
+func syntaxError(name string, err error) error {
+	var at yaml.Error
+	if !errors.As(err, &at) || at.GetToken() == nil || at.GetToken().Position == nil {
+		return fmt.Errorf("hardware: %s: %w", name, err)
+	}
+	p := at.GetToken().Position
+	return fmt.Errorf("hardware: %s:%d:%d: %s", name, p.Line, p.Column, at.GetMessage())
 }
 
 // mappingOf returns the mapping that a node is.

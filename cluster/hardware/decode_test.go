@@ -130,7 +130,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"name: lab", "name: Lab 1", `lab.yaml:1:7: name = "Lab 1": must be lower-case letters, digits, dots and hyphens, beginning with a letter; nearest legal: lab-1`},
 		{"name: lab\n", "", `name = "": must be lower-case letters`},
 		{"name: lab", "name: lab\nbase: h10O", `lab.yaml:2:7: base = "h10O": is no entry of the catalogue: a100`},
-		{"name: lab", "name: lab\nname: lab2", `mapping key "name" already defined`},
+		{"name: lab", "name: lab\nname: lab2", `lab.yaml:2:1: mapping key "name" already defined`},
 		{"name: lab", "name: lab\nprize: 2 USD/h", `lab.yaml:2:1: prize: is not a known key: want one of base,`},
 		{"name: lab", "name: lab\nprice: 2", `price = "2": must be an amount per hour of one device`},
 		{"name: lab", "name: lab\nprice: 2 usd/h", `as in "2.10 USD/h"`},
@@ -151,12 +151,12 @@ func TestDecodeRefuses(t *testing.T) {
 		{small, "name: lab\nbase: h100\nnode_size: 16\n", `domains.scale-out.bandwidth = 50 GB/s: cannot be above what 8 network cards of 50 GB/s give each of 16 devices of a node (the value is that of its base h100); nearest legal: 25 GB/s`},
 		{small, "name: lab\nbase: h100\ndevice: {bandwidth: 1 GB/s}\n", `domains.node.bandwidth = 450 GB/s: cannot be above device.bandwidth (1 GB/s): what is sent is read from memory (the value is that of its base h100); nearest legal: 1 GB/s`},
 		{small, "a: &a [*a]", ``},
-		{small, "x: {", ``},
+		{small, "x: {", `lab.yaml:1:4: `},
 		{small, "\x00", ``},
 		{small, strings.Repeat("[", 30000), `lab.yaml:1: must not nest deeper than 32 levels`},
 		{small, strings.Repeat("a: {", 8000), `must not nest deeper`},
 		{small, strings.Repeat("&a ", 10000), `a line must be at most 4096 bytes`},
-		{small, strings.Repeat("#", maxFile+1), `must be at most 32768 bytes, has 32769`},
+		{small, strings.Repeat("#", maxFile+1), `must be at most 32768 bytes, is longer`},
 	} {
 		text := strings.Replace(small, c.old, c.new, 1)
 		if text == small {
@@ -196,6 +196,11 @@ func TestLoadFile(t *testing.T) {
 	c := load(t, path)
 	if c.Name != "lab" {
 		t.Errorf("loaded %v", c)
+	}
+	if _, err := os.Stat("/dev/zero"); err == nil {
+		if _, err := Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "at most 32768 bytes") {
+			t.Errorf("an endless file: %v", err)
+		}
 	}
 	if err := os.WriteFile(path, make([]byte, maxFile+1), 0o644); err != nil {
 		t.Fatal(err)

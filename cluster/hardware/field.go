@@ -27,7 +27,7 @@ func (f *field) isSet() bool {
 	return f.number() != 0
 }
 
-func real(path string, k kind, p *float64, lo, hi float64) field {
+func numeric(path string, k kind, p *float64, lo, hi float64) field {
 	return field{path: path, kind: k, lo: lo, hi: hi, number: func() float64 { return *p }, set: func(x float64) { *p = x }}
 }
 
@@ -73,17 +73,17 @@ func (c *Cluster) fields() []field {
 		fs = append(fs, peakField(d, t))
 	}
 	fs = append(fs,
-		real("device.vector", flopRate, &d.Vector, minFLOPs, maxFLOPs),
+		numeric("device.vector", flopRate, &d.Vector, minFLOPs, maxFLOPs),
 		size("device.memory", &d.Memory).must(),
-		real("device.bandwidth", byteRate, &d.Bandwidth, minRate, maxRate).must(),
+		numeric("device.bandwidth", byteRate, &d.Bandwidth, minRate, maxRate).must(),
 		size("device.host_memory", &d.HostMemory),
-		real("device.host_link", byteRate, &d.HostLink, minRate, maxRate),
-		real("device.tdp", power, &d.TDP, 0.1, 1e5),
-		real("device.launch.product", duration, &d.Launch.Product, 0, maxPause),
-		real("device.launch.vector", duration, &d.Launch.Vector, 0, maxPause),
-		real("device.launch.collective", duration, &d.Launch.Collective, 0, maxPause),
-		real("device.efficiency.product", share, &d.Efficiency.Product, 0.01, 1).must(),
-		real("device.efficiency.memory", share, &d.Efficiency.Memory, 0.01, 1).must(),
+		numeric("device.host_link", byteRate, &d.HostLink, minRate, maxRate),
+		numeric("device.tdp", power, &d.TDP, 0.1, 1e5),
+		numeric("device.launch.product", duration, &d.Launch.Product, 0, maxPause),
+		numeric("device.launch.vector", duration, &d.Launch.Vector, 0, maxPause),
+		numeric("device.launch.collective", duration, &d.Launch.Collective, 0, maxPause),
+		numeric("device.efficiency.product", share, &d.Efficiency.Product, 0.01, 1).must(),
+		numeric("device.efficiency.memory", share, &d.Efficiency.Memory, 0.01, 1).must(),
 		whole("devices_per_card", &c.DevicesPerCard, 1, maxCount).must(),
 		whole("node_size", &c.NodeSize, 1, maxCount).must(),
 		whole("max_devices", &c.MaxDevices, 1, maxCount).must(),
@@ -96,22 +96,22 @@ func (c *Cluster) fields() []field {
 
 // campaignFields are the values that matter to a whole run, not to a step.
 func (c *Cluster) campaignFields() []field {
-	price := real("price", money, &c.Price.PerHour, 0, 1e6)
+	price := numeric("price", money, &c.Price.PerHour, 0, 1e6)
 	price.content = &c.Price.Currency
 	f := &c.Failure
 	return []field{
-		real("storage.write", byteRate, &c.Storage.Write, minRate, maxRate),
-		real("storage.read", byteRate, &c.Storage.Read, minRate, maxRate),
-		real("storage.node", byteRate, &c.Storage.Node, minRate, maxRate),
-		real("power.all_in", power, &c.Power.AllIn, 0.1, 1e6),
-		real("power.pue", ratio, &c.Power.PUE, 1, 5),
+		numeric("storage.write", byteRate, &c.Storage.Write, minRate, maxRate),
+		numeric("storage.read", byteRate, &c.Storage.Read, minRate, maxRate),
+		numeric("storage.node", byteRate, &c.Storage.Node, minRate, maxRate),
+		numeric("power.all_in", power, &c.Power.AllIn, 0.1, 1e6),
+		numeric("power.pue", ratio, &c.Power.PUE, 1, 5),
 		price,
-		real("failure.mtbf", duration, &f.MTBF, 60, maxLifetime),
-		real("failure.silent_corruption", duration, &f.SilentCorruption, 60, maxLifetime),
-		real("failure.hang_share", share, &f.HangShare, 0, 1),
-		real("failure.detect", duration, &f.Detect, 0, maxWait),
-		real("failure.hang_detect", duration, &f.HangDetect, 0, maxWait),
-		real("failure.restart", duration, &f.Restart, 0, maxWait),
+		numeric("failure.mtbf", duration, &f.MTBF, 60, maxLifetime),
+		numeric("failure.silent_corruption", duration, &f.SilentCorruption, 60, maxLifetime),
+		numeric("failure.hang_share", share, &f.HangShare, 0, 1),
+		numeric("failure.detect", duration, &f.Detect, 0, maxWait),
+		numeric("failure.hang_detect", duration, &f.HangDetect, 0, maxWait),
+		numeric("failure.restart", duration, &f.Restart, 0, maxWait),
 	}
 }
 
@@ -125,13 +125,13 @@ func (d *Domain) fields() []field {
 	p := "domains." + d.Name + "."
 	return []field{
 		whole(p+"size", &d.Size, 1, maxCount).must(),
-		real(p+"bandwidth", byteRate, &d.Bandwidth, minRate, maxRate).must(),
-		real(p+"latency", duration, &d.Latency, 1e-9, maxPause).must(),
-		real(p+"efficiency", share, &d.Efficiency, 0.01, 1).must(),
+		numeric(p+"bandwidth", byteRate, &d.Bandwidth, minRate, maxRate).must(),
+		numeric(p+"latency", duration, &d.Latency, 1e-9, maxPause).must(),
+		numeric(p+"efficiency", share, &d.Efficiency, 0.01, 1).must(),
 		words(p+"topology", &d.Topology, Topologies...).must(),
 		whole(p+"nics", &d.NICs, 1, maxCount),
-		real(p+"nic_bandwidth", byteRate, &d.NICBandwidth, minRate, maxRate),
-		real(p+"oversubscription", ratio, &d.Oversubscription, 1, 1000),
+		numeric(p+"nic_bandwidth", byteRate, &d.NICBandwidth, minRate, maxRate),
+		numeric(p+"oversubscription", ratio, &d.Oversubscription, 1, 1000),
 	}
 }
 
