@@ -49,3 +49,22 @@ func benchmark(b *testing.B, p *Program, f *Faults) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(instructions), "ns/instruction")
 	b.ReportMetric(float64(m.Sys)/(1<<20), "MiB-process")
 }
+
+// BenchmarkPro simulates one step of DeepSeek-V4-Pro, block by block, at a fixed
+// global batch of 15,360 sequences and at a fixed batch of each rank.
+func BenchmarkPro(b *testing.B) {
+	for _, devices := range []int{512, 1024, 2048, 4096, 8192} {
+		for _, batch := range []int{15360, 60 * devices / 8} {
+			s := pro
+			s.devices, s.workload.GlobalBatch = devices, batch
+			b.Run(fmt.Sprintf("devices=%d/batch=%d", devices, batch), func(b *testing.B) {
+				m, step := s.step(b)
+				p, err := New(m, step, Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				benchmark(b, p, nil)
+			})
+		}
+	}
+}

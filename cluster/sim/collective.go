@@ -1,12 +1,16 @@
 package sim
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/temper-ml/temper/distributed/mesh"
+)
 
 // group is the ranks that meet in the collectives of one axis, and those of
 // their meetings that are not complete. The groups of an axis have a stream of
 // their own: a collective begins when all are there and the one before is over.
 type group struct {
-	Group
+	mesh.Group
 	free     Time  // when the stream is free
 	who, pc  int32 // the collective that occupies it last
 	slowness float64

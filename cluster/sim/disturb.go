@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/temper-ml/temper/distributed/mesh"
 	"github.com/temper-ml/temper/internal/detrand"
 )
 
@@ -143,7 +144,7 @@ func (w *wobble) vary(t Time, r, pc int32) Time {
 }
 
 // slowness is the factor of the slowest member's links.
-func (d *disturbance) slowness(g Group, outside bool) float64 {
+func (d *disturbance) slowness(g mesh.Group, outside bool) float64 {
 	factors := d.inside
 	if outside {
 		factors = d.outside

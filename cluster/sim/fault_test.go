@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/temper-ml/temper/distributed/mesh"
 )
 
 func TestReadFaults(t *testing.T) {
@@ -166,7 +168,7 @@ func TestRouterLoads(t *testing.T) {
 	for layer := range y.layers {
 		for micro := range 200 {
 			d := drawn{layer: int32(layer), micro: int32(micro), rho: make([]float64, y.ep)}
-			rt.draw(&group{Group: Group{0, 1, y.ep}}, &d)
+			rt.draw(&group{Group: mesh.Group{First: 0, Stride: 1, Size: y.ep}}, &d)
 			total := 0.0
 			for _, x := range d.rho {
 				total += x

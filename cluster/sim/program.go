@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"math"
+
+	"github.com/temper-ml/temper/distributed/mesh"
 )
 
 // Time is a moment or a duration in picoseconds: a step of 100 days still fits.
@@ -57,13 +59,10 @@ type Instruction struct {
 	Shared Time  // Send: the part of Time that occupies the shared port (0: it needs none)
 }
 
-// Group is the ranks First, First+Stride, ... that meet in one collective.
-type Group struct{ First, Stride, Size int }
-
 // Axis is a family of groups whose members meet in collectives.
 type Axis struct {
 	Name  string
-	Group func(rank int) Group
+	Group func(rank int) mesh.Group
 	// ScaleOut says that the groups reach beyond the innermost link domains, so
 	// that a degraded network card slows them.
 	ScaleOut bool

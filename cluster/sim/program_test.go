@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"testing"
+
+	"github.com/temper-ml/temper/distributed/mesh"
 )
 
 // toy describes a small pipeline by hand: 1F1B over stages, layers of a chunk
@@ -32,8 +34,8 @@ func (y toy) program(t fataler) *Program {
 		Ranks: y.stages * y.width, Node: min(8, y.width), PortRanks: max(1, y.portRanks), SendsScaleOut: true, Experts: 4 * y.ep,
 		Parts: []string{"attention", "experts", "all-to-all", "send", "gradients", "optimizer"},
 		Axes: []Axis{
-			{Name: "ep", Group: func(r int) Group { return Group{r / y.ep * y.ep, 1, y.ep} }, ScaleOut: y.ep > 8},
-			{Name: "dp", Group: func(r int) Group { return Group{r / block * block, 1, block} }, ScaleOut: true},
+			{Name: "ep", Group: func(r int) mesh.Group { return mesh.Group{First: r / y.ep * y.ep, Stride: 1, Size: y.ep} }, ScaleOut: y.ep > 8},
+			{Name: "dp", Group: func(r int) mesh.Group { return mesh.Group{First: r / block * block, Stride: 1, Size: block} }, ScaleOut: true},
 		},
 	}
 	for s := range y.stages {
