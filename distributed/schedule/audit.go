@@ -79,6 +79,9 @@ func (i Instruction) isMessage() bool { return i.isSend() || i.isReceive() || i.
 // the compute order calls for, then plays the program.
 func (p *Program) checkMessages(want *post) error {
 	for stage, list := range p.Stages {
+		if err := want.checkUse(stage, list); err != nil {
+			return err
+		}
 		sends := map[int][]parcel{}
 		receives := map[int][]parcel{}
 		for _, in := range list {
@@ -114,6 +117,36 @@ func (t *post) addressed(stage int, in Instruction) parcel {
 	_, to, _ := t.leaves(stage, Action{Op: op, Chunk: in.Chunk, Micro: in.Micro})
 	return to
 }
+
+// checkUse checks that a stage receives what an action reads before the action,
+// and sends what one produces after it.
+func (t *post) checkUse(stage int, list []Instruction) error {
+	received, computed := map[parcel]bool{}, map[Action]bool{}
+	for n, in := range list {
+		if in.isReceive() {
+			received[parcel{in.Op, in.Chunk, in.Micro}] = true
+		}
+		if in.isSend() && !computed[Action{Op: producer[in.Op], Chunk: in.Chunk, Micro: in.Micro}] {
+			return fmt.Errorf("schedule: stage %d: instruction %d is %v, before it has been computed", stage, n, in)
+		}
+		if !in.Op.IsCompute() {
+			continue
+		}
+		for _, half := range in.action().halves() {
+			if from, need, ok := t.arrives(stage, half); ok && !received[need] {
+				return fmt.Errorf("schedule: stage %d: instruction %d is %v, before it has received %v from stage %d", stage, n, in, need, from)
+			}
+			if half.Op == BackwardInput {
+				half.Op = Backward
+			}
+			computed[half] = true
+		}
+	}
+	return nil
+}
+
+// producer gives the pass whose result a send carries.
+var producer = map[Op]Op{SendForward: Forward, SendBackward: Backward}
 
 func compareMail(stage, peer int, verb string, have, want []parcel) error {
 	if slices.Equal(have, want) {

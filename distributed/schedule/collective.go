@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/temper-ml/temper/distributed/mesh"
 )
@@ -39,20 +40,24 @@ type collectiveCheck struct {
 	phase      Op // the latest of the operations that follow each other after the last backward
 }
 
-// ordered lists the operations that end a step, in their order.
-var ordered = map[Op]int{ReduceTied: 1, Norm: 2, OffloadIn: 3, Optimizer: 3, OffloadOut: 3, GatherUpdated: 4, Checkpoint: 5}
+// rank returns the place of an operation among those that end a step, 0 for
+// all others.
+func (c *collectiveCheck) rank(op Op) int {
+	before, after := OffloadIn, OffloadOut
+	if c.Spec.Offload == OffloadHost {
+		before, after = after, before
+	}
+	return 1 + slices.Index([]Op{ReduceTied, Norm, before, Optimizer, after, GatherUpdated, Checkpoint}, op)
+}
 
 func (c *collectiveCheck) instruction(in Instruction) error {
 	if int(in.Chunk) >= c.Pipeline.Chunks {
 		return fmt.Errorf("but there are only %d chunks", c.Pipeline.Chunks)
 	}
-	if at := ordered[in.Op]; at > 0 {
-		if at < ordered[c.phase] {
-			return fmt.Errorf("which must come before %v", c.phase)
-		}
-		c.phase = in.Op
-	} else if ordered[c.phase] > 0 {
+	if at := c.rank(in.Op); at < c.rank(c.phase) {
 		return fmt.Errorf("which must come before %v", c.phase)
+	} else if at > 0 {
+		c.phase = in.Op
 	}
 	if in.Op.IsCompute() {
 		return c.compute(in.action())

@@ -5,8 +5,9 @@ package schedule
 // of the published schedule. DualPipe is symmetric: the second half of the
 // stages mirrors the first with the two directions exchanged.
 func (p *Pipeline) dualPipe() {
+	var o stageOrder
 	for stage := range p.Compute {
-		o := p.begin(stage)
+		o.begin(p, stage)
 		depth, depths, micro := stage, p.Stages, p.Micro // place in, and length of, one arm
 		var near uint8                                   // the chunk whose direction enters at this arm
 		if p.Kind == DualPipe {

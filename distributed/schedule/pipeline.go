@@ -25,8 +25,7 @@ func (p *Pipeline) Reset(s Shape) error {
 	}
 	perStage := s.mostActions()
 	if perStage > maxActions/s.Stages {
-		return fmt.Errorf("schedule: %v has %d actions, must be at most %d, nearest legal value %d microbatches",
-			s, perStage*s.Stages, maxActions, s.Micro*(maxActions/s.Stages)/perStage/s.Stages*s.Stages)
+		return s.tooLarge(perStage)
 	}
 	p.Shape = s
 	p.memory = resize(p.memory, perStage*s.Stages)
@@ -37,6 +36,23 @@ func (p *Pipeline) Reset(s Shape) error {
 	}
 	p.order()
 	return nil
+}
+
+// tooLarge names the number of microbatches that fits, or, where even the
+// smallest legal one does not, the number of stages.
+func (s Shape) tooLarge(perStage int) error {
+	unit := s.period()
+	nearest, field := s.Micro*(maxActions/s.Stages)/perStage/unit*unit, "microbatches"
+	if s.reduced(nearest).Check() != nil {
+		nearest, field = maxActions/perStage, "stages"
+	}
+	return fmt.Errorf("schedule: %v has %d actions, must be at most %d, nearest legal value %d %s", s, perStage*s.Stages, maxActions, nearest, field)
+}
+
+// reduced returns the shape with another number of microbatches.
+func (s Shape) reduced(micro int) Shape {
+	s.Micro = micro
+	return s
 }
 
 // mostActions returns how many actions one stage has at most.

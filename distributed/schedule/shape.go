@@ -20,8 +20,10 @@ const (
 	DualPipeV   Kind = "dualpipev"   // DualPipe folded into a V: one copy
 )
 
+var kinds = [...]Kind{GPipe, OneFOneB, Interleaved, ZBH1, ZBV, DualPipe, DualPipeV}
+
 // Kinds lists every schedule, simplest first.
-func Kinds() []Kind { return []Kind{GPipe, OneFOneB, Interleaved, ZBH1, ZBV, DualPipe, DualPipeV} }
+func Kinds() []Kind { return slices.Clone(kinds[:]) }
 
 // ParseKind returns the schedule of a name; "none" is 1f1b, which with one
 // stage is plain gradient accumulation.
@@ -29,10 +31,10 @@ func ParseKind(name string) (Kind, error) {
 	if name == "none" {
 		return OneFOneB, nil
 	}
-	if k := Kind(strings.ToLower(name)); slices.Contains(Kinds(), k) {
+	if k := Kind(strings.ToLower(name)); slices.Contains(kinds[:], k) {
 		return k, nil
 	}
-	return "", fmt.Errorf("schedule: no schedule is called %q, the schedules are %v", name, Kinds())
+	return "", fmt.Errorf("schedule: no schedule is called %q, the schedules are %v", name, kinds)
 }
 
 // SplitsBackward reports whether the schedule runs input and weight gradients
@@ -83,8 +85,8 @@ func (e *RuleError) Error() string {
 
 // Check reports the first rule that the shape breaks as a *RuleError.
 func (s Shape) Check() error {
-	if !slices.Contains(Kinds(), s.Kind) {
-		return fmt.Errorf("schedule: no schedule is called %q, the schedules are %v", s.Kind, Kinds())
+	if !slices.Contains(kinds[:], s.Kind) {
+		return fmt.Errorf("schedule: no schedule is called %q, the schedules are %v", s.Kind, kinds)
 	}
 	for _, f := range [...]struct {
 		name       string

@@ -1,5 +1,7 @@
 package schedule
 
+import "slices"
+
 // stageOrder writes one stage's compute order while counting what each chunk
 // has done. The weight gradients of split backwards queue up until they run.
 type stageOrder struct {
@@ -9,13 +11,13 @@ type stageOrder struct {
 	waiting        []Action // weight gradients not yet run, oldest first
 }
 
-func (p *Pipeline) begin(stage int) *stageOrder {
-	o := &stageOrder{out: p.Compute[stage]}
+// begin starts the order of a stage.
+func (o *stageOrder) begin(p *Pipeline, stage int) {
+	o.out, o.waiting = p.Compute[stage], o.waiting[:0]
 	for c := range p.Chunks {
 		first, last := p.Micros(c)
 		o.forwards[c], o.back[c], o.end[c] = int32(first), int32(first), int32(last)
 	}
-	return o
 }
 
 func (o *stageOrder) forward(chunk uint8) {
@@ -46,7 +48,7 @@ func (o *stageOrder) input(chunk uint8) {
 func (o *stageOrder) weight() {
 	if len(o.waiting) > 0 {
 		o.out = append(o.out, o.waiting[0])
-		o.waiting = o.waiting[1:]
+		o.waiting = slices.Delete(o.waiting, 0, 1)
 	}
 }
 
@@ -55,7 +57,7 @@ func (o *stageOrder) weightOf(chunk uint8) {
 	for i, w := range o.waiting {
 		if w.Chunk == chunk {
 			o.out = append(o.out, w)
-			o.waiting = append(o.waiting[:i], o.waiting[i+1:]...)
+			o.waiting = slices.Delete(o.waiting, i, i+1)
 			return
 		}
 	}
@@ -75,8 +77,9 @@ func (o *stageOrder) pair(forward, backward uint8) {
 // 1F1B in which stage s runs the weight gradient of a microbatch s backwards
 // late, so that every stage holds as many activations as the first.
 func (p *Pipeline) zeroBubbleH1() {
+	var o stageOrder
 	for stage := range p.Compute {
-		o := p.begin(stage)
+		o.begin(p, stage)
 		for range min(p.Stages-1-stage, p.Micro) {
 			o.forward(0)
 		}
@@ -98,8 +101,9 @@ func (p *Pipeline) zeroBubbleH1() {
 // Memory" (Qi et al., 2024): two chunks per stage, the model folded into a V, in
 // the activation memory of 1F1B.
 func (p *Pipeline) zeroBubbleV() {
+	var o stageOrder
 	for stage := range p.Compute {
-		o := p.begin(stage)
+		o.begin(p, stage)
 		rest := p.Stages - stage
 		for range 2*rest - 1 {
 			o.forward(0)
