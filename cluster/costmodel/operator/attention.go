@@ -106,11 +106,11 @@ func (b *builder) attnNorm() {
 
 // rope appends the rotation of so many values per token.
 func (b *builder) rope(width int64) {
-	launches := 2
-	if !b.e.FusedRope && !b.e.Compiled {
-		launches = 10
+	bytes, launches := 2*b.act(), 2
+	if !b.e.FusedRope && !b.e.Compiled { // in float32: cast, complex product, cast back
+		bytes, launches = 20, 6
 	}
-	bytes := 2 * b.act() * float64(b.tokens*width)
+	bytes *= float64(b.tokens * width)
 	b.module |= PerOp
 	b.vector("rope", "rope", bytes, bytes, launches)
 	b.module &^= PerOp

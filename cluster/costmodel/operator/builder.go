@@ -148,11 +148,11 @@ func (b *builder) last() (op *Operator, input, weight []Operator) {
 // norm appends a norm over rows of the given width; values is the size of its
 // weight, 0 if it has none.
 func (b *builder) norm(part string, rows, width, values int64) {
-	launches := 1
-	if !b.e.FusedNorms {
-		launches = 6
+	bytes, launches := 2*b.act(), 1
+	if !b.e.FusedNorms { // in float32: cast, square, mean, scale, cast back, weight
+		bytes, launches = 34, 6
 	}
-	bytes := 2 * b.act() * float64(rows*width)
+	bytes *= float64(rows * width)
 	b.vector("norm", part, bytes, 2*bytes, launches)
 	b.whole(values, 1)
 	if b.c.HasLearnedPositions() { // LayerNorm has a bias as well

@@ -43,7 +43,8 @@ type Engine struct {
 
 	CP Pattern // how context parallel ranks exchange keys and values: send-receive (a ring) or all-gather
 
-	AsyncTP    bool // messages of TP run beside the products that need them
+	AsyncTP    bool // messages of TP are cut up and run inside the products that need them, in both passes
+	OverlapTP  bool // messages of TP in the backward pass run beside the other gradient's product
 	OverlapDP  bool // gradients are reduced and weights gathered beside the passes
 	OverlapEP  bool // all-to-alls of one micro-batch run beside the products of another
 	OverlapP2P bool // pipeline messages run beside the passes
@@ -65,7 +66,7 @@ var engines = []Engine{
 		GroupedExperts: true, FusedGradients: true, CombineInside: true, ExpertsNeedSequence: true, Sequence: true, DistributedOptim: true,
 		LossBytes: 4, LossBytesTP: 4,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32, FP8Saved: true, FP8Dispatch: false,
-		CP: SendRecv, AsyncTP: true, OverlapDP: true, OverlapP2P: true,
+		CP: SendRecv, OverlapTP: true, OverlapDP: true, OverlapP2P: true,
 		Selective: Recompute(Core), FP8Copies: 2, Libraries: 64 * mib, Fragmentation: 1.04, Runtime: 1536 * mib,
 	},
 	{
@@ -81,7 +82,7 @@ var engines = []Engine{
 		GroupedExperts: true, CombineInside: true, ExpertsNeedSequence: true, Sequence: true, DistributedOptim: true,
 		LossBytes: 6, LossBytesTP: 6,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32,
-		CP: SendRecv, AsyncTP: true, OverlapDP: true, OverlapP2P: true,
+		CP: SendRecv, OverlapTP: true, OverlapDP: true, OverlapP2P: true,
 		Selective: Recompute(Core), Libraries: 64 * mib, Fragmentation: 1.04, Runtime: 2048 * mib,
 	},
 	{
@@ -102,7 +103,7 @@ var engines = []Engine{
 	},
 	{
 		Name:           "torchtitan-eager", // FSDP2, nothing compiled
-		FlashAttention: true, PortableAttention: true, FusedNorms: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
+		FlashAttention: true, PortableAttention: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
 		LossBytes: 14, LossBytesTP: 18,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32,
 		CP: AllGather, OverlapDP: true, OverlapP2P: true,

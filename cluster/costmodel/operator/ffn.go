@@ -55,13 +55,15 @@ func (b *builder) ways() int64 {
 // first of gate and up stays, the second is formed again.
 func (b *builder) activation(name string, rows, f int64, module Module) {
 	up := b.ways() * f
-	launches := 2
+	launches, pass := 2, int64(0)
 	if b.e.FusedActivation || b.e.Compiled {
 		launches = 1
+	} else {
+		pass = 2 * f // what the first kernel writes and the second reads
 	}
 	b.module |= Activation | PerOp
 	bytes := b.act() * float64(rows)
-	b.vector(name, "activation", bytes*float64(up+f), bytes*float64(2*up+f), launches)
+	b.vector(name, "activation", bytes*float64(up+f+pass), bytes*float64(2*up+f+2*pass), launches)
 	b.module &^= Activation | PerOp
 	b.keep(name+" up", b.size(rows*f), module)
 	b.keep(name+" gate", b.size(rows*(up-f)), module|PerOp)

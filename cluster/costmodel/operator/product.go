@@ -90,10 +90,12 @@ func (b *builder) leaveTP(name string) {
 
 // mark says of the newest messages whether the engine runs them beside products.
 func (b *builder) mark() {
-	if !b.e.AsyncTP {
+	if !b.e.AsyncTP && !b.e.OverlapTP {
 		return
 	}
-	for _, list := range [][]Operator{b.input[len(b.input)-1], b.weight[len(b.weight)-1]} {
+	op, input, weight := b.last()
+	op.Overlap = op.Class == Collective && b.e.AsyncTP
+	for _, list := range [][]Operator{input, weight} {
 		for i := range list {
 			list[i].Overlap = true
 		}
