@@ -1,0 +1,16 @@
+// Package figure draws the few kinds of plots that a validation report needs,
+// as SVG that a browser shows as it is: no script, no external font, no data
+// but the drawing.
+//
+// Colours are those of Okabe and Ito, which people with any common colour
+// blindness tell apart, and every series has a mark of its own shape as well.
+// The same input gives the same bytes.
+//
+//	canvas.go   shapes and text, in pixels
+//	scale.go    numbers to pixels, and ticks
+//	mark.go     colours and shapes of series
+//	panel.go    a frame with axes, grid and bands
+//	scatter.go  points with interval bars
+//	bars.go     a histogram of several series
+//	dots.go     one line per name, a dot per measure
+package figure
