@@ -32,9 +32,10 @@ type Case struct {
 	Zero                            int    // ZeRO stage: 0 to 3
 	Engine                          string
 	AsyncTP                         bool
-	Optimizer                       string
+	Optimizer, Offload              string
 
-	Seconds    float64 // measured step; 0: not measured
+	Seconds    float64 // measured step; 0: to be derived from TeraFLOPs
+	TeraFLOPs  float64 // of a device, recomputation counted; 0: not given
 	Memory     float64 // measured peak, bytes; 0: not measured
 	MemoryKind MemoryKind
 
@@ -70,7 +71,7 @@ func (r *Row) Case() (Case, error) {
 	c := Case{
 		Position: r.Position(), Source: r.Source, Grade: "official", Device: r.Device, Devices: r.Devices,
 		TP: r.TP, PP: r.PP, DP: r.DP, EP: r.EP, CP: r.CP, ETP: 1,
-		GlobalBatch: r.GlobalBatch, Seq: r.Seq, Routing: "balanced", Optimizer: "adamw",
+		GlobalBatch: r.GlobalBatch, Seq: r.Seq, Routing: "balanced", Optimizer: "adamw", Offload: "none",
 		MemoryKind: Reserved, Memory: r.MemoryGiB * (1 << 30),
 	}
 	steps := []func(*Case) error{r.model, r.engine, r.notes, r.precision, r.sharding, r.recompute, r.pipeline, r.layout, r.measured}
@@ -189,4 +190,34 @@ func (r *Row) recompute(c *Case) error {
 		return fmt.Errorf("recompute: %q, want none, selective or full", r.Recompute)
 	}
 	return nil
+}
+
+// ModelName is the model with the number of layers that it was cut down to.
+func (c *Case) ModelName() string {
+	if c.Layers == 0 {
+		return c.Model
+	}
+	return fmt.Sprintf("%s (%d layers)", c.Model, c.Layers)
+}
+
+// Format is the number format with its scaling.
+func (c *Case) Format() string {
+	if c.Scaling == "" {
+		return c.DType
+	}
+	return c.DType + " " + c.Scaling
+}
+
+// Layout is the case's layout as temper plan --layout takes it.
+func (c *Case) Layout() string {
+	s := fmt.Sprintf("tp=%d,pp=%d,dp=%d", c.TP, c.PP, c.DP)
+	for _, x := range []struct {
+		name  string
+		value int
+	}{{"cp", c.CP}, {"ep", c.EP}, {"vpp", c.Chunks}} {
+		if x.value > 1 {
+			s += fmt.Sprintf(",%s=%d", x.name, x.value)
+		}
+	}
+	return s
 }

@@ -86,7 +86,15 @@ func (r *Row) pipeline(c *Case) error {
 }
 
 // layout checks what must divide.
-func (r *Row) layout(c *Case) error {
+func (r *Row) layout(c *Case) error { return c.check() }
+
+// check reports what does not divide.
+func (c *Case) check() error {
+	for _, n := range []int{c.TP, c.PP, c.DP, c.EP, c.CP, c.ETP, c.Chunks, c.MicroBatch, c.GlobalBatch, c.Seq, c.Devices} {
+		if n < 1 {
+			return fmt.Errorf("a count is %d, want at least 1", n)
+		}
+	}
 	if world := c.TP * c.PP * c.DP * c.CP; world != c.Devices {
 		return fmt.Errorf("gpus: %d, but tp %d x pp %d x dp %d x cp %d = %d", c.Devices, c.TP, c.PP, c.DP, c.CP, world)
 	}
