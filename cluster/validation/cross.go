@@ -1,0 +1,89 @@
+package validation
+
+import (
+	"math"
+
+	"github.com/temper-ml/temper/cluster/validation/fit"
+)
+
+// Validation is a fitted set with what cross-validation says about it.
+type Validation struct {
+	Set      *Set
+	Fit      *fit.Result
+	Before   []float64 // residuals under the priors alone
+	Outcomes []Outcome // one for each case, in order
+	Widths   Widths    // of a prediction of something new
+}
+
+// Validate fits the constants to all cases, then leaves each system out in
+// turn. The interval of a row that was left out is made from the errors of the
+// other systems only, so that its coverage is a test and no tautology.
+func (s *Set) Validate() (*Validation, error) {
+	p := s.Problem()
+	v := &Validation{Set: s, Before: make([]float64, len(s.Cases))}
+	all := make([]int, len(s.Cases))
+	for i := range all {
+		all[i] = i
+	}
+	if err := s.residuals(p.Priors(), all, v.Before); err != nil {
+		return nil, err
+	}
+	var err error
+	if v.Fit, err = fit.Minimise(p, nil); err != nil {
+		return nil, err
+	}
+	folds, err := fit.LeaveOut(p, v.Fit, s.system)
+	if err != nil {
+		return nil, err
+	}
+	v.conclude(folds)
+	return v, nil
+}
+
+// conclude turns folds into outcomes.
+func (v *Validation) conclude(folds []fit.Fold) {
+	s := v.Set
+	seen := make([]sighting, len(s.Cases))
+	for _, f := range folds {
+		for k, i := range f.Rows {
+			seen[i] = sighting{f.Residuals[k], s.system[i], s.prepared[i].MoE(), v.unseen(i)}
+		}
+	}
+	v.Widths = newWidths(seen)
+	v.Outcomes = make([]Outcome, len(s.Cases))
+	for _, f := range folds {
+		others := make([]sighting, 0, len(seen))
+		for _, x := range seen {
+			if x.system != f.Group {
+				others = append(others, x)
+			}
+		}
+		w := newWidths(others)
+		for k, i := range f.Rows {
+			v.Outcomes[i] = v.outcome(i, f.Residuals[k], seen[i], w)
+		}
+	}
+}
+
+// unseen reports whether no other system has the machine of case i.
+func (v *Validation) unseen(i int) bool {
+	for j, c := range v.Set.Cases {
+		if v.Set.system[j] != v.Set.system[i] && c.Device == v.Set.Cases[i].Device {
+			return false
+		}
+	}
+	return true
+}
+
+// outcome describes case i.
+func (v *Validation) outcome(i int, out float64, x sighting, w Widths) Outcome {
+	c, q := &v.Set.Cases[i], v.Set.prepared[i]
+	o := Outcome{Case: c, MoE: q.MoE(), Residual: v.Fit.Residuals[i], Out: out, Unseen: x.unseen}
+	o.Seconds = c.Seconds * math.Exp(o.Residual)
+	o.Low, o.High = v.Widths.Interval(o.Seconds, o.MoE, false)
+	o.OutLow, o.OutHigh = w.Interval(c.Seconds*math.Exp(out), o.MoE, x.unseen)
+	if c.Memory > 0 {
+		o.Memory = q.Memory(c.MemoryKind)
+	}
+	return o
+}

@@ -1,0 +1,65 @@
+package validation
+
+import (
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/temper-ml/temper/cluster/hardware"
+)
+
+//go:embed machines/*.yaml
+var machines embed.FS
+
+// machineNames gives the catalogue's names to the machines of publications,
+// by the label in a row's gpu_type and, after a space, its network where the
+// notes say that it is not the usual one. A name with ".yaml" is a description
+// of this package: a machine that only its publication has.
+var machineNames = map[string]string{
+	"a100-80g-sxm":              "a100",
+	"a100-80g-sxm 800gbps/node": "a100-800g.yaml",
+	"h100-sxm":                  "h100",
+	"h100-96g-hbm2e-500w":       "h100-96g-500w.yaml",
+	"h200-sxm":                  "h200",
+	"h800-sxm":                  "h800",
+	"b200-sxm":                  "b200",
+	"ascend-a3":                 "ascend-910c",
+}
+
+// Cluster returns the description of the case's machine. A gpu_type that is no
+// publication's label is a name of the catalogue or a path, as for temper plan.
+func (c *Case) Cluster() (*hardware.Cluster, error) {
+	label := strings.ToLower(c.Device)
+	if c.Network != "" {
+		label += " " + strings.ToLower(c.Network)
+	}
+	name, ok := machineNames[label]
+	switch {
+	case !ok && c.Network != "":
+		return nil, fmt.Errorf("validation: %s: no machine %s with a network of %s, want one of %s", c.Position, c.Device, c.Network, strings.Join(Machines(), ", "))
+	case !ok:
+		cl, err := hardware.Load(c.Device)
+		if err != nil {
+			return nil, fmt.Errorf("validation: %s: gpu_type: %w", c.Position, err)
+		}
+		return cl, nil
+	case strings.HasSuffix(name, ".yaml"):
+		src, err := machines.ReadFile("machines/" + name)
+		if err != nil {
+			return nil, err
+		}
+		return hardware.Decode(src, name)
+	}
+	return hardware.Load(name)
+}
+
+// Machines returns the labels that this package knows, sorted.
+func Machines() []string {
+	var names []string
+	for k := range machineNames {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	return names
+}
