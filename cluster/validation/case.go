@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/temper-ml/temper/cluster/hardware"
+	"github.com/temper-ml/temper/model/arch"
 )
 
 // Case is a measured training step with everything that a prediction needs:
@@ -17,6 +20,10 @@ type Case struct {
 	Source   string
 	Grade    string // official, third-party, memory: how well the source is known
 	System   string // source and machine: the rows left out together in cross-validation
+
+	// Arch and Machine, where set, are used instead of the names below.
+	Arch    *arch.Config
+	Machine *hardware.Cluster
 
 	Model   string // built-in name
 	Layers  int    // 0: all; otherwise the model was cut down to so many
@@ -38,6 +45,8 @@ type Case struct {
 	TeraFLOPs  float64 // of a device, recomputation counted; 0: not given
 	Memory     float64 // measured peak, bytes; 0: not measured
 	MemoryKind MemoryKind
+	Steps      int     // that the time is the median of; 0: not said
+	Logged     float64 // TFLOP/s of a device as the run's own log counts them; 0: not logged
 
 	Assumed []string // field: rule, for each field that the row left open
 	Remarks []string // phrases of the notes that mean nothing to the prediction

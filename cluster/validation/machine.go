@@ -30,6 +30,9 @@ var machineNames = map[string]string{
 // Cluster returns the description of the case's machine. A gpu_type that is no
 // publication's label is a name of the catalogue or a path, as for temper plan.
 func (c *Case) Cluster() (*hardware.Cluster, error) {
+	if c.Machine != nil {
+		return c.Machine, nil
+	}
 	label := strings.ToLower(c.Device)
 	if c.Network != "" {
 		label += " " + strings.ToLower(c.Network)
