@@ -217,8 +217,8 @@ func (c *Case) Format() string {
 	return c.DType + " " + c.Scaling
 }
 
-// Layout is the case's layout as temper plan --layout takes it.
-func (c *Case) Layout() string {
+// LayoutText is the case's layout as temper plan --layout takes it.
+func (c *Case) LayoutText() string {
 	s := fmt.Sprintf("tp=%d,pp=%d,dp=%d", c.TP, c.PP, c.DP)
 	for _, x := range []struct {
 		name  string

@@ -133,9 +133,24 @@ func (r *Row) measured(c *Case) error {
 // systemName groups rows that share a source, a machine and an engine, so that
 // leaving one group out leaves nothing of it behind.
 func systemName(c *Case) string {
-	source, _, _ := strings.Cut(c.Source, "@")
-	if i := strings.LastIndexByte(source, '/'); i >= 0 {
-		source = source[i+1:]
+	for _, s := range systemTitles {
+		if strings.HasPrefix(c.Source, s.source) {
+			return s.title
+		}
 	}
+	source, _, _ := strings.Cut(c.Source, "@")
 	return source + " on " + c.Device
+}
+
+// systemTitles are short names of the systems that temper is held against.
+var systemTitles = []struct{ source, title string }{
+	{"VIA-Research/vTrain", "vTrain, A100"},
+	{"pytorch/torchtitan benchmarks/llama3_h100_202412", "torchtitan 2024-12, H100"},
+	{"pytorch/torchtitan benchmarks/asyncTP_llama3_h100_2025-06", "torchtitan 2025-06, H100"},
+	{"pytorch/torchtitan benchmarks/llama3-8b_h200", "torchtitan, H200"},
+	{"MooreThreads/SimuMax", "SimuMax, B200"},
+	{"Nvidia, Megatron training", "Megatron, H100"},
+	{"Nvidia, weak scaling", "Megatron 2021, A100"},
+	{"DeepSeek, analysis", "DeepSeek, H800"},
+	{"Huawei, MindSpeed", "MindSpeed, Ascend 910C"},
 }

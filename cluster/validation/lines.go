@@ -71,7 +71,7 @@ func ReadMeasuredLines(name string, in io.Reader, base Case) ([]Case, error) {
 		if err != nil {
 			return nil, fmt.Errorf("validation: %s:%d: %w", name, n, err)
 		}
-		key := fmt.Sprint(c.Layout(), c.MicroBatch, c.GlobalBatch, c.Seq)
+		key := fmt.Sprint(c.LayoutText(), c.MicroBatch, c.GlobalBatch, c.Seq)
 		g := index[key]
 		if g == nil {
 			g = &measuredGroup{c: c}

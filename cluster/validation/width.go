@@ -17,9 +17,12 @@ type Widths struct {
 	Factor float64 // standard deviations on each side of a 90 % interval
 }
 
-// gaussian is the 90 % interval of a normal distribution, the least that a
-// factor may be.
-const gaussian = 1.6449
+// gaussian is the factor of a normal distribution; leastFactor keeps a few
+// lucky rows from closing the interval.
+const (
+	gaussian    = 1.6449
+	leastFactor = 1
+)
 
 // Coverage is the share of unseen rows that an interval is made to hold.
 const Coverage = 0.9
@@ -86,7 +89,7 @@ func (w Widths) factor(all []sighting) float64 {
 	if len(away) == 0 {
 		return gaussian
 	}
-	return math.Max(fit.WeightedQuantile(away, rows, Coverage), fit.WeightedQuantile(away, systems, Coverage))
+	return max(leastFactor, fit.WeightedQuantile(away, rows, Coverage), fit.WeightedQuantile(away, systems, Coverage))
 }
 
 // spreadOf is the spread of the sightings that a condition keeps.
