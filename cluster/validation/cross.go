@@ -87,3 +87,20 @@ func (v *Validation) outcome(i int, out float64, x sighting, w Widths) Outcome {
 	}
 	return o
 }
+
+// Predict predicts every case with the constants as they are, without a fit.
+func (s *Set) Predict() ([]Outcome, error) {
+	p := s.Problem()
+	v := &Validation{Set: s, Fit: &fit.Result{Residuals: make([]float64, len(s.Cases))}, Widths: newWidths(nil)}
+	all := make([]int, len(s.Cases))
+	for i := range all {
+		all[i] = i
+	}
+	if err := s.residuals(p.Priors(), all, v.Fit.Residuals); err != nil {
+		return nil, err
+	}
+	for i := range s.Cases {
+		v.Outcomes = append(v.Outcomes, v.outcome(i, v.Fit.Residuals[i], sighting{}, v.Widths))
+	}
+	return v.Outcomes, nil
+}

@@ -27,12 +27,20 @@ var machineNames = map[string]string{
 	"ascend-a3":                 "ascend-910c",
 }
 
-// Cluster returns the description of the case's machine. A gpu_type that is no
-// publication's label is a name of the catalogue or a path, as for temper plan.
+// Cluster returns the description of the case's machine, and keeps it. A
+// gpu_type that is no publication's label is a name of the catalogue or a path,
+// as for temper plan.
 func (c *Case) Cluster() (*hardware.Cluster, error) {
 	if c.Machine != nil {
 		return c.Machine, nil
 	}
+	cl, err := c.describe()
+	c.Machine = cl
+	return cl, err
+}
+
+// describe loads the description.
+func (c *Case) describe() (*hardware.Cluster, error) {
 	label := strings.ToLower(c.Device)
 	if c.Network != "" {
 		label += " " + strings.ToLower(c.Network)
