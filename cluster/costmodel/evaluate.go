@@ -21,8 +21,10 @@ func (m *Model) Evaluate(l Layout) (*Step, error) {
 	if err != nil {
 		return nil, reject("schedule", "%v", err)
 	}
-	if err := m.remember(s, pipeline); err != nil {
-		return nil, err
+	if !m.options.TimeOnly {
+		if err := m.remember(s, pipeline); err != nil {
+			return nil, err
+		}
 	}
 	s.Durations = m.durations(s.Chunks, p.shape, p.layout)
 	s.Timeline = &schedule.Timeline{}

@@ -15,6 +15,7 @@ type Options struct {
 	Engine    *operator.Engine // the training program; nil is the cluster's usual one
 	Constants *Constants       // nil is what comes with temper
 	AnyMemory bool             // evaluate layouts that do not fit, too
+	TimeOnly  bool             // leave memory out: Step.Memory stays empty, and nothing is refused for it
 }
 
 // Model predicts steps of one model, cluster and workload. It is safe for

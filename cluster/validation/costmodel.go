@@ -100,7 +100,11 @@ func (m *CostModel) Prepare(c *Case) (Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &modelled{from: m, model: model, plan: c.Layout(), step: step, moe: config.Experts > 0}, nil
+	timed, err := costmodel.New(config, cluster, c.Devices, c.Workload(), costmodel.Options{Engine: engine, Constants: m.constants, TimeOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	return &modelled{from: m, model: timed, plan: c.Layout(), step: step, moe: config.Experts > 0}, nil
 }
 
 // Seconds implements [Prepared].
