@@ -133,8 +133,15 @@ func (l *measuredLine) apply(c Case) (Case, error) {
 		from *int
 		to   *int
 	}{
-		{l.TP, &c.TP}, {l.PP, &c.PP}, {l.DP, &c.DP}, {l.EP, &c.EP}, {l.CP, &c.CP}, {l.Chunks, &c.Chunks},
-		{l.MicroBatch, &c.MicroBatch}, {l.GlobalBatch, &c.GlobalBatch}, {l.Seq, &c.Seq},
+		{l.TP, &c.TP},
+		{l.PP, &c.PP},
+		{l.DP, &c.DP},
+		{l.EP, &c.EP},
+		{l.CP, &c.CP},
+		{l.Chunks, &c.Chunks},
+		{l.MicroBatch, &c.MicroBatch},
+		{l.GlobalBatch, &c.GlobalBatch},
+		{l.Seq, &c.Seq},
 	} {
 		if f.from != nil {
 			*f.to = *f.from

@@ -51,7 +51,7 @@ func (d *Dots) SVG() []byte {
 	for i, m := range d.Measures {
 		c.mark(styleOf(i), at+6, 78, 5)
 		c.text(at+18, 82, start, ink, "", m.Name)
-		at += 40 + 6.6*float64(len(m.Name))
+		at += 40 + float64(6.6*float64(len(m.Name)))
 	}
 	return c.bytes()
 }
