@@ -52,3 +52,34 @@ func TestBubblesInClosedForm(t *testing.T) {
 		}
 	}
 }
+
+// DualPipe's bubble, (p/2-1)(F&B + B - 3W), where F&B is a forward and a
+// backward overlapped; DualPipeV's is that of twice as many stages.
+func TestBubblesOfDualPipeInClosedForm(t *testing.T) {
+	const f, i, w = 4.0, 4.0, 2.0
+	for _, both := range []float64{f + i + w, 0.9 * (f + i + w)} {
+		for _, stages := range []int{2, 4, 8, 16} {
+			for _, micro := range []int{2 * stages, 4 * stages, 10 * stages} {
+				for kind, arms := range map[Kind]int{DualPipe: stages / 2, DualPipeV: stages} {
+					p, err := NewPipeline(kind, stages, 2, micro)
+					if err != nil {
+						t.Fatal(err)
+					}
+					d := uniform(p.Shape, f, i, w)
+					d.Pair = make([]float64, 2*stages)
+					for k := range d.Pair {
+						d.Pair[k] = both
+					}
+					var out Timeline
+					if err := p.Time(d, &out); err != nil {
+						t.Fatal(err)
+					}
+					want := float64(arms-1) * (both + (i + w) - 3*w)
+					if got := out.Stages[arms-1].Bubble; got != want {
+						t.Errorf("%v with F&B %v: the stage where the arms meet idles %v, want %v", p.Shape, both, got, want)
+					}
+				}
+			}
+		}
+	}
+}

@@ -137,3 +137,43 @@ func compare(t *testing.T, file, got string) {
 		t.Errorf("%s differs (-want +got); if the change is meant, run go test -run Transcript -rewrite and read the difference:\n%s", path, diff)
 	}
 }
+
+// TestTranscriptsInTheManual keeps the pictures of docs/schedules.md those of
+// the code.
+func TestTranscriptsInTheManual(t *testing.T) {
+	path := filepath.Join("..", "..", "docs", "schedules.md")
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(page)
+	for _, c := range transcripts {
+		text = embed(t, text, c.file)
+	}
+	text = embed(t, text, "program.txt")
+	if *rewrite {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(page), text); diff != "" {
+		t.Errorf("docs/schedules.md is not what the code draws (-page +code); run go test -run Transcript -rewrite:\n%s", diff)
+	}
+}
+
+// embed puts a transcript between its marks on a page.
+func embed(t *testing.T, page, file string) string {
+	t.Helper()
+	begin, end := "<!-- begin "+file+" -->\n", "<!-- end "+file+" -->"
+	head, rest, ok := strings.Cut(page, begin)
+	_, tail, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("docs/schedules.md has no marks for %s", file)
+	}
+	picture, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return head + begin + "```\n" + string(picture) + "```\n" + end + tail
+}
