@@ -113,6 +113,7 @@ func (r *Row) model(c *Case) error {
 			return fmt.Errorf("layers: %d, but the model's name says %d", r.Layers, n)
 		}
 		c.Layers = n
+		c.assume("model", "cut down to a number of layers: these and no MTP block, leading dense layers first")
 	}
 	name = strings.ToLower(name)
 	if known, ok := modelNames[name]; ok {

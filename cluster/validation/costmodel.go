@@ -145,11 +145,13 @@ func (c *Case) Config() (*arch.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	if c.Layers > 0 {
-		if m, err = m.WithLayers(c.Layers); err != nil {
-			return nil, fmt.Errorf("layers: %w", err)
-		}
+	if c.Layers == 0 {
+		return m, nil
 	}
+	if m, err = m.WithLayers(c.Layers); err != nil {
+		return nil, fmt.Errorf("layers: %w", err)
+	}
+	m.NumMTP = 0 // a count of layers is the whole model: see the rule in Row.model
 	return m, nil
 }
 

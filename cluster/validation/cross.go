@@ -21,11 +21,7 @@ type Validation struct {
 func (s *Set) Validate() (*Validation, error) {
 	p := s.Problem()
 	v := &Validation{Set: s, Before: make([]float64, len(s.Cases))}
-	all := make([]int, len(s.Cases))
-	for i := range all {
-		all[i] = i
-	}
-	if err := s.residuals(p.Priors(), all, v.Before); err != nil {
+	if err := s.residuals(p.Priors(), s.rows(), v.Before); err != nil {
 		return nil, err
 	}
 	var err error
@@ -89,18 +85,37 @@ func (v *Validation) outcome(i int, out float64, x sighting, w Widths) Outcome {
 }
 
 // Predict predicts every case with the constants as they are, without a fit.
-func (s *Set) Predict() ([]Outcome, error) {
-	p := s.Problem()
-	v := &Validation{Set: s, Fit: &fit.Result{Residuals: make([]float64, len(s.Cases))}, Widths: newWidths(nil)}
+func (s *Set) Predict() (*Validation, error) {
+	return s.fixed(func(p *fit.Problem) (*fit.Result, error) {
+		r := &fit.Result{Theta: p.Priors(), Residuals: make([]float64, len(s.Cases))}
+		return r, s.residuals(r.Theta, s.rows(), r.Residuals)
+	})
+}
+
+// Fitted fits the constants to all cases, without leaving any out: enough to
+// look at residuals, with the widths of nothing known.
+func (s *Set) Fitted() (*Validation, error) {
+	return s.fixed(func(p *fit.Problem) (*fit.Result, error) { return fit.Minimise(p, nil) })
+}
+
+// fixed describes the set under one result, nothing left out.
+func (s *Set) fixed(solve func(*fit.Problem) (*fit.Result, error)) (*Validation, error) {
+	r, err := solve(s.Problem())
+	if err != nil {
+		return nil, err
+	}
+	v := &Validation{Set: s, Fit: r, Before: r.Residuals, Widths: newWidths(nil)}
+	for i := range s.Cases {
+		v.Outcomes = append(v.Outcomes, v.outcome(i, r.Residuals[i], sighting{}, v.Widths))
+	}
+	return v, nil
+}
+
+// rows are the indexes of all cases.
+func (s *Set) rows() []int {
 	all := make([]int, len(s.Cases))
 	for i := range all {
 		all[i] = i
 	}
-	if err := s.residuals(p.Priors(), all, v.Fit.Residuals); err != nil {
-		return nil, err
-	}
-	for i := range s.Cases {
-		v.Outcomes = append(v.Outcomes, v.outcome(i, v.Fit.Residuals[i], sighting{}, v.Widths))
-	}
-	return v.Outcomes, nil
+	return all
 }

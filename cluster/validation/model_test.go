@@ -2,7 +2,7 @@ package validation
 
 import (
 	"flag"
-	"os"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +12,7 @@ import (
 
 var (
 	by    = flag.String("by", "", "print residuals by these groups: names joined by + for one table, by commas for several")
-	quick = flag.Bool("quick", false, "with -by: use the constants as they are, without a fit")
+	depth = flag.String("depth", "fit", "with -by: constants (as they are), fit (to all rows) or cross (leave each system out, too)")
 )
 
 // realSet prepares every published row.
@@ -32,32 +32,36 @@ func realSet(t testing.TB) *Set {
 // TestResiduals prints tables of errors, to find structure in them:
 //
 //	go test ./cluster/validation -run TestResiduals -v -by system,model+tp
+//	go test ./cluster/validation -run TestResiduals -v -by constants,worst -depth cross
 func TestResiduals(t *testing.T) {
 	if *by == "" {
 		t.Skip("give -by system,kind,model+tp to print errors by group")
 	}
 	start := time.Now()
 	s := realSet(t)
-	t.Logf("prepared %d cases in %v", len(s.Cases), time.Since(start))
-	start = time.Now()
-	var outcomes []Outcome
-	if *quick {
-		var err error
-		if outcomes, err = s.Predict(); err != nil {
-			t.Fatal(err)
-		}
-	} else {
-		v, err := s.Validate()
-		if err != nil {
-			t.Fatal(err)
-		}
-		outcomes = v.Outcomes
-		t.Logf("loss %.1f from %.1f in %d iterations, widths %+v", v.Fit.Loss, v.Fit.Start, v.Fit.Iterations, v.Widths)
+	solve, ok := map[string]func() (*Validation, error){"constants": s.Predict, "fit": s.Fitted, "cross": s.Validate}[*depth]
+	if !ok {
+		t.Fatalf("-depth %q, want constants, fit or cross", *depth)
 	}
-	t.Logf("predicted in %v", time.Since(start))
+	v, err := solve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d cases in %v, loss %.1f from %.1f in %d iterations, widths %+v", len(s.Cases), time.Since(start).Round(time.Millisecond), v.Fit.Loss, v.Fit.Start, v.Fit.Iterations, v.Widths)
 	for _, table := range strings.Split(*by, ",") {
-		if err := WriteResiduals(os.Stdout, outcomes, table); err != nil {
-			t.Fatal(err)
+		var b strings.Builder
+		switch {
+		case table == "worst":
+			v.writeWorst(&b)
+		case table == "rows":
+			v.writeRows(&b)
+		case table == "constants" && v.Fit.StdErr != nil:
+			v.writeConstants(&b)
+		default:
+			if err := WriteResiduals(&b, v.Outcomes, table); err != nil {
+				t.Fatal(err)
+			}
 		}
+		fmt.Println(b.String())
 	}
 }
