@@ -27,6 +27,7 @@ type Case struct {
 
 	Model   string // built-in name
 	Layers  int    // 0: all; otherwise the model was cut down to so many
+	KVHeads int    // 0: the model's; otherwise as its source describes it
 	Device  string // the machine as the publication names it
 	Network string // its scale-out as the publication names it; "" is the machine's usual one
 	Devices int
@@ -113,13 +114,17 @@ func (r *Row) model(c *Case) error {
 			return fmt.Errorf("layers: %d, but the model's name says %d", r.Layers, n)
 		}
 		c.Layers = n
-		c.assume("model", "cut down to a number of layers: these and no MTP block, leading dense layers first")
+		c.assume("model", "cut down to a number of layers: of experts all but one layer in front, without an MTP block")
 	}
 	name = strings.ToLower(name)
 	if known, ok := modelNames[name]; ok {
 		name = known
 	}
 	c.Model = name
+	if strings.Contains(r.Source, "SimuMax") && name == "llama3.1-405b" {
+		c.KVHeads = 16
+		c.assume("model", "the source describes Llama 3.1 405B as first published, with 16 key-value heads")
+	}
 	return nil
 }
 
@@ -135,6 +140,8 @@ var modelNames = map[string]string{
 func (r *Row) engine(c *Case) error {
 	source := strings.ToLower(r.Source)
 	switch {
+	case strings.Contains(source, "torchtitan") && strings.Contains(source, "202412"):
+		c.Engine = "torchtitan-2024"
 	case strings.Contains(source, "torchtitan"):
 		c.Engine = "torchtitan"
 	case strings.Contains(source, "vtrain"):

@@ -127,7 +127,7 @@ func (p *modelled) Memory(kind MemoryKind) float64 {
 		if kind == Allocated {
 			most = max(most, r.Allocated)
 		} else {
-			most = max(most, r.Total)
+			most = max(most, r.Reserved)
 		}
 	}
 	return float64(most)
@@ -145,13 +145,19 @@ func (c *Case) Config() (*arch.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
+	if c.KVHeads > 0 {
+		m.NumKVHeads = c.KVHeads
+	}
 	if c.Layers == 0 {
 		return m, nil
+	}
+	m.NumMTP = 0
+	if m.Experts > 0 {
+		m.DenseLayers = min(m.DenseLayers, 1)
 	}
 	if m, err = m.WithLayers(c.Layers); err != nil {
 		return nil, fmt.Errorf("layers: %w", err)
 	}
-	m.NumMTP = 0 // a count of layers is the whole model: see the rule in Row.model
 	return m, nil
 }
 

@@ -25,7 +25,8 @@ func (c *Case) note(p string) bool {
 	last := words[len(words)-1]
 	switch {
 	case p == "eager":
-		c.Engine += "-eager"
+		family, _, _ := strings.Cut(c.Engine, "-")
+		c.Engine = family + "-eager"
 	case strings.HasSuffix(p, "asynctp") || strings.HasSuffix(p, "async tp"):
 		c.AsyncTP = true
 	case p == "interleaved 1f1b":
@@ -75,6 +76,9 @@ func (r *Row) pipeline(c *Case) error {
 	switch {
 	case c.MicroBatch != 0 && r.MicroBatch.Doubtful:
 		c.assume("mbs", "written %d?: taken as %d", c.MicroBatch, c.MicroBatch)
+	case c.MicroBatch == 0 && c.PP > 1 && strings.HasPrefix(c.Engine, "torchtitan"):
+		c.MicroBatch = max(1, r.GlobalBatch/(r.DP*r.PP))
+		c.assume("mbs", "not said in a pipeline of torchtitan: the rank's batch cut into as many as there are stages, the engine's default")
 	case c.MicroBatch == 0 && c.PP > 1:
 		c.MicroBatch = 1
 		c.assume("mbs", "not said in a pipeline: 1, which keeps its bubble smallest")

@@ -109,7 +109,7 @@ func TestNotesAndOpenFields(t *testing.T) {
 	if c.MicroBatch != 1 || c.Chunks != 2 || c.Schedule != "interleaved" || c.MemoryKind != Allocated || c.Layers != 12 || c.Model != "llama3-70b" {
 		t.Errorf("case %+v", c)
 	}
-	if len(c.Assumed) != 3 || len(c.Remarks) != 1 || c.Remarks[0] != "odd remark" {
+	if len(c.Assumed) != 4 || len(c.Remarks) != 1 || c.Remarks[0] != "odd remark" {
 		t.Errorf("assumed %q, remarks %q", c.Assumed, c.Remarks)
 	}
 }

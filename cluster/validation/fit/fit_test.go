@@ -69,6 +69,27 @@ func TestMinimiseRespectsBoundsAndPriors(t *testing.T) {
 	}
 }
 
+// TestMinimiseLeapsOverAFlat gives a parameter that matters only beyond 1.
+func TestMinimiseLeapsOverAFlat(t *testing.T) {
+	p := &Problem{
+		Parameters: []Parameter{{Name: "floor", Sigma: 0.8}},
+		Weight:     []float64{1, 1, 1}, Noise: 0.02,
+		Residuals: func(theta []float64, rows []int, out []float64) error {
+			for k := range rows {
+				out[k] = math.Max(1, theta[0]) - 1.5
+			}
+			return nil
+		},
+	}
+	r, err := Minimise(p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if math.Abs(r.Theta[0]-1.5) > 0.02 || r.Loss >= r.Start {
+		t.Errorf("theta %v with a loss of %v from %v, want 1.5", r.Theta, r.Loss, r.Start)
+	}
+}
+
 func TestMinimiseIsDeterministic(t *testing.T) {
 	a, err := Minimise(lineProblem(3), nil)
 	if err != nil {

@@ -19,13 +19,54 @@ type solver struct {
 	all       []int
 }
 
-// Minimise fits the problem, starting at start (nil: the priors).
+// Minimise fits the problem, starting at start (nil: the priors). When it has
+// converged, it moves each parameter far, alone, and goes on from there if that
+// is better: a parameter that only matters beyond a threshold has no slope on
+// this side of it.
 func Minimise(p *Problem, start []float64) (*Result, error) {
 	s, err := newSolver(p, start)
 	if err != nil {
 		return nil, err
 	}
-	return s.run(maxIterations)
+	first := s.loss
+	for round := 0; ; round++ {
+		r, err := s.run(maxIterations)
+		if err != nil || round == maxRounds {
+			return r, err
+		}
+		r.Start = first
+		moved, err := s.leap()
+		if err != nil || !moved {
+			return r, err
+		}
+	}
+}
+
+// maxRounds bounds how often a converged fit is left for a distant point.
+const maxRounds = 4
+
+// leap moves the one parameter whose move by one or two standard deviations of
+// its prior lowers the loss most.
+func (s *solver) leap() (bool, error) {
+	var best []float64
+	least := s.loss - 0.01
+	out := make([]float64, len(s.all))
+	for j, q := range s.Parameters {
+		for _, h := range []float64{-2, -1, 1, 2} {
+			next := slices.Clone(s.theta)
+			next[j] = q.clamp(next[j] + float64(h*q.Sigma))
+			if err := s.Problem.Residuals(next, s.all, out); err != nil {
+				return false, err
+			}
+			if loss := s.Problem.loss(next, out); loss < least {
+				least, best = loss, next
+			}
+		}
+	}
+	if best == nil {
+		return false, nil
+	}
+	return s.try(best)
 }
 
 // newSolver evaluates the starting point.
