@@ -26,7 +26,8 @@ func (s Shape) LowerBound(d *Durations) float64 {
 		return 0
 	}
 	b.spread(s)
-	return b.longest(k, float64((s.Micro-k.base)/k.period))
+	b.slowest(s)
+	return b.longest(s, k)
 }
 
 // skeletons holds the skeletons made so far, by shape; Micro is 0 where one
@@ -68,6 +69,7 @@ type bounder struct {
 	cost  []float64 // of an action, by class and chunk
 	busy  []float64 // the same with what a blocking send adds
 	start []float64 // of every node
+	cycle cycle
 }
 
 // spread lays the costs out as nodes and terms index them.
@@ -96,13 +98,16 @@ func (b *bounder) spread(s Shape) {
 	}
 }
 
-// longest returns the longest path through a skeleton with so many periods
-// beyond its base.
-func (b *bounder) longest(k *skeleton, periods float64) float64 {
+// longest returns the longest path through a skeleton.
+func (b *bounder) longest(s Shape, k *skeleton) float64 {
+	periods := float64((s.Micro - k.base) / k.period)
 	b.start = resize(b.start, len(k.nodes))
 	for id := range k.nodes {
 		n := &k.nodes[id]
 		at := b.over(k, &n.span, periods)
+		if n.steady >= 0 && b.cycle.length > 0 {
+			at += b.gain(s, int(n.steady))
+		}
 		if from := n.inputs[0]; from >= 0 {
 			sender := &k.nodes[from]
 			at = max(at, b.start[from]+b.cost[sender.cost]+b.costs.flightForward[sender.forward])
@@ -126,9 +131,9 @@ func (b *bounder) over(k *skeleton, s *span, periods float64) float64 {
 	if s.after >= 0 {
 		at = b.start[s.after] + b.busy[k.nodes[s.after].cost]
 	}
-	for _, t := range k.terms[s.terms:s.end] {
-		count := t.fixed + float64(t.slope*periods)
-		at += float64(count * b.busy[t.cost])
+	for i := s.terms; i < s.end; i++ {
+		t := &k.terms[i]
+		at += float64((t.fixed + float64(t.slope*periods)) * b.busy[t.cost])
 	}
 	return at
 }

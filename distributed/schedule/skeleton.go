@@ -28,6 +28,7 @@ type node struct {
 	cost   int32    // index of its own cost
 	// Indices stage*Chunks+chunk of its forward and its backward half, or -1.
 	forward, backward int32
+	steady            int32 // its stage if the steady phase lies before it, or -1
 }
 
 // span is the counted work after a node of the same stage.
@@ -170,7 +171,10 @@ func (k *skeleton) join(s Shape, small, large [][]mark) {
 	l.reset(s)
 	made := map[[3]int]int32{} // pass, chunk index and microbatch to node
 	for _, m := range all {
-		n := node{inputs: [2]int32{-1, -1}, forward: -1, backward: -1}
+		n := node{inputs: [2]int32{-1, -1}, forward: -1, backward: -1, steady: -1}
+		if s.reduced(k.base).endsSteady(m) {
+			n.steady = int32(m.stage)
+		}
 		n.span = k.count(s, m, &large[m.stage][next[m.stage]], last[m.stage])
 		next[m.stage]++
 		n.cost = classOf[m.action.Op]*int32(s.Stages*s.Chunks) + int32(m.stage*s.Chunks) + int32(m.action.Chunk)
@@ -186,6 +190,21 @@ func (k *skeleton) join(s Shape, small, large [][]mark) {
 		end := len(small[stage]) - 1
 		k.tail[stage] = k.count(s, &small[stage][end], &large[stage][end], last[stage])
 	}
+}
+
+// endsSteady reports whether a mark is the forward of the last microbatch that
+// enters the stage's arm of the pipeline, before which the steady phase lies.
+func (s Shape) endsSteady(m *mark) bool {
+	near := uint8(0)
+	if s.Kind == DualPipe && m.stage >= s.Stages/2 {
+		near = 1
+	}
+	a := m.action
+	if a.Op != Forward && a.Op != Pair || a.Chunk != near {
+		return false
+	}
+	_, last := s.Micros(int(near))
+	return int(a.Micro) == last-1
 }
 
 // wire connects a node to the nodes that send to it.
