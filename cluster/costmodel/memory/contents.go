@@ -2,110 +2,108 @@ package memory
 
 import "github.com/temper-ml/temper/cluster/costmodel/operator"
 
-// contents is what a stage holds, added up over its chunks.
-type contents struct {
-	params    operator.Parameters
-	root      int64 // values of embedding and head tables on this rank
-	largest   int64 // values of the largest block
-	kept      []int64
-	shapes    []operator.Shape // distinct shapes of weights
-	head      *operator.BlockWork
-	embedding *operator.BlockWork
-	blocks    []*operator.BlockWork // distinct kinds
-	first     []int                 // the last block of each kind: its backward runs first
-	mtp       []*operator.BlockWork
-	boundary  int64
+// Contents is what a stage holds, added up over its parts. Searches that look at
+// many layouts build it once per part and merge; [Of] builds it from a [Stage].
+type Contents struct {
+	Parameters operator.Parameters
+	Tables     int64 // values of embedding and head tables
+	Largest    int64 // values of the largest block
+	Boundary   int64 // bytes that the pipeline sends on
+	Embedding  bool
+	Head       bool
+	MTP        int
+
+	// Passing is what a moment holds only while it lasts, the worst part's.
+	Passing [moments]int64
+
+	shapes []operator.Shape // distinct shapes of weights
 }
 
-// read adds up the stage.
-func (s *Stage) read() *contents {
-	t := &contents{kept: make([]int64, len(s.Chunks)), boundary: s.Works.Embedding.Boundary}
-	for i, ch := range s.Chunks {
-		if ch.Embedding {
-			t.embedding = s.Works.Embedding
-			t.add(i, s, t.embedding)
-		}
-		for l := ch.First; l < ch.First+ch.Blocks; l++ {
-			t.block(i, l, s, s.Works.Blocks[l])
-		}
-		if ch.Head {
-			t.head = s.Works.Head
-			t.add(i, s, t.head)
-		}
-		for d := range ch.MTP {
-			w := s.Works.Blocks[s.Works.Model.NumLayers+d]
-			t.mtp = append(t.mtp, w)
-			t.add(i, s, w)
-		}
+// AddEmbedding adds the input embedding.
+func (t *Contents) AddEmbedding(w *operator.Works) {
+	t.Embedding = true
+	t.Boundary = w.Embedding.Boundary
+	t.Tables += w.Embedding.Parameters.Split
+	t.add(EmbeddingGradient, w.Embedding.Table, w.Embedding, 1)
+}
+
+// AddBlock adds a block of the trunk, times times over.
+func (t *Contents) AddBlock(w *operator.Works, layer, times int, r operator.Recompute) {
+	b := w.Blocks[layer]
+	t.Boundary = b.Boundary
+	t.Largest = max(t.Largest, b.Parameters.Total())
+	t.add(BlockBackward, again(b, r)+b.BackwardPeak, b, times)
+}
+
+// AddHead adds the output head.
+func (t *Contents) AddHead(w *operator.Works) {
+	t.Head = true
+	t.Boundary = w.Embedding.Boundary
+	t.Tables += w.Embedding.Parameters.Split
+	t.add(HeadBackward, w.Head.BackwardPeak, w.Head, 1)
+}
+
+// AddMTP adds an MTP depth.
+func (t *Contents) AddMTP(w *operator.Works, depth int, r operator.Recompute) {
+	t.MTP++
+	b := w.Blocks[w.Model.NumLayers+depth]
+	t.add(MTPBackward, again(b, r)+b.BackwardPeak, b, 1)
+}
+
+// Merge adds other contents.
+func (t *Contents) Merge(u *Contents) {
+	t.Parameters = t.Parameters.Add(u.Parameters)
+	t.Tables += u.Tables
+	t.Largest, t.Boundary = max(t.Largest, u.Largest), max(t.Boundary, u.Boundary)
+	t.Embedding, t.Head, t.MTP = t.Embedding || u.Embedding, t.Head || u.Head, t.MTP+u.MTP
+	for m := range t.Passing {
+		t.Passing[m] = max(t.Passing[m], u.Passing[m])
 	}
-	t.copies(s)
-	return t
+	t.addShapes(u.shapes)
 }
 
-func (t *contents) add(chunk int, s *Stage, w *operator.BlockWork) {
-	t.params = t.params.Add(w.Parameters)
-	t.kept[chunk] += w.Kept(s.Recompute)
-	for _, shape := range w.Weights {
-		t.shape(shape)
-	}
-}
-
-func (t *contents) block(chunk, layer int, s *Stage, w *operator.BlockWork) {
-	t.largest = max(t.largest, w.Parameters.Total())
-	for i, known := range t.blocks {
-		if known == w {
-			t.first[i] = layer
-			t.params = t.params.Add(w.Parameters)
-			t.kept[chunk] += w.Kept(s.Recompute)
-			return
-		}
-	}
-	t.blocks = append(t.blocks, w)
-	t.first = append(t.first, layer)
-	t.add(chunk, s, w)
-}
-
-func (t *contents) shape(shape operator.Shape) {
-	for _, known := range t.shapes {
-		if known == shape {
-			return
-		}
-	}
-	t.shapes = append(t.shapes, shape)
-}
-
-// copies adds the tables that a stage holds although they are counted elsewhere:
+// Finish adds the tables that a stage holds although they are counted elsewhere:
 // an input embedding that serves as head on another stage, and what MTP depths
-// share with the trunk.
-func (t *contents) copies(s *Stage) {
-	table := s.Works.Embedding.Parameters.Split
-	if s.Works.Model.TieEmbeddings && t.head != nil && t.embedding == nil {
-		t.params.Split += table
+// share with the trunk. It must be called once, when all parts are in.
+func (t *Contents) Finish(w *operator.Works) {
+	table := w.Embedding.Parameters.Split
+	if t.Embedding && t.Head && w.Model.TieEmbeddings {
+		t.Tables -= table // one table in two places
 	}
-	if len(t.mtp) > 0 {
-		if t.embedding == nil {
-			t.params.Split += table
-		}
-		if t.head == nil {
-			t.params.Split += table
+	if !t.Embedding && (t.MTP > 0 || t.Head && w.Model.TieEmbeddings) {
+		t.Parameters.Split += table
+		if !t.Head || !w.Model.TieEmbeddings {
+			t.Tables += table
 		}
 	}
-	if t.embedding != nil || len(t.mtp) > 0 {
-		t.root += table
-	}
-	if t.head != nil || len(t.mtp) > 0 {
-		t.root += table
+	if !t.Head && t.MTP > 0 && !w.Model.TieEmbeddings {
+		t.Parameters.Split += table
+		t.Tables += table
 	}
 }
 
-// live returns the activation bytes in flight at the stage's worst moment.
-func (t *contents) live(s *Stage) int64 {
-	if s.Order != nil {
-		return s.Order.Peak(s.Index, t.kept, nil)
+// again is what recomputing a part brings back for the time of its backward pass.
+func again(w *operator.BlockWork, r operator.Recompute) int64 {
+	if r == 0 {
+		return 0
 	}
-	var sum int64
-	for i, ch := range s.Chunks {
-		sum += int64(float64(t.kept[i]) * ch.InFlight)
+	return max(0, w.Kept(0)-w.Kept(r))
+}
+
+func (t *Contents) add(m Moment, passing int64, w *operator.BlockWork, times int) {
+	t.Parameters = t.Parameters.Add(w.Parameters.Times(int64(times)))
+	t.Passing[m] = max(t.Passing[m], passing)
+	t.addShapes(w.Weights)
+}
+
+func (t *Contents) addShapes(shapes []operator.Shape) {
+next:
+	for _, s := range shapes {
+		for _, known := range t.shapes {
+			if known == s {
+				continue next
+			}
+		}
+		t.shapes = append(t.shapes, s)
 	}
-	return sum
 }

@@ -21,7 +21,7 @@ func (b *builder) moe() {
 	b.permute("unpermute", sent, d)
 	b.module = 0
 	if c.SharedExperts > 0 {
-		b.mlp("shared", Shared, int64(c.SharedIntermediate()), false)
+		b.mlp("shared", Shared|Experts, int64(c.SharedIntermediate()), false)
 	}
 }
 

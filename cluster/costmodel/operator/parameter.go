@@ -22,6 +22,14 @@ func (p Parameters) Add(q Parameters) Parameters {
 	}
 }
 
+// Times returns n times the part; the largest matrix stays what it is.
+func (p Parameters) Times(n int64) Parameters {
+	return Parameters{
+		Split: n * p.Split, Replicated: n * p.Replicated, Expert: n * p.Expert, Frozen: n * p.Frozen, Hash: n * p.Hash,
+		Muon: n * p.Muon, MuonExpert: n * p.MuonExpert, Quantised: n * p.Quantised, Largest: p.Largest,
+	}
+}
+
 // Dense returns the values outside the routed experts.
 func (p Parameters) Dense() int64 { return p.Split + p.Replicated }
 
