@@ -146,7 +146,7 @@ func (m *Model) sharding(k Key) operator.Sharding {
 
 func (m *Model) numbers(micro int) operator.Numbers {
 	return operator.Numbers{
-		MicroBatch: micro, Seq: m.Workload.Seq, DType: operator.DType(m.Workload.DType),
+		MicroBatch: micro, Seq: m.Workload.Seq, DType: operator.DType(m.Workload.DType), Scaling: m.Workload.Scaling,
 		Imbalance: m.imbalance, IndexerLoss: m.Workload.IndexerLoss, Engine: m.Engine,
 	}
 }

@@ -35,7 +35,7 @@ func (b *builder) groupedAttention() {
 	b.attnNorm()
 	b.enterTP("attn.query")
 	b.product(linear{name: "attn.query", part: "wq", rows: b.tokens, n: h * w / tp, k: d})
-	b.product(linear{name: "attn.key", part: "wkv", rows: b.tokens, n: 2 * g * w / tp, k: d})
+	b.product(linear{name: "attn.key", part: "wkv", rows: b.tokens, n: 2 * g * w / tp, k: d, again: 0.5})
 	b.join2()
 	b.matrix(1, h*w, d)
 	b.matrix(2, g*w, d)
@@ -73,7 +73,7 @@ func (b *builder) join2() {
 // outputProduct appends the product that brings heads back to the residual stream.
 func (b *builder) outputProduct(heads int64, bias bool) {
 	d := int64(b.c.HiddenSize)
-	b.product(linear{name: "attn.output", part: "wo", rows: b.tokens, n: d, k: heads / int64(b.s.TP)})
+	b.product(linear{name: "attn.output", part: "wo", rows: b.tokens, n: d, k: heads / int64(b.s.TP), again: 1})
 	b.matrix(1, d, heads)
 	b.whole(boolTimes(bias, d), 1)
 	b.leaveTP("attn.output")

@@ -15,6 +15,7 @@ type BlockWork struct {
 	Table          int64   // bytes of the gradient of the input embedding
 	Weights        []Shape // of the matrices whose gradients are added in place; see [Engine.FusedGradients]
 	BackwardPeak   int64   // bytes alive at the worst moment of the backward pass, beyond what was kept
+	stop           int     // operators of the forward pass that recomputing the whole runs again; 0 = all
 	Boundary       int64   // bytes of the activations that a pipeline sends on
 }
 
@@ -47,13 +48,23 @@ func (s *Saved) kept(r Recompute) bool {
 // Again returns the forward operators that the backward pass runs again.
 func (w *BlockWork) Again(r Recompute) []Operator {
 	if r.Has(Whole) {
+		if w.stop > 0 {
+			return w.Forward[:w.stop]
+		}
 		return w.Forward
 	}
 	var out []Operator
 	for i := range w.Forward {
-		if r.Has(w.Forward[i].Module) {
-			out = append(out, w.Forward[i])
+		o := w.Forward[i]
+		if !r.Has(o.Module) {
+			continue
 		}
+		if o.Share > 0 && Module(r)&o.Module == PerOp {
+			o.N = int64(float64(o.N) * o.Share)
+			o.FLOPs *= o.Share
+			o.Bytes *= o.Share
+		}
+		out = append(out, o)
 	}
 	return out
 }

@@ -23,6 +23,8 @@ type Engine struct {
 	GroupedExperts      bool // local experts are one grouped product
 	FusedGradients      bool // products add weight gradients in place; autograd gets a placeholder of each weight's shape, kept for ever
 	CombineInside       bool // routing weights are applied inside the experts, so their outputs are not kept
+	StopsEarly          bool // recomputing a block ends with the last tensor that its backward pass needs
+	KeepsGathered       bool // what TP gathered in the forward pass is kept; else it is gathered again for gradients of weights
 	ExpertsNeedSequence bool // experts with TP need sequence parallelism
 	Sequence            bool // has sequence parallelism beside TP
 	DistributedOptim    bool // has ZeRO-1
@@ -39,6 +41,7 @@ type Engine struct {
 
 	ReuseMaster bool // the weights that products read are the upper halves of the master weights: no copy
 	FP8Saved    bool // with fp8 products, inputs of products are kept in fp8
+	FP8Gather   bool // with fp8 products scaled per tensor, all-gathers of TP carry fp8
 	FP8Dispatch bool // with fp8 products, tokens go to their experts in fp8
 
 	CP Pattern // how context parallel ranks exchange keys and values: send-receive (a ring) or all-gather
@@ -65,7 +68,7 @@ var engines = []Engine{
 		FlashAttention: true, FusedCrossEntropy: true, FusedNorms: true, FusedActivation: true, FusedRope: true,
 		GroupedExperts: true, FusedGradients: true, CombineInside: true, ExpertsNeedSequence: true, Sequence: true, DistributedOptim: true,
 		LossBytes: 4, LossBytesTP: 4,
-		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32, FP8Saved: true, FP8Dispatch: false,
+		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32, FP8Saved: true, FP8Gather: true, FP8Dispatch: false,
 		CP: SendRecv, OverlapTP: true, OverlapDP: true, OverlapP2P: true,
 		Selective: Recompute(Core), FP8Copies: 2, Libraries: 64 * mib, Fragmentation: 1.04, Runtime: 1536 * mib,
 	},
@@ -87,7 +90,7 @@ var engines = []Engine{
 	},
 	{
 		Name:           "torchtitan", // FSDP2, blocks and loss compiled
-		FlashAttention: true, PortableAttention: true, FusedNorms: true, Compiled: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
+		FlashAttention: true, StopsEarly: true, KeepsGathered: true, FP8Gather: true, PortableAttention: true, FusedNorms: true, Compiled: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
 		LossBytes: 6, LossBytesTP: 6,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32,
 		CP: AllGather, OverlapDP: true, OverlapP2P: true,
@@ -95,7 +98,7 @@ var engines = []Engine{
 	},
 	{
 		Name:           "torchtitan-2024", // FSDP2 as of 2024: blocks compiled, the loss not
-		FlashAttention: true, PortableAttention: true, FusedNorms: true, Compiled: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
+		FlashAttention: true, StopsEarly: true, KeepsGathered: true, FP8Gather: true, PortableAttention: true, FusedNorms: true, Compiled: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
 		LossBytes: 14, LossBytesTP: 18,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32,
 		CP: AllGather, OverlapDP: true, OverlapP2P: true,
@@ -103,7 +106,7 @@ var engines = []Engine{
 	},
 	{
 		Name:           "torchtitan-eager", // FSDP2, nothing compiled
-		FlashAttention: true, PortableAttention: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
+		FlashAttention: true, StopsEarly: true, KeepsGathered: true, FP8Gather: true, PortableAttention: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
 		LossBytes: 14, LossBytesTP: 18,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32,
 		CP: AllGather, OverlapDP: true, OverlapP2P: true,

@@ -29,8 +29,11 @@ func (b *builder) mlp(name string, module Module, width int64, bias bool) {
 	d, f, ways := int64(b.c.HiddenSize), width/int64(b.s.TP), b.ways()
 	b.module = module
 	b.enterTP(name)
-	b.product(linear{name: name, part: "up", rows: b.tokens, n: ways * f, k: d})
+	b.product(linear{name: name, part: "up", rows: b.tokens, n: ways * f, k: d, again: 1 - 1/float64(ways)})
 	b.activation(name, b.tokens, f, module)
+	if b.e.StopsEarly && name == "dense" {
+		b.out.stop = len(b.out.Forward)
+	}
 	b.product(linear{name: name, part: "down", rows: b.tokens, n: d, k: f})
 	if !b.e.Compiled { // the choice by operator keeps this result although nothing needs it
 		b.instead(name+" down", b.size(b.mine*d), PerOp)

@@ -92,10 +92,10 @@ func (b *builder) local(rows, d int64) {
 	f := int64(c.MoEIntermediate / b.s.ETP)
 	ways := b.ways()
 	b.keepInput("dispatched tokens", rows*d, Experts|PerOp, false)
-	b.product(linear{name: "experts", part: "up", rows: rows, n: ways * f, k: d})
+	b.product(linear{name: "experts", part: "up", rows: rows, n: ways * f, k: d, again: 1})
 	b.group(here)
 	b.activation("experts", rows, f, Experts)
-	b.product(linear{name: "experts", part: "down", rows: rows, n: d, k: f})
+	b.product(linear{name: "experts", part: "down", rows: rows, n: d, k: f, again: 1})
 	b.group(here)
 	if !b.e.CombineInside {
 		b.keep("expert output", b.size(rows*d), Experts)

@@ -92,6 +92,7 @@ type Operator struct {
 	Extra          float64 // further operations of the same unit that the ledger does not count
 	Bytes          float64 // moved to and from device memory
 	Launches       int     // kernels started
+	Share          float64 // of it that runs again when the choice by operator is made; 0 = all, if Module says so at all
 	Copies         int     // ranks that do this same work redundantly; 1 = each rank its own share
 
 	Pattern Pattern // of a [Collective]

@@ -7,9 +7,10 @@ type linear struct {
 	batch      int64 // independent products (output groups); 0 = 1
 	dtype      DType // "" = that of the products
 	copies     int
-	detached   bool // no gradient of the input is wanted
-	untrained  bool // no gradient at all
-	plain      bool // the weight's gradient is not added in place
+	detached   bool    // no gradient of the input is wanted
+	untrained  bool    // no gradient at all
+	plain      bool    // the weight's gradient is not added in place
+	again      float64 // share of it that the choice by operator runs again
 }
 
 // product appends a matrix product with its two gradients.
@@ -19,6 +20,15 @@ func (b *builder) product(l linear) {
 		l.dtype = b.n.DType
 	}
 	fwd := b.multiply(l, l.rows, l.n, l.k, b.act())
+	module := b.module
+	if l.dtype.Quantised() { // the choice by operator knows products of plain formats only
+		l.again = 1
+	}
+	if l.again > 0 {
+		b.module |= PerOp
+		fwd.Share = l.again
+	}
+	defer func() { b.module = module }()
 	var input, weight []Operator
 	if !l.untrained {
 		weight = []Operator{b.multiply(l, l.n, l.k, l.rows, 2*b.e.Gradient.Bytes())}
@@ -67,8 +77,16 @@ func (b *builder) enterTP(name string) {
 		b.mark()
 		return
 	}
-	b.message(name, "tp.enter", TP, AllGather, ReduceScatter, whole)
+	module := b.module
+	b.module |= PerOp
+	b.message(name, "tp.enter", TP, AllGather, ReduceScatter, whole*b.gatherShare())
+	b.module = module
 	b.mark()
+	_, input, _ := b.last()
+	input[0].Payload = whole
+	if b.e.KeepsGathered {
+		return
+	}
 	again := b.out.Forward[len(b.out.Forward)-1]
 	again.Part = "tp.again"
 	b.weight[len(b.weight)-1] = []Operator{again}
@@ -85,7 +103,19 @@ func (b *builder) leaveTP(name string) {
 		return
 	}
 	b.message(name, "tp.leave", TP, ReduceScatter, AllGather, whole)
+	_, input, _ := b.last()
+	input[0].Payload *= b.gatherShare()
 	b.mark()
+}
+
+// gatherShare is the size of an all-gather of TP over that of the tensor in the
+// weights' format: engines gather operands of fp8 products after scaling them,
+// where one scale serves the whole tensor.
+func (b *builder) gatherShare() float64 {
+	if b.e.FP8Gather && b.n.DType == FP8 && b.n.Scaling == "tensorwise" {
+		return FP8.Bytes() / b.act()
+	}
+	return 1
 }
 
 // mark says of the newest messages whether the engine runs them beside products.

@@ -19,6 +19,7 @@ type Sharding struct {
 type Numbers struct {
 	MicroBatch, Seq int
 	DType           DType   // of the matrix products: bf16, fp16, fp8, mxfp8, fp32
+	Scaling         string  // of fp8 operands: tensorwise, rowwise, blockwise, mx
 	Imbalance       float64 // rho: tokens of the busiest rank's experts / mean; 0 means 1
 	IndexerLoss     bool    // V4: the indexer is trained
 	Engine          *Engine
