@@ -43,6 +43,8 @@ const longest = 1 << 15
 // costs are the durations as the clock uses them, by index.
 type costs struct {
 	links
+	of                                     Shape // what links belong to, whatever the microbatches
+	split                                  bool  // input and weight are known
 	forward, backward, input, weight, pair []float64
 	// A forward's output reaches the next chunk flight seconds after the
 	// forward; hold seconds of it keep the sender busy. The same for a
@@ -54,34 +56,38 @@ type costs struct {
 // reset reads durations for a shape, rounded to ticks.
 func (c *costs) reset(s Shape, d *Durations) error {
 	n := s.Stages * s.Chunks
-	c.links.reset(s)
+	if of := s.reduced(0); c.of != of {
+		c.links.reset(s)
+		c.of = of
+	}
 	if err := c.read(s, d, n); err != nil {
 		return err
 	}
 	c.flightForward, c.holdForward = resize(c.flightForward, n), resize(c.holdForward, n)
 	c.flightBackward, c.holdBackward = resize(c.flightBackward, n), resize(c.holdBackward, n)
-	for i := range n {
-		forward, backward := c.send(s, d, i, c.next[i], i), c.send(s, d, i, c.prev[i], int(c.prev[i]))
-		c.flightForward[i], c.flightBackward[i] = forward, backward
-		c.holdForward[i], c.holdBackward[i] = 0, 0
+	clear(c.flightForward)
+	clear(c.flightBackward)
+	clear(c.holdForward)
+	clear(c.holdBackward)
+	if d.Send == nil {
+		return nil
+	}
+	for i, to := range c.next {
+		if to < 0 || c.prevStage[to] == c.nextStage[i] { // both chunks on one stage
+			continue
+		}
+		send := tick(d.Send[i])
+		c.flightForward[i], c.flightBackward[to] = send, send
 		if d.Blocking {
-			c.holdForward[i], c.holdBackward[i] = forward, backward
+			c.holdForward[i], c.holdBackward[to] = send, send
 		}
 	}
 	return nil
 }
 
-// send returns the time from chunk i to a neighbour, 0 when both lie on one
-// stage or the neighbour does not exist.
-func (c *costs) send(s Shape, d *Durations, i int, to int32, at int) float64 {
-	if d.Send == nil || to < 0 || int(to)/s.Chunks == i/s.Chunks {
-		return 0
-	}
-	return tick(d.Send[at])
-}
-
 func (c *costs) read(s Shape, d *Durations, n int) error {
 	split := s.Kind.SplitsBackward()
+	c.split = d.Input != nil && d.Weight != nil
 	for _, f := range [...]struct {
 		name   string
 		in     []float64

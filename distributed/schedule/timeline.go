@@ -22,13 +22,13 @@ type Timeline struct {
 	// Brief leaves Start and End empty, which is faster.
 	Brief bool
 
-	costs     costs
-	micro     int // microbatches
-	backwards int // where the backwards start in at
-	clocks    []stageClock
-	ready     []int32   // stages that may be able to go on
-	at        []float64 // when each forward's, then each backward's output arrives; -1 before
-	spans     []float64 // what Start and End point into
+	costs  costs
+	lanes  []lane
+	last   Op // the last operation that has lanes
+	clocks []stageClock
+	ready  []int32   // stages that may be able to go on
+	at     []float64 // when each forward's, then each backward's output arrives; -1 before
+	spans  []float64 // what Start and End point into
 }
 
 // stageClock is how far one stage has come.
@@ -77,7 +77,11 @@ func (t *Timeline) reset(p *Pipeline) {
 		t.clocks[stage] = stageClock{await: -1}
 		t.ready = append(t.ready, int32(p.Stages-1-stage))
 	}
-	t.micro, t.backwards = p.Micro, p.Stages*p.Chunks*p.Micro
+	t.last = Backward
+	if t.costs.split {
+		t.last = BackwardWeight
+	}
+	t.lay(p)
 	t.at = resize(t.at, 2*p.Stages*p.Chunks*p.Micro)
 	for i := range t.at {
 		t.at[i] = -1
@@ -99,99 +103,125 @@ func (t *Timeline) reset(p *Pipeline) {
 	}
 }
 
+// lane is what the clock needs to know of one operation on one chunk.
+type lane struct {
+	in, out                int32 // where in Timeline.at its input arrives and its output is noted, plus the microbatch; -1: nowhere
+	to                     int32 // stage that waits for the output, or -1
+	flight                 float64
+	cost, hold, deliveries float64
+}
+
+// lay fills the lanes from the durations: operation op on chunk i is lane
+// op*chunks+i.
+func (t *Timeline) lay(p *Pipeline) {
+	n, micro := p.Stages*p.Chunks, int32(p.Micro)
+	c := &t.costs
+	t.lanes = resize(t.lanes, (int(BackwardWeight)+1)*n)
+	for i := range n {
+		forward := lane{in: -1, out: int32(i) * micro, to: c.nextStage[i], cost: c.forward[i], hold: c.holdForward[i], deliveries: c.flightForward[i]}
+		if from := c.prev[i]; from >= 0 {
+			forward.in, forward.flight = from*micro, c.flightForward[from]
+		}
+		// The last backward of the model waits for its own forward.
+		back := lane{in: int32(i) * micro, out: int32(n+i) * micro, to: c.prevStage[i], hold: c.holdBackward[i], deliveries: c.flightBackward[i]}
+		if from := c.next[i]; from >= 0 {
+			back.in, back.flight = (int32(n)+from)*micro, c.flightBackward[from]
+		}
+		t.lanes[int(Forward)*n+i] = forward
+		back.cost = c.backward[i]
+		t.lanes[int(Backward)*n+i] = back
+		if c.split {
+			back.cost = c.input[i]
+			t.lanes[int(BackwardInput)*n+i] = back
+			t.lanes[int(BackwardWeight)*n+i] = lane{in: -1, out: -1, to: -1, cost: c.weight[i]}
+		}
+	}
+}
+
 // advance runs a stage until it is done or waits for another.
 func (t *Timeline) advance(p *Pipeline, stage int) error {
-	c, order := &t.clocks[stage], p.Compute[stage]
+	c, order, n := t.clocks[stage], p.Compute[stage], p.Stages*p.Chunks
 	for ; c.next < len(order); c.next++ {
-		a := &order[c.next]
-		if int(a.Chunk) >= p.Chunks || int(a.Chunk2) >= p.Chunks || uint32(a.Micro) >= uint32(p.Micro) || uint32(a.Micro2) >= uint32(p.Micro) {
-			return fmt.Errorf("schedule: stage %d: action %d is %v, but there are %d chunks and %d microbatches", stage, c.next, *a, p.Chunks, p.Micro)
-		}
-		i, micro := stage*p.Chunks+int(a.Chunk), int(a.Micro)
-		var in, in2 message
-		var cost, hold float64
-		switch a.Op {
-		case Forward:
-			in, cost, hold = t.activation(i, micro), t.costs.forward[i], t.costs.holdForward[i]
-		case Backward:
-			in, cost, hold = t.gradient(i, micro), t.costs.backward[i], t.costs.holdBackward[i]
-		case BackwardInput:
-			in, cost, hold = t.gradient(i, micro), t.costs.input[i], t.costs.holdBackward[i]
-		case BackwardWeight:
-			cost = t.costs.weight[i]
-		case Pair:
-			j := stage*p.Chunks + int(a.Chunk2)
-			in, in2 = t.activation(i, micro), t.gradient(j, int(a.Micro2))
-			cost, hold = t.costs.pair[i], max(t.costs.holdForward[i], t.costs.holdBackward[j])
-		default:
-			return fmt.Errorf("schedule: stage %d: action %d is %v, which computes nothing", stage, c.next, *a)
-		}
-		if in.at < 0 || in2.at < 0 {
-			c.await = in.index
-			if in.at >= 0 {
-				c.await = in2.index
+		a := order[c.next]
+		if int(a.Chunk) >= p.Chunks || uint32(a.Micro) >= uint32(p.Micro) || a.Op > t.last {
+			if a.Op != Pair || !t.legal(p, a) {
+				return fmt.Errorf("schedule: stage %d: action %d is %v, which a pipeline of %d chunks and %d microbatches cannot run", stage, c.next, a, p.Chunks, p.Micro)
 			}
-			return nil
+			if !t.pair(p, stage, &c, a) {
+				break
+			}
+			continue
 		}
-		if in2.at > in.at {
-			in = in2
+		l := &t.lanes[int(a.Op)*n+stage*p.Chunks+int(a.Chunk)]
+		start := c.now
+		if l.in >= 0 {
+			arrives := t.at[int(l.in)+int(a.Micro)]
+			if arrives < 0 {
+				c.await = int(l.in) + int(a.Micro)
+				break
+			}
+			if arrives > start {
+				c.wait += min(arrives-start, l.flight)
+				start = arrives
+			}
 		}
-		start := max(c.now, in.at)
-		c.wait += start - max(c.now, min(start, in.at-in.flight))
-		c.busy += cost
-		c.held += hold
-		c.now = start + cost + hold
+		c.busy += l.cost
+		c.held += l.hold
+		c.now = start + l.cost + l.hold
 		if !t.Brief {
 			t.Start[stage][c.next], t.End[stage][c.next] = start, c.now
 		}
-		t.deliver(a, i, start+cost)
+		if l.out >= 0 {
+			t.deliver(int(l.out)+int(a.Micro), start+l.cost+l.deliveries, l.to)
+		}
 	}
+	t.clocks[stage] = c
 	return nil
 }
 
-// message is an input of an action: when it arrives (-1: not known yet), how
-// long it was on its way, and where in Timeline.at it is noted.
-type message struct {
-	at, flight float64
-	index      int
+// legal reports whether a pair exists in a pipeline.
+func (t *Timeline) legal(p *Pipeline, a Action) bool {
+	return p.Chunks == 2 && a.Chunk < 2 && a.Chunk2 == 1-a.Chunk &&
+		uint32(a.Micro) < uint32(p.Micro) && uint32(a.Micro2) < uint32(p.Micro)
 }
 
-// activation is the input of a forward.
-func (t *Timeline) activation(i, micro int) message {
-	from := int(t.costs.prev[i])
-	if from < 0 {
-		return message{}
+// pair runs a forward and a backward together, if both inputs are there.
+func (t *Timeline) pair(p *Pipeline, stage int, c *stageClock, a Action) bool {
+	n, i, j := p.Stages*p.Chunks, stage*p.Chunks+int(a.Chunk), stage*p.Chunks+int(a.Chunk2)
+	f, b := &t.lanes[int(Forward)*n+i], &t.lanes[int(Backward)*n+j]
+	start, flight := c.now, 0.0
+	for k, l := range [2]*lane{f, b} {
+		if l.in < 0 {
+			continue
+		}
+		index := int(l.in) + int(a.Micro)
+		if k == 1 {
+			index = int(l.in) + int(a.Micro2)
+		}
+		arrives := t.at[index]
+		if arrives < 0 {
+			c.await = index
+			return false
+		}
+		if arrives > start {
+			start, flight = arrives, l.flight
+		}
 	}
-	k := from*t.micro + micro
-	return message{at: t.at[k], flight: t.costs.flightForward[from], index: k}
-}
-
-// gradient is the input of a backward: at the end of the model, the forward.
-func (t *Timeline) gradient(i, micro int) message {
-	from := int(t.costs.next[i])
-	if from < 0 {
-		k := i*t.micro + micro
-		return message{at: t.at[k], index: k}
+	cost, hold := t.costs.pair[i], max(f.hold, b.hold)
+	c.wait += min(start-c.now, flight)
+	c.busy += cost
+	c.held += hold
+	c.now = start + cost + hold
+	if !t.Brief {
+		t.Start[stage][c.next], t.End[stage][c.next] = start, c.now
 	}
-	k := t.backwards + from*t.micro + micro
-	return message{at: t.at[k], flight: t.costs.flightBackward[from], index: k}
+	t.deliver(int(f.out)+int(a.Micro), start+cost+f.deliveries, f.to)
+	t.deliver(int(b.out)+int(a.Micro2), start+cost+b.deliveries, b.to)
+	return true
 }
 
-// deliver notes when the outputs of an action arrive, and wakes who waits.
-func (t *Timeline) deliver(a *Action, i int, end float64) {
-	switch a.Op {
-	case Forward:
-		t.send(i*t.micro+int(a.Micro), end+t.costs.flightForward[i], t.costs.nextStage[i])
-	case Backward, BackwardInput:
-		t.send(t.backwards+i*t.micro+int(a.Micro), end+t.costs.flightBackward[i], t.costs.prevStage[i])
-	case Pair:
-		t.send(i*t.micro+int(a.Micro), end+t.costs.flightForward[i], t.costs.nextStage[i])
-		i += int(a.Chunk2) - int(a.Chunk)
-		t.send(t.backwards+i*t.micro+int(a.Micro2), end+t.costs.flightBackward[i], t.costs.prevStage[i])
-	}
-}
-
-func (t *Timeline) send(index int, at float64, to int32) {
+// deliver notes when an output arrives, and wakes the stage that waits for it.
+func (t *Timeline) deliver(index int, at float64, to int32) {
 	t.at[index] = at
 	if to >= 0 && t.clocks[to].await == index {
 		t.clocks[to].await = -1
@@ -219,11 +249,10 @@ func (p *Pipeline) deadlock(t *Timeline) error {
 		if c.next >= len(p.Compute[stage]) {
 			continue
 		}
-		k, pass := c.await, Forward
-		if k >= t.backwards {
-			k, pass = k-t.backwards, Backward
+		i, micro, pass := c.await/p.Micro, c.await%p.Micro, Forward
+		if n := p.Stages * p.Chunks; i >= n {
+			i, pass = i-n, Backward
 		}
-		i, micro := k/t.micro, k%t.micro
 		return fmt.Errorf("schedule: deadlock: stage %d waits in %v (action %d of %d) for the %v of microbatch %d on stage %d chunk %d, which cannot run before",
 			stage, p.Compute[stage][c.next], c.next, len(p.Compute[stage]), pass, micro, i/p.Chunks, i%p.Chunks)
 	}
