@@ -38,8 +38,9 @@ var layoutKeys = []string{"tp", "cp", "dp", "pp", "ep", "etp", "vpp", "mbs", "sc
 
 // ParseLayout reads "tp=2,pp=8,vpp=4,ep=64": every key at most once and every
 // one optional. What is left out is 1, but dp, which is what remains of the
-// devices; recompute, which is "none"; zero, which is 1; and the schedule, which
-// is 1f1b, or interleaved with vpp above 1.
+// devices; vpp, which is 2 with the schedules that are made so; recompute, which
+// is "none"; zero, which is 1; and the schedule, which is 1f1b, or interleaved
+// with vpp above 1.
 func ParseLayout(text string, devices int) (Layout, error) {
 	l := Layout{Mesh: mesh.Mesh{TP: 1, CP: 1, PP: 1, EP: 1, ETP: 1}, Chunks: 1, MicroBatch: 1, Recompute: "none", Zero: 1, Offload: "none"}
 	rest := strings.TrimSpace(text)
@@ -63,7 +64,18 @@ func ParseLayout(text string, devices int) (Layout, error) {
 			return Layout{}, fmt.Errorf("costmodel: layout %q: %w", text, err)
 		}
 	}
+	if !seen["vpp"] {
+		l.Chunks = l.usualChunks()
+	}
 	return l, l.complete(devices)
+}
+
+// usualChunks is vpp where it is not given.
+func (l *Layout) usualChunks() int {
+	if slices.Contains([]schedule.Kind{schedule.ZBV, schedule.DualPipe, schedule.DualPipeV}, l.Schedule) {
+		return 2
+	}
+	return 1
 }
 
 // set gives one key its value.

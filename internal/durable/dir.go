@@ -100,7 +100,7 @@ func (d *Dir) Create(name string) (*DirFile, error) {
 
 // WriteFile creates a small file of the directory with the given content.
 func (d *Dir) WriteFile(name string, data []byte) error {
-	return explain(writeSynced(d.fs, filepath.Join(d.tmp, name), data))
+	return explain(writeSynced(d.fs, filepath.Join(d.tmp, name), all(data)))
 }
 
 // Commit makes the directory appear under its final name. If it returns nil, a

@@ -3,7 +3,7 @@
 //
 // The recipe is the usual one: write everything under a temporary name, fsync
 // each file, fsync the directory, rename, fsync the parent. [Dir] does it for a
-// directory of large files that are streamed, [WriteFile] for one small file.
+// directory of large files that are streamed, [WriteFile] and [WriteStream] for one file.
 // What fsync cannot promise: a disk that acknowledges writes it has not made, or
 // that returns other bytes later; readers of important data keep digests.
 //
@@ -95,11 +95,25 @@ func MkdirAll(fs FS, name string) error {
 // WriteFile replaces the file with the data: afterwards the name holds all of
 // the old content or all of the new, whatever happened.
 func WriteFile(fs FS, name string, data []byte) error {
+	return WriteStream(fs, name, all(data))
+}
+
+// all writes the data in one call.
+func all(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}
+}
+
+// WriteStream is WriteFile for content that write produces piece by piece. When
+// write fails, nothing is replaced and its error is returned.
+func WriteStream(fs FS, name string, write func(io.Writer) error) error {
 	tmp := fmt.Sprintf("%s.tmp-%d", name, os.Getpid())
 	if err := fs.RemoveAll(tmp); err != nil {
 		return explain(err)
 	}
-	err := writeSynced(fs, tmp, data)
+	err := writeSynced(fs, tmp, write)
 	if err == nil {
 		err = fs.Rename(tmp, name)
 	}
@@ -110,12 +124,12 @@ func WriteFile(fs FS, name string, data []byte) error {
 	return explain(fs.SyncDir(filepath.Dir(name)))
 }
 
-func writeSynced(fs FS, name string, data []byte) error {
+func writeSynced(fs FS, name string, write func(io.Writer) error) error {
 	f, err := fs.Create(name)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	err = write(f)
 	if err == nil {
 		err = f.Sync()
 	}

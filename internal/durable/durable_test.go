@@ -3,6 +3,7 @@ package durable_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -216,5 +217,28 @@ func TestReserveKnowsTheDisk(t *testing.T) {
 	}
 	if err := durable.Reserve(path, 1<<60); err == nil || !strings.Contains(err.Error(), "1.00 EiB") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestWriteStreamReplacesNothingWhenWriteFails(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "f")
+	if err := durable.WriteFile(durable.OS, name, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("the producer gave up")
+	err := durable.WriteStream(durable.OS, name, func(w io.Writer) error {
+		if _, err := io.WriteString(w, "half of the n"); err != nil {
+			return err
+		}
+		return broken
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("got error %v, want the writer's own", err)
+	}
+	if got, _ := os.ReadFile(name); string(got) != "old" {
+		t.Errorf("the file holds %q, want the old content", got)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(name)); len(left) != 1 {
+		t.Errorf("%d files are left, want only the old one", len(left))
 	}
 }
