@@ -34,8 +34,10 @@ func (c *Constant) Device() string {
 // Constants are all calibrated numbers. They are immutable: [Constants.With]
 // returns a changed copy.
 type Constants struct {
-	list []Constant
-	at   map[string]int
+	list     []Constant
+	at       map[string]int
+	measured []string // keys of devices with measured steps
+	widths   Widths
 }
 
 //go:embed constants.yaml
@@ -52,15 +54,23 @@ func DefaultConstants() *Constants {
 	return k
 }
 
+// constantsFile is the form of constants.yaml.
+type constantsFile struct {
+	Widths    Widths     `yaml:"widths"`
+	Measured  []string   `yaml:"measured,omitempty"`
+	Constants []Constant `yaml:"constants"`
+}
+
 // ParseConstants reads a YAML file of constants; name is for messages.
 func ParseConstants(src []byte, name string) (*Constants, error) {
-	var file struct {
-		Constants []Constant `yaml:"constants"`
-	}
+	var file constantsFile
 	if err := yaml.UnmarshalWithOptions(src, &file, yaml.Strict()); err != nil {
 		return nil, fmt.Errorf("costmodel: %s: %w", name, err)
 	}
-	k := &Constants{list: file.Constants, at: map[string]int{}}
+	k := &Constants{list: file.Constants, at: map[string]int{}, measured: file.Measured, widths: file.Widths}
+	if err := k.widths.Check(); err != nil {
+		return nil, fmt.Errorf("costmodel: %s: %w", name, err)
+	}
 	for i := range k.list {
 		c := &k.list[i]
 		if c.Value == 0 {
@@ -121,19 +131,40 @@ func (k *Constants) Value(name, device string) float64 {
 	return v
 }
 
-// Calibrated reports whether any constant was fitted on the device itself.
-func (k *Constants) Calibrated(device string) bool {
-	for i := range k.list {
-		if k.list[i].Device() == device && k.list[i].Error > 0 {
-			return true
+// Calibrated reports whether steps were measured on the device, by its key.
+func (k *Constants) Calibrated(device string) bool { return slices.Contains(k.measured, device) }
+
+// Measured returns the keys of the devices on which steps were measured.
+func (k *Constants) Measured() []string { return slices.Clone(k.measured) }
+
+// Widths returns how far predictions may be off.
+func (k *Constants) Widths() Widths { return k.widths }
+
+// Fitted returns a copy in which constants have the given values, standard
+// errors and systems that say most about them (constants not named keep
+// theirs), with the devices that were measured and the widths that follow.
+func (k *Constants) Fitted(fitted []Constant, measured []string, w Widths) (*Constants, error) {
+	out := &Constants{list: slices.Clone(k.list), at: k.at, measured: slices.Clone(measured), widths: w}
+	if err := w.Check(); err != nil {
+		return nil, fmt.Errorf("costmodel: %w", err)
+	}
+	for _, f := range fitted {
+		i, ok := k.at[f.Name]
+		if !ok {
+			return nil, fmt.Errorf("costmodel: no constant is called %q", f.Name)
+		}
+		c := &out.list[i]
+		c.Value, c.Error, c.Fitted = f.Value, f.Error, slices.Clone(f.Fitted)
+		if err := c.check(); err != nil {
+			return nil, fmt.Errorf("costmodel: %w", err)
 		}
 	}
-	return false
+	return out, nil
 }
 
 // With returns a copy in which the named constants have other values.
 func (k *Constants) With(values map[string]float64) (*Constants, error) {
-	out := &Constants{list: slices.Clone(k.list), at: k.at}
+	out := &Constants{list: slices.Clone(k.list), at: k.at, measured: k.measured, widths: k.widths}
 	for name, v := range values {
 		i, ok := k.at[name]
 		if !ok {
@@ -149,7 +180,7 @@ func (k *Constants) With(values map[string]float64) (*Constants, error) {
 
 // YAML writes the constants in the form that [ParseConstants] reads.
 func (k *Constants) YAML() ([]byte, error) {
-	return yaml.Marshal(map[string][]Constant{"constants": k.list})
+	return yaml.MarshalWithOptions(constantsFile{k.widths, k.measured, k.list}, yaml.IndentSequence(true))
 }
 
 // DeviceKey is how constants name a device: "A100 SXM" is "a100-sxm".

@@ -3,6 +3,7 @@ package validation
 import (
 	"math"
 
+	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/validation/fit"
 )
 
@@ -10,9 +11,9 @@ import (
 type Validation struct {
 	Set      *Set
 	Fit      *fit.Result
-	Before   []float64 // residuals under the priors alone
-	Outcomes []Outcome // one for each case, in order
-	Widths   Widths    // of a prediction of something new
+	Before   []float64        // residuals under the priors alone
+	Outcomes []Outcome        // one for each case, in order
+	Widths   costmodel.Widths // of a prediction of something new
 }
 
 // Validate fits the constants to all cases, then leaves each system out in
@@ -72,12 +73,12 @@ func (v *Validation) unseen(i int) bool {
 }
 
 // outcome describes case i.
-func (v *Validation) outcome(i int, out float64, x sighting, w Widths) Outcome {
+func (v *Validation) outcome(i int, out float64, x sighting, w costmodel.Widths) Outcome {
 	c, q := &v.Set.Cases[i], v.Set.prepared[i]
 	o := Outcome{Case: c, MoE: q.MoE(), Residual: v.Fit.Residuals[i], Out: out, Unseen: x.unseen}
 	o.Seconds = c.Seconds * math.Exp(o.Residual)
-	o.Low, o.High = v.Widths.Interval(o.Seconds, o.MoE, false)
-	o.OutLow, o.OutHigh = w.Interval(c.Seconds*math.Exp(out), o.MoE, x.unseen)
+	o.Low, o.High = v.Widths.Interval(o.Seconds, costmodel.Novelty{MoE: o.MoE})
+	o.OutLow, o.OutHigh = w.Interval(c.Seconds*math.Exp(out), costmodel.Novelty{MoE: o.MoE, Device: x.unseen})
 	if c.Memory > 0 {
 		o.Memory = q.Memory(c.MemoryKind)
 	}

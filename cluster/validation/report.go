@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/temper-ml/temper/cluster/costmodel"
 )
 
 // The goals that the report holds the predictions against.
@@ -135,7 +137,7 @@ with experts %s. The interval of a row that was left out uses the errors of the 
 		name        string
 		moe, unseen bool
 	}{{"dense, device measured before", false, false}, {"dense, new device", false, true}, {"experts, device measured before", true, false}, {"experts, new device", true, true}} {
-		low, high := w.Interval(1, x.moe, x.unseen)
+		low, high := w.Interval(1, costmodel.Novelty{MoE: x.moe, Device: x.unseen})
 		fmt.Fprintf(b, "| %s | %s to %s |\n", x.name, signed(low-1), signed(high-1))
 	}
 	b.WriteByte('\n')

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/validation/fit"
 )
 
@@ -89,7 +90,7 @@ func TestWidthsOfSimulatedSystems(t *testing.T) {
 		}
 		w := newWidths(train)
 		for _, s := range test {
-			low, high := w.Interval(1, false, false)
+			low, high := w.Interval(1, costmodel.Novelty{})
 			if x := math.Exp(-s.residual); low <= x && x <= high {
 				hits++
 			}
@@ -104,7 +105,7 @@ func TestWidthsOfSimulatedSystems(t *testing.T) {
 func TestWidthsOfLittle(t *testing.T) {
 	for _, all := range [][]sighting{nil, {{residual: 0.1}}, {{residual: 0}, {residual: 0}}} {
 		w := newWidths(all)
-		low, high := w.Interval(2, true, true)
+		low, high := w.Interval(2, costmodel.Novelty{MoE: true, Device: true})
 		if !(low > 0 && low < 2 && high > 2) || math.IsInf(high, 0) {
 			t.Errorf("%v: interval %v to %v around 2", all, low, high)
 		}
