@@ -22,12 +22,34 @@ func (s Shape) LowerBound(d *Durations) float64 {
 	}
 	b := bounders.Get().(*bounder)
 	defer bounders.Put(b)
-	if b.costs.reset(s, d) != nil {
+	if !b.run(s, d, k) {
 		return 0
 	}
-	b.spread(s)
-	b.slowest(s)
-	return b.longest(s, k)
+	end := 0.0
+	for stage := range k.tail {
+		end = max(end, b.over(k, &k.tail[stage], k.periods(s)))
+	}
+	return end
+}
+
+// LowerEnds is LowerBound for every stage: it appends to ends a time before
+// which the last action of each stage cannot be over. The largest of them is
+// LowerBound. It appends zeros for durations or shapes that Time refuses, and
+// nothing for a number of stages that Shape.Check refuses.
+func (s Shape) LowerEnds(d *Durations, ends []float64) []float64 {
+	k := skeletonOf(s)
+	b := bounders.Get().(*bounder)
+	defer bounders.Put(b)
+	known := k != nil && b.run(s, d, k)
+	for stage := range s.Stages {
+		switch {
+		case known:
+			ends = append(ends, b.over(k, &k.tail[stage], k.periods(s)))
+		case s.Stages <= MaxStages:
+			ends = append(ends, 0)
+		}
+	}
+	return ends
 }
 
 // skeletons holds the skeletons made so far, by shape; Micro is 0 where one
@@ -98,9 +120,24 @@ func (b *bounder) spread(s Shape) {
 	}
 }
 
-// longest returns the longest path through a skeleton.
-func (b *bounder) longest(s Shape, k *skeleton) float64 {
-	periods := float64((s.Micro - k.base) / k.period)
+// run finds the earliest start of every node, and reports whether the durations
+// fit the shape.
+func (b *bounder) run(s Shape, d *Durations, k *skeleton) bool {
+	if b.costs.reset(s, d) != nil {
+		return false
+	}
+	b.spread(s)
+	b.slowest(s)
+	b.longest(s, k)
+	return true
+}
+
+// periods is how many periods a run has beyond the base of its skeleton.
+func (k *skeleton) periods(s Shape) float64 { return float64((s.Micro - k.base) / k.period) }
+
+// longest finds the longest path to every node of a skeleton.
+func (b *bounder) longest(s Shape, k *skeleton) {
+	periods := k.periods(s)
 	b.start = resize(b.start, len(k.nodes))
 	for id := range k.nodes {
 		n := &k.nodes[id]
@@ -118,11 +155,6 @@ func (b *bounder) longest(s Shape, k *skeleton) float64 {
 		}
 		b.start[id] = at
 	}
-	end := 0.0
-	for stage := range k.tail {
-		end = max(end, b.over(k, &k.tail[stage], periods))
-	}
-	return end
 }
 
 // over returns when the work of a span is over.

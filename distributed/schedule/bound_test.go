@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"slices"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -59,7 +61,31 @@ func TestLowerBoundNeverExceedsTheMakespan(t *testing.T) {
 		if bound > out.Makespan {
 			t.Fatalf("%v: lower bound %v exceeds the makespan %v", s, bound, out.Makespan)
 		}
+		ends := s.LowerEnds(d, nil)
+		for stage, end := range ends {
+			if last := out.End[stage][len(out.End[stage])-1]; end > last {
+				t.Fatalf("%v: stage %d cannot end before %v, and ends at %v", s, stage, end, last)
+			}
+		}
+		if len(ends) != s.Stages || slices.Max(ends) != bound {
+			t.Fatalf("%v: lower bound %v, ends %v", s, bound, ends)
+		}
 	})
+}
+
+func TestNoBoundsForWhatTimeRefuses(t *testing.T) {
+	s := Shape{Kind: OneFOneB, Stages: 2, Chunks: 1, Micro: 4}
+	if ends := s.LowerEnds(&Durations{}, nil); !slices.Equal(ends, []float64{0, 0}) || s.LowerBound(&Durations{}) != 0 {
+		t.Errorf("no durations, but ends %v", ends)
+	}
+	s.Chunks = 3
+	if ends := s.LowerEnds(NewDurations(s), nil); !slices.Equal(ends, []float64{0, 0}) {
+		t.Errorf("illegal shape, but ends %v", ends)
+	}
+	s.Stages = -1
+	if ends := s.LowerEnds(&Durations{}, nil); len(ends) != 0 {
+		t.Errorf("-1 stages end at %v", ends)
+	}
 }
 
 // With even durations and free sends the bound is the makespan itself, so a
@@ -111,4 +137,27 @@ func TestLowerBoundIsTight(t *testing.T) {
 			t.Fatalf("%v: lower bound %v is more than 4 %% below the makespan %v", s, bound, out.Makespan)
 		}
 	})
+}
+
+func TestBoundsAndPeaksFromSeveralGoroutines(t *testing.T) {
+	shapes := []Shape{{OneFOneB, 6, 1, 40}, {Interleaved, 6, 3, 42}, {ZBV, 6, 2, 41}, {DualPipe, 6, 2, 44}}
+	want := make([]float64, len(shapes))
+	for i, s := range shapes {
+		want[i] = s.LowerBound(uniform(s, 1, 2, 3))
+	}
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for i, s := range shapes {
+				s.Micro += 12 // another size of the same skeleton
+				s.LowerBound(uniform(s, 1, 1, 1))
+				s.Peak(1, make([]int64, s.Chunks), nil)
+				s.Micro -= 12
+				if got := s.LowerBound(uniform(s, 1, 2, 3)); got != want[i] {
+					t.Errorf("%v: %v, want %v", s, got, want[i])
+				}
+			}
+		})
+	}
+	group.Wait()
 }
