@@ -74,6 +74,14 @@ func (d DType) Bytes() float64 {
 	return 2
 }
 
+func (d DType) known() bool {
+	switch d {
+	case FP32, BF16, FP16, FP8, MXFP8, FP4:
+		return true
+	}
+	return false
+}
+
 // Quantised reports whether products in this format need scaled copies of their
 // operands.
 func (d DType) Quantised() bool { return d == FP8 || d == MXFP8 || d == FP4 }

@@ -186,6 +186,7 @@ func TestMuonTrainsTheMatrices(t *testing.T) {
 // input.
 func TestActivationsOfGPTEqualTheKnownFormula(t *testing.T) {
 	e := engine(t, "megatron-2021")
+	e.Sequence = true // Megatron-LM of 2022 added it
 	for _, name := range []string{"gpt-22b", "gpt3-175b", "gpt-530b", "gpt-1t"} {
 		c := builtin(t, name)
 		for _, tp := range []int{1, 2, 4, 8} {

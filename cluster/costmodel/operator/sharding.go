@@ -25,6 +25,9 @@ type Numbers struct {
 	Engine          *Engine
 }
 
+// maxTokens bounds a micro-batch, so that no size overflows.
+const maxTokens = 1 << 27
+
 // rho returns the imbalance, at least 1.
 func (n Numbers) rho() float64 { return max(1, n.Imbalance) }
 
@@ -38,9 +41,24 @@ func (s Sharding) Check(c *arch.Config, n Numbers) error {
 		if x.value < 1 {
 			return fmt.Errorf("operator: %s is %d, want at least 1", x.name, x.value)
 		}
+		if x.value > maxTokens {
+			return fmt.Errorf("operator: %s is %d, want at most %d", x.name, x.value, maxTokens)
+		}
+	}
+	if n.MicroBatch > maxTokens/n.Seq {
+		return fmt.Errorf("operator: a micro-batch of %d sequences of %d has more than %d tokens: nearest legal value %d", n.MicroBatch, n.Seq, maxTokens, max(1, maxTokens/n.Seq))
+	}
+	if n.Imbalance != 0 && !(n.Imbalance >= 1 && n.Imbalance <= 1e6) {
+		return fmt.Errorf("operator: imbalance is %g, want the busiest rank's load over the mean, at least 1 (0 means 1)", n.Imbalance)
 	}
 	if n.Engine == nil {
 		return fmt.Errorf("operator: no engine, want one of %v", Engines())
+	}
+	if !n.DType.known() {
+		return fmt.Errorf("operator: dtype is %q, want fp32, bf16, fp16, fp8, mxfp8 or fp4", n.DType)
+	}
+	if s.Sequence && !n.Engine.Sequence {
+		return fmt.Errorf("operator: sequence parallelism with %s, want it off: the engine has none", n.Engine.Name)
 	}
 	if err := s.checkTP(c, n); err != nil {
 		return err
