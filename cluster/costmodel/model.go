@@ -64,6 +64,11 @@ func New(m *arch.Config, c *hardware.Cluster, devices int, w Workload, o Options
 		}
 		o.Engine = e
 	}
+	if o.Engine.HalfGradients && w.DType == "fp16" {
+		half := *o.Engine
+		half.Gradient = operator.FP16
+		o.Engine = &half
+	}
 	out := &Model{Arch: m, Cluster: c, Devices: devices, Workload: w.filled(), Engine: o.Engine, options: o, works: &works{at: map[workKey]*operator.BlockWork{}}}
 	if o.Constants == nil {
 		o.Constants = DefaultConstants()

@@ -11,7 +11,7 @@ type ChunkCost struct {
 	Part         schedule.Part
 	PassCost
 	Kept       int64 // activation bytes that one micro-batch in flight keeps
-	Boundary   int64 // bytes of the activations handed to the next chunk
+	Boundary   int64 // bytes of activations that one rank sends to the next chunk
 	Parameters operator.Parameters
 }
 
@@ -34,7 +34,7 @@ func (m *Model) fill(cc *ChunkCost, c *Cell) {
 	add := func(p *PartCost, times float64) {
 		cc.PassCost = cc.PassCost.Add(p.Times(times))
 		cc.Kept += int64(times) * p.Kept
-		cc.Boundary = max(cc.Boundary, p.Work.Boundary)
+		cc.Boundary = max(cc.Boundary, p.Work.Sent)
 		for range int(times) {
 			cc.Parameters = cc.Parameters.Add(p.Work.Parameters)
 		}

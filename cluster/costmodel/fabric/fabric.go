@@ -123,7 +123,7 @@ func (f *Fabric) Collective(p Pattern, payload float64, g mesh.Group) float64 {
 		}
 		l := &f.levels[i]
 		parts := float64(n) / float64(below)
-		bytes := passes * (parts - 1) / parts * payload / float64(below)
+		bytes := passes * (1 - 1/float64(g.Size)) * payload / float64(below)
 		slowest = max(slowest, (bytes+l.half)/f.rate(i, n))
 		latency += float64(passes * l.latency * math.Ceil(math.Log2(parts)))
 		below = n

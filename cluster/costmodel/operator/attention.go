@@ -8,7 +8,13 @@ import (
 func (b *builder) start() {
 	n := b.size(b.mine * b.width())
 	b.out.Saved = append(b.out.Saved, Saved{Name: "block input", Bytes: n})
-	b.out.Boundary = n
+	b.boundary()
+}
+
+// boundary notes what a pipeline hands on.
+func (b *builder) boundary() {
+	b.out.Boundary = b.size(b.mine * b.width())
+	b.out.Sent = b.out.Boundary / int64(b.copies)
 }
 
 // width is the number of values per token between blocks: all residual streams.

@@ -16,6 +16,7 @@ type BlockWork struct {
 	Weights        []Shape // of the matrices whose gradients are added in place; see [Engine.FusedGradients]
 	BackwardPeak   int64   // bytes alive at the worst moment of the backward pass, beyond what was kept
 	stop           int     // operators of the forward pass that recomputing the whole runs again; 0 = all
+	Sent           int64   // of Boundary, what one rank sends: TP ranks that all hold it send a part each
 	Boundary       int64   // bytes of the activations that a pipeline sends on
 }
 

@@ -39,10 +39,11 @@ type Engine struct {
 	Master   DType // of the weights that the optimizer updates
 	Moments  DType // of the optimizer's moments
 
-	ReuseMaster bool // the weights that products read are the upper halves of the master weights: no copy
-	FP8Saved    bool // with fp8 products, inputs of products are kept in fp8
-	FP8Gather   bool // with fp8 products scaled per tensor, all-gathers of TP carry fp8
-	FP8Dispatch bool // with fp8 products, tokens go to their experts in fp8
+	HalfGradients bool // with fp16 products gradients accumulate in fp16
+	ReuseMaster   bool // the weights that products read are the upper halves of the master weights: no copy
+	FP8Saved      bool // with fp8 products, inputs of products are kept in fp8
+	FP8Gather     bool // with fp8 products scaled per tensor, all-gathers of TP carry fp8
+	FP8Dispatch   bool // with fp8 products, tokens go to their experts in fp8
 
 	CP Pattern // how context parallel ranks exchange keys and values: send-receive (a ring) or all-gather
 
@@ -74,7 +75,7 @@ var engines = []Engine{
 	},
 	{
 		Name:       "megatron-2021", // Megatron-LM of the A100 papers: no flash attention, no sequence parallelism
-		FusedNorms: true, FusedActivation: true,
+		FusedNorms: true, FusedActivation: true, HalfGradients: true,
 		LossBytes: 6, LossBytesTP: 6,
 		Gradient: FP32, Weights: FP16, Master: FP32, Moments: FP32,
 		Selective: Recompute(Core), Libraries: 32 * mib, Fragmentation: 1.06, Runtime: 1024 * mib,

@@ -20,7 +20,7 @@ func (b *builder) embedding() {
 	}
 	// The gradient of the table is formed whole, in the weights' format.
 	b.out.Table = b.size(ceil(int64(c.VocabSize), int64(b.s.TP)) * d)
-	b.out.Boundary = b.size(b.mine * b.width())
+	b.boundary()
 }
 
 // head appends the final norm, the head and the loss, with their weights.
