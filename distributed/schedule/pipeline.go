@@ -42,11 +42,11 @@ func (p *Pipeline) Reset(s Shape) error {
 // smallest legal one does not, the number of stages.
 func (s Shape) tooLarge(perStage int) error {
 	unit := s.period()
-	nearest, field := s.Micro*(maxActions/s.Stages)/perStage/unit*unit, "microbatches"
+	nearest, field := int(int64(s.Micro)*int64(maxActions/s.Stages)/int64(perStage))/unit*unit, "microbatches"
 	if s.reduced(nearest).Check() != nil {
 		nearest, field = maxActions/perStage, "stages"
 	}
-	return fmt.Errorf("schedule: %v has %d actions, must be at most %d, nearest legal value %d %s", s, perStage*s.Stages, maxActions, nearest, field)
+	return fmt.Errorf("schedule: %v has %d actions, must be at most %d, nearest legal value %d %s", s, int64(perStage)*int64(s.Stages), maxActions, nearest, field)
 }
 
 // reduced returns the shape with another number of microbatches.
