@@ -175,7 +175,7 @@ func TestIllegalShapesNameTheRule(t *testing.T) {
 		"schedule: 1f1b: chunks is 2, must be 1: this schedule has one chunk per stage, nearest legal value 1":                              {OneFOneB, 4, 2, 8},
 		"schedule: 1f1b: stages is 0, must lie in 1..4096, nearest legal value 1":                                                           {OneFOneB, 0, 1, 8},
 		"schedule: 1f1b: microbatches is 0, must lie in 1..4194304, nearest legal value 1":                                                  {OneFOneB, 4, 1, 0},
-		"schedule: 1f1b: microbatches is 1073741824, must lie in 1..4194304, nearest legal value 4194304":                          {OneFOneB, 4, 1, 1 << 30},
+		"schedule: 1f1b: microbatches is 1073741824, must lie in 1..4194304, nearest legal value 4194304":                                   {OneFOneB, 4, 1, 1 << 30},
 		"schedule: zb-h1: chunks is -3, must lie in 1..128, nearest legal value 1":                                                          {ZBH1, 4, -3, 8},
 		`schedule: no schedule is called "pipedream", the schedules are [gpipe 1f1b interleaved zb-h1 zb-v dualpipe dualpipev]`:             {"pipedream", 4, 1, 8},
 		"schedule: interleaved 4096x128, 4096 microbatches has 4294967296 actions, must be at most 67108864, nearest legal value 64 stages": {Interleaved, 4096, 128, 4096},
