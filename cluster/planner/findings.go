@@ -19,7 +19,8 @@ const numKinds = 7
 // How many cells are kept. The lists say when they were too short.
 const (
 	keepBest  = 1 << 12
-	keepOther = 1 << 8
+	keepOther = 1 << 9
+	maxKeep   = 1 << 20
 )
 
 func newFindings(keep int) findings {

@@ -59,7 +59,7 @@ func (p *problem) floor(u *unit, m uint32) float64 {
 // starved reports whether no layout of a mesh and micro-batch size can fit, even
 // with everything sharded that the engine shards, offloaded, and spread evenly.
 func (p *problem) starved(u *unit, m uint32, i int) bool {
-	if !u.measured {
+	if !u.measured || p.hungry {
 		return false
 	}
 	ms := p.grid.meshes[m]
@@ -109,16 +109,16 @@ func (p *problem) byFloor(ctx context.Context) ([]openMesh, error) {
 const (
 	firstMeshes = 8
 	firstMicros = 3
-	reach       = 1.3
+	fullReach   = 1.3
 )
 
 // explore scores all layouts that can be among the best. The order is: floors of
 // all meshes; the best layout of the lowest of them, timed exactly; everything
-// that is not bounded away by its time.
-func (p *problem) explore(ctx context.Context, keep int) (*worker, *search, error) {
+// that is not bounded away by its time, which is returned too.
+func (p *problem) explore(ctx context.Context, keep int) (*worker, *search, float64, error) {
 	meshes, err := p.byFloor(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	s := newSearch(p)
 	best := inf
@@ -139,8 +139,8 @@ func (p *problem) explore(ctx context.Context, keep int) (*worker, *search, erro
 		}
 	}
 	all, err := p.each(ctx, keep, func(w *worker, u *unit) {
-		w.limit = best * reach
+		w.limit = best * p.reach
 		w.run(u)
 	})
-	return all, s, err
+	return all, s, best * p.reach, err
 }

@@ -40,6 +40,8 @@ type problem struct {
 	perByte  float64 // buckets per byte
 	tied     bool    // the head is the input embedding
 	pairs    bool    // some order of the grid overlaps passes
+	reach    float64 // how much slower than the best a layout may be to be looked at
+	hungry   bool    // looks at layouts whose mesh cannot fit, too
 	runs     engineRuns
 	keeper   keeper
 }
@@ -64,7 +66,7 @@ func newProblem(r Request) (*problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &problem{request: r, model: m, layers: r.Model.NumLayers, batch: r.Workload.GlobalBatch, capacity: r.Cluster.Device.Memory}
+	p := &problem{request: r, reach: fullReach, model: m, layers: r.Model.NumLayers, batch: r.Workload.GlobalBatch, capacity: r.Cluster.Device.Memory}
 	if p.capacity < 1 {
 		return nil, fmt.Errorf("planner: memory of %s is %d bytes, want at least 1", r.Cluster.Device.Name, p.capacity)
 	}
@@ -107,6 +109,9 @@ func (p *problem) divide() {
 		p.unitOf = append(p.unitOf, int32(u))
 	}
 }
+
+// bucket returns which part of the capacity a layout's memory reaches.
+func (p *problem) bucket(memory int64) int { return min(buckets-1, int(float64(memory)*p.perByte)) }
 
 // sharding checks what the sharding of a block must obey.
 func (p *problem) sharding(k costmodel.Key) error {

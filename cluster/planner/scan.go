@@ -235,7 +235,7 @@ func (w *worker) consider(c *minima, x candidate, kind int) {
 	if x.bound < c.kinds[kind].bound {
 		c.kinds[kind] = x
 	}
-	b := min(buckets-1, int(float64(x.memory)*w.p.perByte))
+	b := w.p.bucket(x.memory)
 	if x.bound < c.under[b].bound {
 		c.under[b] = x
 	}

@@ -60,16 +60,15 @@ func (p *problem) each(ctx context.Context, keep int, do func(*worker, *unit)) (
 // search is the exact phase: cells in ascending order of their bounds, opened
 // and timed until no bound left is below the times found.
 type search struct {
-	p        *problem
-	worker   *worker               // opens cells
-	times    map[place]float64     // of every layout timed so far
-	cells    map[place][]candidate // of every cell opened, its layouts by ascending bound
-	unproved float64               // lowest bound of a layout passed over because a list was too short
-	err      error
+	p      *problem
+	worker *worker               // opens cells
+	times  map[place]float64     // of every layout timed so far
+	cells  map[place][]candidate // of every cell opened, its layouts by ascending bound
+	err    error
 }
 
 func newSearch(p *problem) *search {
-	return &search{p: p, worker: p.newWorker(0), times: map[place]float64{}, cells: map[place][]candidate{}, unproved: inf}
+	return &search{p: p, worker: p.newWorker(0), times: map[place]float64{}, cells: map[place][]candidate{}}
 }
 
 // open lists the layouts of a cell that fit, by ascending bound.
@@ -140,17 +139,18 @@ func (s *search) bestIn(at place, limit float64, filter func(*candidate) bool) (
 	return best, best.seconds <= limit
 }
 
-// rank returns the k fastest cells of a list, each with its fastest layout, and
-// the lowest bound of what was not timed because of its bound.
-func (s *search) rank(list *shortlist, k int, limit float64, filter func(*candidate) bool) (best []timed, bound float64) {
+// rank returns the k fastest cells of a list, each with its fastest layout, as
+// far as they are not slower than limit.
+func (s *search) rank(list *shortlist, k int, limit float64, filter func(*candidate) bool) []timed {
+	var best []timed
 	cells := slices.Clone(list.heap)
 	slices.SortFunc(cells, compareCandidates)
 	for _, c := range cells {
 		if c.bound > limit {
-			return best, min(c.bound, list.dropped)
+			break
 		}
 		t, ok := s.bestIn(c.at, limit, filter)
-		if !ok {
+		if !ok || t.seconds == inf {
 			continue
 		}
 		at, _ := slices.BinarySearchFunc(best, t, compareTimed)
@@ -162,8 +162,5 @@ func (s *search) rank(list *shortlist, k int, limit float64, filter func(*candid
 			limit = best[k-1].seconds
 		}
 	}
-	if list.dropped < limit {
-		s.unproved = min(s.unproved, list.dropped)
-	}
-	return best, list.dropped
+	return best
 }

@@ -131,11 +131,11 @@ func TestSearchFindsWhatExhaustionFinds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all, s, err := p.explore(context.Background(), keepBest)
+		all, s, limit, err := p.explore(context.Background(), keepBest)
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, _ := s.rank(&all.found.best, 1, inf, nil)
+		found := s.rank(&all.found.best, 1, limit, nil)
 		best := inf
 		for m := range p.grid.meshes {
 			for i := range p.grid.micros {
@@ -172,7 +172,7 @@ func TestEveryLayoutIsCounted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all, _, err := p.explore(context.Background(), keepBest)
+		all, _, _, err := p.explore(context.Background(), keepBest)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,3 +186,4 @@ func TestEveryLayoutIsCounted(t *testing.T) {
 		}
 	}
 }
+
