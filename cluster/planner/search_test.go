@@ -186,4 +186,3 @@ func TestEveryLayoutIsCounted(t *testing.T) {
 		}
 	}
 }
-
