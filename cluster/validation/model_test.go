@@ -48,6 +48,16 @@ func TestResiduals(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d cases in %v, loss %.1f from %.1f in %d iterations, widths %+v", len(s.Cases), time.Since(start).Round(time.Millisecond), v.Fit.Loss, v.Fit.Start, v.Fit.Iterations, v.Widths)
+	hits, outs := 0, 0
+	for i := range v.Outcomes {
+		if v.Outcomes[i].Hit() {
+			hits++
+		}
+		if v.Outcomes[i].OutHit() {
+			outs++
+		}
+	}
+	t.Logf("intervals hold %d, left out %d", hits, outs)
 	for _, table := range strings.Split(*by, ",") {
 		var b strings.Builder
 		switch {

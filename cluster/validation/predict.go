@@ -73,21 +73,28 @@ const Noise = 0.05
 // Problem is the set as a problem of fitting. Each row weighs what its system's
 // rows are worth as independent observations, divided among them.
 func (s *Set) Problem() *fit.Problem {
-	count := make([]int, len(s.systems))
-	for _, k := range s.system {
-		count[k]++
-	}
 	p := &fit.Problem{
 		Parameters: s.Predictor.Parameters(),
-		Weight:     make([]float64, len(s.Cases)),
+		Weight:     weights(s.system),
 		Noise:      Noise,
 		Residuals:  s.residuals,
 		Affects:    func(parameter, row int) bool { return s.Predictor.Affects(parameter, &s.Cases[row]) },
 	}
-	for i, k := range s.system {
-		p.Weight[i] = 1 / (1 + float64(kinship*float64(count[k]-1)))
-	}
 	return p
+}
+
+// weights are what rows are worth as independent observations; system[i] is
+// the system of row i.
+func weights(system []int) []float64 {
+	count := map[int]int{}
+	for _, k := range system {
+		count[k]++
+	}
+	ws := make([]float64, len(system))
+	for i, k := range system {
+		ws[i] = 1 / (1 + float64(kinship*float64(count[k]-1)))
+	}
+	return ws
 }
 
 // residuals predicts some rows, on all processors.

@@ -30,16 +30,12 @@ type sighting struct {
 }
 
 // newWidths estimates the widths from rows that were predicted without their
-// systems. Systems count alike, except where the factor is chosen, which has to
-// hold for rows.
+// systems. Systems count alike, except where the factor is chosen.
 func newWidths(all []sighting) costmodel.Widths {
 	known := spreadOf(all, func(s sighting) bool { return !s.moe && !s.unseen })
 	w := costmodel.Widths{Row: spreadOf(all, func(sighting) bool { return true }).Row, System: known.Group, Schedule: scheduleWidth, Factor: gaussian}
-	extra := func(total float64) float64 {
-		return math.Sqrt(math.Max(0, float64(total*total)-float64(w.System*w.System)))
-	}
-	w.Device = extra(spreadOf(all, func(s sighting) bool { return !s.moe && s.unseen }).Group)
-	w.MoE = extra(spreadOf(all, func(s sighting) bool { return s.moe && !s.unseen }).Group)
+	w.Device = extra(w, all, func(s sighting) bool { return !s.moe && s.unseen })
+	w.MoE = extra(w, all, func(s sighting) bool { return s.moe })
 	if w.Sigma(costmodel.Novelty{}) == 0 {
 		w.Row = Noise
 	}
@@ -47,25 +43,42 @@ func newWidths(all []sighting) costmodel.Widths {
 	return w
 }
 
-// factor is how many of its own standard deviations the row at the wanted
-// share of coverage is away. It is the larger of two counts, rows alike and
-// systems alike: neither many rows of one good system nor one bad row of a
-// small one decides alone.
-func factor(w costmodel.Widths, all []sighting) float64 {
-	count := map[int]float64{}
+// extra is what the sightings that a condition keeps show between systems,
+// beyond what the widths so far explain.
+func extra(w costmodel.Widths, all []sighting, keep func(sighting) bool) float64 {
+	explained := 0.0
+	count := map[int]bool{}
 	for _, s := range all {
-		count[s.system]++
+		if keep(s) && !count[s.system] {
+			count[s.system] = true
+			known := w.System * w.System
+			if s.unseen {
+				known += float64(w.Device * w.Device)
+			}
+			explained += known
+		}
 	}
-	var away, rows, systems []float64
+	if len(count) == 0 {
+		return 0
+	}
+	between := spreadOf(all, keep).Group
+	return math.Sqrt(math.Max(0, float64(between*between)-explained/float64(len(count))))
+}
+
+// factor is how many of its own standard deviations the row at the wanted
+// share of coverage is away. Rows weigh what they do in the fit, so that neither
+// the many rows of one system nor one odd row of a small one decides alone.
+func factor(w costmodel.Widths, all []sighting) float64 {
+	var away []float64
+	var system []int
 	for _, s := range all {
 		away = append(away, math.Abs(s.residual)/w.Sigma(costmodel.Novelty{MoE: s.moe, Device: s.unseen}))
-		rows = append(rows, 1)
-		systems = append(systems, 1/count[s.system])
+		system = append(system, s.system)
 	}
 	if len(away) == 0 {
 		return gaussian
 	}
-	return max(leastFactor, fit.WeightedQuantile(away, rows, Coverage), fit.WeightedQuantile(away, systems, Coverage))
+	return max(leastFactor, fit.WeightedQuantile(away, weights(system), Coverage))
 }
 
 // spreadOf is the spread of the sightings that a condition keeps.
