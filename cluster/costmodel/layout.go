@@ -115,11 +115,18 @@ func (l *Layout) complete(devices int) error {
 		l.Mesh.DP = max(1, l.Mesh.DP)
 		return nil
 	}
+	if devices < 1 || devices > mesh.MaxWorld {
+		return reject("devices", "devices is %d, must lie in 1..%d: nearest legal value %d", devices, mesh.MaxWorld, min(max(devices, 1), mesh.MaxWorld))
+	}
 	m := l.Mesh
+	m.DP, m.EP, m.ETP = 1, 1, 1
+	if err := m.Check(); err != nil { // before their product, which may be too large for an int
+		return reject("mesh", "%v", err)
+	}
 	each := m.TP * m.CP * m.PP
-	if devices < 1 || devices%each != 0 {
+	if devices%each != 0 {
 		return reject("devices", "tp*cp*pp is %d*%d*%d = %d, must divide the number of devices %d: nearest legal value %d",
-			m.TP, m.CP, m.PP, each, devices, nearestDivisor(max(1, devices), each))
+			m.TP, m.CP, m.PP, each, devices, nearestDivisor(devices, each))
 	}
 	l.Mesh.DP = devices / each
 	return nil

@@ -27,8 +27,33 @@ func (m *Model) plan(l Layout) (*placed, error) {
 		return nil, err
 	}
 	cell := m.Cell(key)
-	split := m.even(cell, shape.Positions())
+	split, err := m.split(l, shape, cell)
+	if err != nil {
+		return nil, err
+	}
 	return &placed{layout: l, shape: shape, split: split, cell: cell}, nil
+}
+
+// split returns which blocks every position holds: those that the layout says, or
+// as even as they can be.
+func (m *Model) split(l Layout, shape schedule.Shape, cell *Cell) (schedule.Split, error) {
+	if l.Split == "" {
+		return m.even(cell, shape.Positions()), nil
+	}
+	s, err := schedule.ParseSplit(l.Split)
+	if err != nil {
+		return s, reject("split", "%v", err)
+	}
+	if n := shape.Positions(); len(s.Parts) != n {
+		return s, reject("split", "split %q has %d parts, must have one for each of the %d positions of pp*vpp = %d*%d", l.Split, len(s.Parts), n, shape.Stages, shape.Chunks)
+	}
+	if b := s.Blocks(); b != m.Arch.NumLayers {
+		return s, reject("split", "split %q holds %d blocks, must hold the %d of the model", l.Split, b, m.Arch.NumLayers)
+	}
+	if d := s.MTP(); d != m.Arch.NumMTP {
+		return s, reject("split", "split %q holds %d MTP depths, must hold the %d of the model", l.Split, d, m.Arch.NumMTP)
+	}
+	return s, nil
 }
 
 // checkMesh checks the degrees against devices and engine.
@@ -46,6 +71,9 @@ func (m *Model) checkMesh(l Layout) error {
 	}
 	if !knownOffload(l.Offload) {
 		return reject("offload", "offload is %q, want one of %v", l.Offload, offloads)
+	}
+	if l.Offload != "none" && !(m.Cluster.Device.HostLink > 0) {
+		return reject("offload", "offload is %q, but the description of %s has no host_link: nearest legal value none", l.Offload, m.Cluster.Name)
 	}
 	return nil
 }
@@ -69,7 +97,7 @@ func (m *Model) shape(l Layout) (schedule.Shape, error) {
 		}
 		return s, reject(rule, "%v", err)
 	}
-	if n := s.Positions(); n > m.Arch.NumLayers {
+	if n := s.Positions(); n > m.Arch.NumLayers && l.Split == "" {
 		return s, reject("blocks", "pp*vpp is %d*%d = %d, must be at most the %d blocks: nearest legal value pp*vpp = %d", s.Stages, s.Chunks, n, m.Arch.NumLayers, m.Arch.NumLayers)
 	}
 	return s, nil
@@ -92,6 +120,10 @@ func (m *Model) remember(s *Step, p *schedule.Pipeline) error {
 			return reject("memory", "%v", err)
 		}
 		s.Memory = append(s.Memory, r)
+		if host := m.Cluster.Device.HostMemory; host > 0 && r.Host > host && !m.options.AnyMemory {
+			return reject("host memory", "host memory of stage %d is %.1f GiB per device, must be at most the %.1f GiB of %s", stage,
+				float64(r.Host)/(1<<30), float64(host)/(1<<30), m.Cluster.Name)
+		}
 		if r.Total > m.Cluster.Device.Memory && !m.options.AnyMemory {
 			return reject("memory", "memory of stage %d is %.1f GiB, must be at most the %.1f GiB of %s", stage,
 				float64(r.Total)/(1<<30), float64(m.Cluster.Device.Memory)/(1<<30), m.Cluster.Device.Name)

@@ -37,7 +37,7 @@ func (r *Rules) state(t *Contents) state {
 	e, p := r.Engine, &t.Parameters
 	trained, expert := float64(p.Dense()-p.Frozen), float64(p.Expert)
 	var out state
-	if !e.ReuseMaster && !r.fsdp() { // gathered weights are buffers, not state
+	if !e.ReuseMaster && !(e.FSDP && r.sharded()) { // FSDP gathers from the master weights: there is no other copy
 		out.weights = r.share(3, e.Weights.Bytes()*float64(p.Dense()), e.Weights.Bytes()*expert)
 	}
 	out.weights += int64(e.FP8Copies*float64(p.Quantised)) + 8*p.Hash
@@ -65,7 +65,8 @@ func (r *Rules) share(level int, dense, expert float64) int64 {
 	return int64(dense/float64(r.Replicas) + expert/float64(r.ExpertReplicas))
 }
 
-func (r *Rules) fsdp() bool { return r.Engine.FSDP && r.Zero == 3 }
+// sharded reports whether weights are sharded between uses, by any engine.
+func (r *Rules) sharded() bool { return r.Zero == 3 }
 
 // steady are the buffers that stay: placeholders of gradients, library
 // workspaces, and the messages of the pipeline.
@@ -87,7 +88,7 @@ func (r *Rules) steady(t *Contents) int64 {
 // one that runs and the next. Under a pipeline everything stays gathered.
 func (r *Rules) gathered(t *Contents) int64 {
 	switch {
-	case !r.fsdp():
+	case !r.sharded():
 		return 0
 	case r.Stages > 1:
 		return int64(r.Engine.Weights.Bytes() * float64(t.Parameters.Total()))
@@ -101,7 +102,7 @@ func (r *Rules) gathered(t *Contents) int64 {
 func (r *Rules) blockGradient(t *Contents) int64 {
 	e := r.Engine
 	switch {
-	case !r.fsdp():
+	case !r.sharded():
 		return 0
 	case r.Stages > 1 && r.Micro > 1:
 		return int64(e.Gradient.Bytes()*float64(t.Parameters.Total())) + int64(e.Weights.Bytes()*float64(t.Largest))
@@ -112,7 +113,7 @@ func (r *Rules) blockGradient(t *Contents) int64 {
 // tableGradient is the same while the head's gradient is formed.
 func (r *Rules) tableGradient(t *Contents) int64 {
 	switch {
-	case !r.fsdp():
+	case !r.sharded():
 		return 0
 	case r.Stages > 1 && r.Micro > 1:
 		return r.blockGradient(t)
