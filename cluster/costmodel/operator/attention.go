@@ -24,6 +24,7 @@ func (b *builder) width() int64 {
 
 // attention appends the attention sublayer of any kind.
 func (b *builder) attention() {
+	b.inside = Attend
 	switch b.c.Kind(b.layer) {
 	case arch.MLA:
 		b.latentAttention()
@@ -32,6 +33,7 @@ func (b *builder) attention() {
 	default:
 		b.streamedAttention()
 	}
+	b.inside = 0
 }
 
 // groupedAttention appends causal attention with NumKVHeads groups of heads.

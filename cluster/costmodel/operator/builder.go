@@ -20,6 +20,7 @@ type builder struct {
 	mine   int64  // of one rank where sequence parallelism splits them, else the same
 	copies int    // ranks that repeat what runs over mine
 	module Module // of the operators that follow
+	inside Module // of operators and kept tensors that follow: the sublayer they are in
 
 	out           BlockWork
 	input, weight [][]Operator // of the backward pass, one group per forward operator
@@ -58,7 +59,7 @@ func (b *builder) size(n int64) int64 { return int64(float64(n) * b.act()) }
 // drop is recomputed.
 func (b *builder) keep(name string, bytes int64, drop Module) {
 	if bytes > 0 {
-		b.out.Saved = append(b.out.Saved, Saved{Name: name, Bytes: bytes, Drop: drop | Whole})
+		b.out.Saved = append(b.out.Saved, Saved{Name: name, Bytes: bytes, Drop: drop | b.inside | Whole})
 	}
 }
 
@@ -83,7 +84,7 @@ func (b *builder) keepInput(name string, values int64, drop Module, also bool) {
 // instead notes a tensor that is kept only because module is recomputed from it.
 func (b *builder) instead(name string, bytes int64, only Module) {
 	if bytes > 0 {
-		b.out.Saved = append(b.out.Saved, Saved{Name: name, Bytes: bytes, Drop: Whole, Only: only})
+		b.out.Saved = append(b.out.Saved, Saved{Name: name, Bytes: bytes, Drop: b.inside | Whole, Only: only})
 	}
 }
 
@@ -92,7 +93,7 @@ func (b *builder) alive(bytes int64) { b.out.BackwardPeak = max(b.out.BackwardPe
 
 // forward appends one operator and its answers in the backward pass.
 func (b *builder) forward(op Operator, input, weight []Operator) {
-	op.Module |= b.module
+	op.Module |= b.module | b.inside
 	op.settle(1)
 	b.out.Forward = append(b.out.Forward, op)
 	b.backward(op.Copies, input, weight)

@@ -118,7 +118,7 @@ var engines = []Engine{
 		FlashAttention: true, FusedCrossEntropy: true, FusedNorms: true, FusedActivation: true, FusedRope: true, GroupedExperts: true,
 		CombineInside: true, LossBytes: 4, LossBytesTP: 4,
 		Gradient: FP32, Weights: FP32, Master: FP32, Moments: FP32, ReuseMaster: true,
-		CP: AllGather, Selective: Recompute(Core | Activation), Fragmentation: 1, Runtime: 40 * mib,
+		CP: AllGather, Selective: Recompute(Attend | Norms | Dense | Shared | Experts), Fragmentation: 1, Runtime: 40 * mib,
 	},
 }
 

@@ -21,6 +21,7 @@ const (
 	Experts                       // moe: router, dispatch, experts, combine
 	Streams                       // mhc: the mixing of residual streams
 	PerOp                         // torchtitan's per-operator choice: attention and every second product stay
+	Attend                        // attention: everything between the sublayer's input and its result
 	Whole                         // full: everything but the block's input
 )
 
@@ -29,7 +30,7 @@ var modules = []struct {
 	m    Module
 }{
 	{"core_attn", Core}, {"layernorm", Norms}, {"mla_up_proj", Up}, {"act", Activation}, {"moe_act", Activation}, {"mlp", Dense},
-	{"shared_experts", Shared}, {"moe", Experts}, {"mhc", Streams}, {"per_op", PerOp}, {"full", Whole},
+	{"shared_experts", Shared}, {"moe", Experts}, {"mhc", Streams}, {"per_op", PerOp}, {"attention", Attend}, {"full", Whole},
 }
 
 // Recompute is the set of modules that the backward pass computes again.
