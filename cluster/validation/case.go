@@ -18,7 +18,8 @@ import (
 type Case struct {
 	Position string // file:line, or the name of an embedded row
 	Source   string
-	Grade    string // official, third-party, memory: how well the source is known
+	Grade    string // official, third-party, memory, measured: how well the source is known
+	Held     bool   // shown beside its prediction, but neither fitted nor counted
 	System   string // source and machine: the rows left out together in cross-validation
 
 	// Arch and Machine, where set, are used instead of the names below.

@@ -25,6 +25,9 @@ func (v *Validation) Constants() (*costmodel.Constants, error) {
 	}
 	var measured []string
 	for i := range v.Set.Cases {
+		if v.Set.Cases[i].Held {
+			continue
+		}
 		c, err := v.Set.Cases[i].Cluster()
 		if err != nil {
 			return nil, err

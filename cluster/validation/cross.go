@@ -46,20 +46,25 @@ func (v *Validation) conclude(folds []fit.Fold) {
 			seen[i] = sighting{f.Residuals[k], s.system[i], s.prepared[i].MoE(), v.unseen(i)}
 		}
 	}
-	v.Widths = newWidths(seen)
+	v.Widths = newWidths(v.others(seen, -1))
 	v.Outcomes = make([]Outcome, len(s.Cases))
 	for _, f := range folds {
-		others := make([]sighting, 0, len(seen))
-		for _, x := range seen {
-			if x.system != f.Group {
-				others = append(others, x)
-			}
-		}
-		w := newWidths(others)
+		w := newWidths(v.others(seen, f.Group))
 		for k, i := range f.Rows {
 			v.Outcomes[i] = v.outcome(i, f.Residuals[k], seen[i], w)
 		}
 	}
+}
+
+// others are the sightings that count, without those of one system.
+func (v *Validation) others(seen []sighting, system int) []sighting {
+	var out []sighting
+	for i, x := range seen {
+		if x.system != system && !v.Set.Cases[i].Held {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // unseen reports whether no other system has the machine of case i.

@@ -157,4 +157,5 @@ var systemTitles = []struct{ source, title string }{
 	{"Nvidia, weak scaling", "Megatron 2021, A100"},
 	{"DeepSeek, analysis", "DeepSeek, H800"},
 	{"Huawei, MindSpeed", "MindSpeed, Ascend 910C"},
+	{"temper, docs/bench", "temper, two CPU cores"},
 }

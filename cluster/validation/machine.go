@@ -1,7 +1,6 @@
 package validation
 
 import (
-	"embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,18 +8,14 @@ import (
 	"github.com/temper-ml/temper/cluster/hardware"
 )
 
-//go:embed machines/*.yaml
-var machines embed.FS
-
-// machineNames gives the catalogue's names to the machines of publications,
-// by the label in a row's gpu_type and, after a space, its network where the
-// notes say that it is not the usual one. A name with ".yaml" is a description
-// of this package: a machine that only its publication has.
+// machineNames gives the catalogue's names to the machines of publications, by
+// the label in a row's gpu_type and, after a space, its network where the notes
+// say that it is not the usual one.
 var machineNames = map[string]string{
 	"a100-80g-sxm":              "a100",
-	"a100-80g-sxm 800gbps/node": "a100-800g.yaml",
+	"a100-80g-sxm 800gbps/node": "a100-4nic",
 	"h100-sxm":                  "h100",
-	"h100-96g-hbm2e-500w":       "h100-96g-500w.yaml",
+	"h100-96g-hbm2e-500w":       "h100-96g-500w",
 	"h200-sxm":                  "h200",
 	"h800-sxm":                  "h800",
 	"b200-sxm":                  "b200",
@@ -55,12 +50,6 @@ func (c *Case) describe() (*hardware.Cluster, error) {
 			return nil, fmt.Errorf("validation: %s: gpu_type: %w", c.Position, err)
 		}
 		return cl, nil
-	case strings.HasSuffix(name, ".yaml"):
-		src, err := machines.ReadFile("machines/" + name)
-		if err != nil {
-			return nil, err
-		}
-		return hardware.Decode(src, name)
 	}
 	return hardware.Load(name)
 }

@@ -61,8 +61,22 @@ func (v *Validation) systems() [][]*Outcome {
 	return groups
 }
 
+// counted is the number of systems with rows that count.
+func (v *Validation) counted() int {
+	n := 0
+	for _, g := range v.systems() {
+		if !g[0].Case.Held {
+			n++
+		}
+	}
+	return n
+}
+
 // stepRemark is what a legend says of a system.
 func stepRemark(group []*Outcome) string {
+	if group[0].Case.Held {
+		return fmt.Sprintf("%s, not fitted, %s off", rows(len(group)), percent(errorsOf(group, (*Outcome).Error).Mean))
+	}
 	return fmt.Sprintf("%s, %s off", rows(len(group)), percent(errorsOf(group, (*Outcome).Error).Mean))
 }
 
@@ -84,12 +98,12 @@ func errorsOf(group []*Outcome, f func(*Outcome) float64) Errors {
 }
 
 func (v *Validation) stepsFigure() *figure.Scatter {
-	all := v.all()
+	all := v.judged()
 	e := errorsOf(all, (*Outcome).Error)
 	return &figure.Scatter{
 		Title: "Training steps, predicted against measured",
 		Subtitle: fmt.Sprintf("%d published steps on %d systems; mean absolute error %s; bars are 90 %% intervals for a machine like these",
-			len(all), len(v.Set.systems), percent(e.Mean)),
+			len(all), v.counted(), percent(e.Mean)),
 		X: figure.Axis{Label: "measured, seconds per step", Log: true}, Y: figure.Axis{Label: "predicted, seconds per step", Log: true},
 		Ratio: figure.Axis{Label: "predicted / measured", Log: true, Lo: 0.55, Hi: 1.8, Ticks: []float64{0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75}},
 		Bands: bands,
@@ -123,7 +137,7 @@ func (v *Validation) systemsFigure() *figure.Dots {
 }
 
 func (v *Validation) errorsFigure() *figure.Bars {
-	all := v.all()
+	all := v.judged()
 	series := func(name string, f func(*Outcome) float64) figure.Series {
 		s := figure.Series{Name: name, Remark: "mean absolute error " + percent(errorsOf(all, f).Mean)}
 		for _, o := range all {
@@ -169,7 +183,7 @@ func (v *Validation) devicesFigure() *figure.Spots {
 }
 
 func (v *Validation) memoryFigure() *figure.Scatter {
-	e := errorsOf(v.all(), (*Outcome).MemoryError)
+	e := errorsOf(v.judged(), (*Outcome).MemoryError)
 	return &figure.Scatter{
 		Title:    "Peak memory of the busiest device, predicted against measured",
 		Subtitle: fmt.Sprintf("%d steps whose memory was published; mean absolute error %s, 95th percentile %s; nothing is fitted", e.N, percent(e.Mean), percent(e.P95)),
@@ -183,6 +197,17 @@ func (v *Validation) memoryFigure() *figure.Scatter {
 			return figure.Point{X: o.Case.Memory / gib, Y: o.Memory / gib}, o.Case.Memory > 0 && o.Memory > 0
 		}),
 	}
+}
+
+// judged are the outcomes that count, in order.
+func (v *Validation) judged() []*Outcome {
+	var out []*Outcome
+	for _, o := range v.all() {
+		if !o.Case.Held {
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // all are the outcomes in order.

@@ -75,12 +75,23 @@ const Noise = 0.05
 func (s *Set) Problem() *fit.Problem {
 	p := &fit.Problem{
 		Parameters: s.Predictor.Parameters(),
-		Weight:     weights(s.system),
+		Weight:     s.weights(),
 		Noise:      Noise,
 		Residuals:  s.residuals,
 		Affects:    func(parameter, row int) bool { return s.Predictor.Affects(parameter, &s.Cases[row]) },
 	}
 	return p
+}
+
+// weights are those of the rows, of which held ones have none.
+func (s *Set) weights() []float64 {
+	ws := weights(s.system)
+	for i := range s.Cases {
+		if s.Cases[i].Held {
+			ws[i] = 0
+		}
+	}
+	return ws
 }
 
 // weights are what rows are worth as independent observations; system[i] is

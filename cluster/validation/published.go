@@ -17,6 +17,7 @@ type published struct {
 	Name    string
 	Source  string
 	Grade   string
+	Held    bool
 	Model   string
 	Machine string
 	Engine  string
@@ -38,6 +39,8 @@ type published struct {
 	Seconds         float64
 	TokensPerSecond float64 `yaml:"tokens_per_second"`
 	TeraFLOPs       float64 `yaml:"teraflops"`
+	MemoryBytes     float64 `yaml:"memory_bytes"`
+	MemoryKind      string  `yaml:"memory_kind"`
 	Assumed         []string
 }
 
@@ -66,12 +69,13 @@ func (p *published) resolve() (Case, error) {
 		MicroBatch: p.MicroBatch, GlobalBatch: p.GlobalBatch, Seq: p.Seq,
 		Schedule: p.Schedule, Recompute: p.Recompute, Routing: p.Routing, DType: p.DType, Scaling: p.Scaling,
 		Zero: p.Zero, Offload: p.Offload, Engine: p.Engine, Optimizer: "adamw", Assumed: slices.Clone(p.Assumed),
+		Held: p.Held, Memory: p.MemoryBytes, MemoryKind: MemoryKind(p.MemoryKind),
 	}
 	if c.Offload == "" {
 		c.Offload = "none"
 	}
-	if !slices.Contains([]string{"official", "third-party", "memory"}, p.Grade) {
-		return Case{}, fmt.Errorf("grade: %q, want official, third-party or memory", p.Grade)
+	if !slices.Contains([]string{"official", "third-party", "memory", "measured"}, p.Grade) {
+		return Case{}, fmt.Errorf("grade: %q, want official, third-party, memory or measured", p.Grade)
 	}
 	if err := c.check(); err != nil {
 		return Case{}, err

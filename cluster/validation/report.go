@@ -26,7 +26,8 @@ func (v *Validation) Markdown(command, figures string) []byte {
 	fmt.Fprintf(&b, `# Predicted against measured
 
 Every published training step that temper knows, beside what `+"`temper plan`"+` predicts for it, misses included. All rows of a device
-share the constants of the cost model; no row has a setting of its own. Made by
+share the constants of the cost model; no row has a setting of its own. Temper's own step on a CPU is shown too, but neither fitted nor
+counted. Made by
 
     %s
 
@@ -59,7 +60,7 @@ func check(ok bool) string {
 // writeGoals tells what was wanted and what is reached.
 func (v *Validation) writeGoals(b *strings.Builder) {
 	var dense, moe []*Outcome
-	for _, o := range v.all() {
+	for _, o := range v.judged() {
 		if o.MoE {
 			moe = append(moe, o)
 		} else {
@@ -76,7 +77,7 @@ func (v *Validation) writeGoals(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s | %d | %s | %s %s | %s %s |\n", g.name, in.N, percent(g.goal), percent(in.Mean), check(in.Mean <= g.goal), percent(out.Mean), check(out.Mean <= g.goal))
 	}
 	hits, outs := 0, 0
-	for _, o := range v.all() {
+	for _, o := range v.judged() {
 		if o.Hit() {
 			hits++
 		}
@@ -84,11 +85,11 @@ func (v *Validation) writeGoals(b *strings.Builder) {
 			outs++
 		}
 	}
-	n := float64(max(1, len(v.Outcomes)))
+	n := float64(max(1, len(v.judged())))
 	in, out := float64(hits)/n, float64(outs)/n
 	fmt.Fprintf(b, "| 90 %% interval holds the measurement | %d | %.0f to %.0f %% | %s | %s %s |\n",
-		len(v.Outcomes), 100*goalCoverLow, 100*goalCoverHigh, percent(in), percent(out), check(out >= goalCoverLow && out <= goalCoverHigh))
-	m := errorsOf(v.all(), (*Outcome).MemoryError)
+		len(v.judged()), 100*goalCoverLow, 100*goalCoverHigh, percent(in), percent(out), check(out >= goalCoverLow && out <= goalCoverHigh))
+	m := errorsOf(v.judged(), (*Outcome).MemoryError)
 	fmt.Fprintf(b, "| peak memory: mean absolute error | %d | %s | %s %s | not fitted |\n", m.N, percent(goalMemory), percent(m.Mean), check(m.Mean <= goalMemory))
 	fmt.Fprintf(b, "| peak memory: 95th percentile | %d | %s | %s %s | not fitted |\n\n", m.N, percent(goalMemory95), percent(m.P95), check(m.P95 <= goalMemory95))
 }
