@@ -62,7 +62,7 @@ func newRates(k *Constants, c *hardware.Cluster, e *operator.Engine, w Workload)
 		},
 	}
 	r.resolveProducts(k, c, w)
-	r.attn = limited(r.peak[operator.BF16]*v("attention.share"), c.Device.TDP/(v("product.energy")*1e-12)*v("product.rate"))
+	r.attn = limited(r.peak[operator.BF16]*v("attention.share"), powerLimit(c, v("product.energy"))*v("product.rate"))
 	if e.PortableAttention {
 		r.attn *= v("attention.portable")
 	}
@@ -82,10 +82,7 @@ func newRates(k *Constants, c *hardware.Cluster, e *operator.Engine, w Workload)
 func (r *rates) resolveProducts(k *Constants, c *hardware.Cluster, w Workload) {
 	device := DeviceKey(c.Device.Name)
 	v := func(name string) float64 { return k.Value(name, device) }
-	power := math.Inf(1)
-	if c.Device.TDP > 0 {
-		power = c.Device.TDP / (v("product.energy") * 1e-12)
-	}
+	power := powerLimit(c, v("product.energy"))
 	scaling := v("product.blockwise")
 	switch w.Scaling {
 	case "tensorwise":
@@ -105,7 +102,7 @@ func (r *rates) resolveProducts(k *Constants, c *hardware.Cluster, w Workload) {
 	} {
 		peak, ok := c.Device.PeakOf(f.h)
 		if !ok {
-			peak, _ = c.Device.PeakOf(hardware.BF16)
+			peak = usualPeak(c)
 		}
 		if tf, ok := c.Device.PeakOf(hardware.TF32); ok && f.d == operator.FP32 {
 			peak = tf
@@ -113,6 +110,25 @@ func (r *rates) resolveProducts(k *Constants, c *hardware.Cluster, w Workload) {
 		r.peak[f.d] = peak
 		r.product[f.d] = limited(peak*v("product.share"), power/f.energy) * v("product.rate") * f.factor
 	}
+}
+
+// usualPeak is the rate of formats that the device does not multiply in itself:
+// that of bf16, or of fp32 on devices that compute everything in it.
+func usualPeak(c *hardware.Cluster) float64 {
+	if peak, ok := c.Device.PeakOf(hardware.BF16); ok {
+		return peak
+	}
+	peak, _ := c.Device.PeakOf(hardware.FP32)
+	return peak
+}
+
+// powerLimit is the FLOP/s in bf16 that the device's power allows, at so many
+// joules for 10^12; none where its power is not known.
+func powerLimit(c *hardware.Cluster, energy float64) float64 {
+	if c.Device.TDP <= 0 {
+		return math.Inf(1)
+	}
+	return c.Device.TDP / (energy * 1e-12)
 }
 
 // limited is a smooth minimum of what the unit and what the power allow.
