@@ -14,13 +14,13 @@ type keeper struct {
 	denseRanks, expertRanks            float64 // ranks that hold equal parameters
 	stages, micro, chunks              int
 	table, boundary                    int64 // values of the input embedding; bytes a pipeline sends on
-	shards                             bool  // the engine shards weights (FSDP)
+	fsdp                               bool  // FSDP: products read gathered master weights, there is no other copy
 }
 
 func newKeeper(e *operator.Engine, optimizer string) keeper {
 	return keeper{
 		engine: e, weights: e.Weights.Bytes(), gradient: e.Gradient.Bytes(), master: e.Master.Bytes(), moments: e.Moments.Bytes(),
-		muon: optimizer == "muon", shards: e.FSDP,
+		muon: optimizer == "muon", fsdp: e.FSDP,
 	}
 }
 
@@ -68,7 +68,7 @@ func (k *keeper) share(divide bool, dense, expert float64) int64 {
 // total returns the bytes that a rank needs of device and of host memory.
 func (k *keeper) total(h *holding, zero int, offload bool) (device, host int64) {
 	state := h.fixed
-	if !k.engine.ReuseMaster && !(k.shards && zero == 3) {
+	if !k.engine.ReuseMaster && !(k.fsdp && zero == 3) {
 		state += k.share(zero >= 3, h.weightsDense, h.weightsExpert)
 	}
 	state += k.share(zero >= 2, h.gradientDense, h.gradientExpert)
@@ -76,7 +76,7 @@ func (k *keeper) total(h *holding, zero int, offload bool) (device, host int64) 
 	if offload {
 		host, optimizer = optimizer, 0
 	}
-	allocated := state + optimizer + k.worst(h, k.shards && zero == 3)
+	allocated := state + optimizer + k.worst(h, zero == 3)
 	reserved := int64(float64(allocated) * k.engine.Fragmentation)
 	return reserved + k.engine.Runtime, host
 }
@@ -113,7 +113,7 @@ func (k *keeper) worst(h *holding, gathered bool) int64 {
 	return steady + most
 }
 
-// gathered returns what an engine that shards weights has gathered, and the
+// gathered returns what sharded weights have been gathered, and the
 // gradients it holds while they are reduced: of a block, and of tables.
 func (k *keeper) gathered(h *holding) (weights, block, root int64) {
 	all := float64(h.parameters.Total())

@@ -229,7 +229,7 @@ func (s *sheet) hold(h *holding, p *operator.Parameters, mask uint64, tied bool)
 	if embedding || depths != 0 {
 		h.root += table
 	}
-	if head || depths != 0 {
+	if (head || depths != 0) && !(tied && (embedding || depths != 0)) {
 		h.root += table
 	}
 	h.largest = max(0, most(s.size, mask&s.blocks))

@@ -6,7 +6,8 @@ import "github.com/temper-ml/temper/cluster/costmodel/operator"
 // many layouts build it once per part and merge; [Of] builds it from a [Stage].
 type Contents struct {
 	Parameters operator.Parameters
-	Tables     int64 // values of embedding and head tables
+	Table      int64 // values of one embedding or head table, if there are any
+	Tables     int64 // values of all of them
 	Largest    int64 // values of the largest block
 	Boundary   int64 // bytes that the pipeline sends on
 	Embedding  bool
@@ -23,7 +24,7 @@ type Contents struct {
 func (t *Contents) AddEmbedding(w *operator.Works) {
 	t.Embedding = true
 	t.Boundary = w.Embedding.Boundary
-	t.Tables += w.Embedding.Parameters.Split
+	t.table(w)
 	t.add(EmbeddingGradient, w.Embedding.Table, w.Embedding, 1)
 }
 
@@ -39,13 +40,19 @@ func (t *Contents) AddBlock(w *operator.Works, layer, times int, r operator.Reco
 func (t *Contents) AddHead(w *operator.Works) {
 	t.Head = true
 	t.Boundary = w.Embedding.Boundary
-	t.Tables += w.Embedding.Parameters.Split
+	t.table(w)
 	t.add(HeadBackward, w.Head.BackwardPeak, w.Head, 1)
+}
+
+func (t *Contents) table(w *operator.Works) {
+	t.Table = w.Embedding.Parameters.Split
+	t.Tables += t.Table
 }
 
 // AddMTP adds an MTP depth.
 func (t *Contents) AddMTP(w *operator.Works, depth int, r operator.Recompute) {
 	t.MTP++
+	t.Table = w.Embedding.Parameters.Split
 	b := w.Blocks[w.Model.NumLayers+depth]
 	t.add(MTPBackward, again(b, r)+b.BackwardPeak, b, 1)
 }
@@ -53,7 +60,7 @@ func (t *Contents) AddMTP(w *operator.Works, depth int, r operator.Recompute) {
 // Merge adds other contents.
 func (t *Contents) Merge(u *Contents) {
 	t.Parameters = t.Parameters.Add(u.Parameters)
-	t.Tables += u.Tables
+	t.Table, t.Tables = max(t.Table, u.Table), t.Tables+u.Tables
 	t.Largest, t.Boundary = max(t.Largest, u.Largest), max(t.Boundary, u.Boundary)
 	t.Embedding, t.Head, t.MTP = t.Embedding || u.Embedding, t.Head || u.Head, t.MTP+u.MTP
 	for m := range t.Passing {

@@ -118,14 +118,7 @@ func (r *Rules) tableGradient(t *Contents) int64 {
 	case r.Stages > 1 && r.Micro > 1:
 		return r.blockGradient(t)
 	}
-	tables := int64(0)
-	if t.Embedding {
-		tables++
-	}
-	if t.Head {
-		tables++
-	}
-	return int64(r.Engine.Weights.Bytes() * float64(t.Tables/max(1, tables)))
+	return int64(r.Engine.Weights.Bytes() * float64(t.Table))
 }
 
 // optimizerWorkspace is what the step needs beside its state: Muon brings the
