@@ -148,7 +148,11 @@ func TestQuantisedProducts(t *testing.T) {
 	var p Parameters
 	p = p.Add(w.Parameters)
 	if p.Quantised <= p.Expert || p.Quantised >= p.Total() {
-		t.Errorf("%d of %d values are read by fp8 products", p.Quantised, p.Total())
+		t.Errorf("%d of %d values have fp8 copies", p.Quantised, p.Total())
+	}
+	n.Scaling = "tensorwise" // weights are stored in fp8: no copies beside them
+	if got := Block(c, 10, s, n).Parameters.Quantised; got != 0 {
+		t.Errorf("%d values have fp8 copies although weights are stored in fp8", got)
 	}
 }
 

@@ -9,7 +9,7 @@ type Parameters struct {
 	Hash       int64 // entries of tables that route tokens by their id, not counted as parameters
 	Muon       int64 // of Split and Replicated, what Muon trains
 	MuonExpert int64 // of Expert, what Muon trains
-	Quantised  int64 // what fp8 products read
+	Quantised  int64 // of which fp8 copies lie beside the weights
 	Largest    int64 // values of the largest matrix that Muon must see whole
 }
 
@@ -71,9 +71,11 @@ func (b *builder) whole(values, count int64) { b.count(Parameters{Replicated: va
 
 func (b *builder) count(p Parameters) { b.out.Parameters = b.out.Parameters.Add(p) }
 
-// quantised counts values that fp8 products read.
+// quantised counts values of which fp8 copies lie beside the weights: those that
+// fp8 products read, unless weights are stored and gathered in fp8, as recipes do
+// whose scales belong to whole tensors or to 32 values.
 func (b *builder) quantised(values int64) {
-	if b.n.DType.Quantised() {
+	if b.n.DType.Quantised() && (b.n.Scaling == "" || b.n.Scaling == "blockwise") {
 		b.out.Parameters.Quantised += values
 	}
 }
