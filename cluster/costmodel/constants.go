@@ -56,9 +56,9 @@ func DefaultConstants() *Constants {
 
 // constantsFile is the form of constants.yaml.
 type constantsFile struct {
-	Widths    Widths     `yaml:"widths"`
-	Measured  []string   `yaml:"measured,omitempty"`
 	Constants []Constant `yaml:"constants"`
+	Measured  []string   `yaml:"measured,omitempty"`
+	Widths    Widths     `yaml:"widths"`
 }
 
 // ParseConstants reads a YAML file of constants; name is for messages.
@@ -180,7 +180,7 @@ func (k *Constants) With(values map[string]float64) (*Constants, error) {
 
 // YAML writes the constants in the form that [ParseConstants] reads.
 func (k *Constants) YAML() ([]byte, error) {
-	return yaml.MarshalWithOptions(constantsFile{k.widths, k.measured, k.list}, yaml.IndentSequence(true))
+	return yaml.MarshalWithOptions(constantsFile{k.list, k.measured, k.widths}, yaml.IndentSequence(true))
 }
 
 // DeviceKey is how constants name a device: "A100 SXM" is "a100-sxm".

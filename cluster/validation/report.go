@@ -43,6 +43,7 @@ which also fails when this file no longer says what the code computes.
 	v.writeSystems(&b)
 	v.writeIntervals(&b)
 	v.writeConstants(&b)
+	v.writeStructure(&b)
 	v.writeWorst(&b)
 	v.writeRows(&b)
 	v.writeRules(&b)
@@ -152,6 +153,34 @@ func (v *Validation) writeConstants(b *strings.Builder) {
 	for i, q := range p.Parameters {
 		fmt.Fprintf(b, "| `%s` | %s | %.0f %% | %s | %.0f %% | %.0f %% |\n", q.Name, short(math.Exp(q.Prior)), 100*q.Sigma,
 			short(math.Exp(v.Fit.Theta[i])), 100*v.Fit.StdErr[i], 100*v.Fit.Learned(p, i))
+	}
+	b.WriteByte('\n')
+}
+
+// structureRows and structureBias are from where on a group counts as off.
+const (
+	structureRows = 3
+	structureBias = 0.08
+)
+
+// writeStructure lists groups of rows that are off together: what the model
+// lacks, where single rows may just be odd.
+func (v *Validation) writeStructure(b *strings.Builder) {
+	groups := map[string][]*Outcome{}
+	var order []string
+	for _, o := range v.judged() {
+		k := fmt.Sprintf("%s | %s | tp=%d, cp=%d", o.Case.System, o.Case.ModelName(), o.Case.TP, o.Case.CP)
+		if groups[k] == nil {
+			order = append(order, k)
+		}
+		groups[k] = append(groups[k], o)
+	}
+	fmt.Fprintf(b, "## Where it is off\n\nGroups of at least %d rows of one system and model whose predictions are off together by more than %s: not noise, but something that\n"+
+		"the model lacks or that the measurements had.\n\n| system | model | layout | rows | bias | mean |\n|---|---|---|---|---|---|\n", structureRows, percent(structureBias))
+	for _, k := range order {
+		if e := errorsOf(groups[k], (*Outcome).Error); e.N >= structureRows && math.Abs(e.Bias) > structureBias {
+			fmt.Fprintf(b, "| %s | %d | %s | %s |\n", k, e.N, signed(e.Bias), percent(e.Mean))
+		}
 	}
 	b.WriteByte('\n')
 }
