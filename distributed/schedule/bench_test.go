@@ -15,7 +15,7 @@ func BenchmarkNewPipeline(b *testing.B) {
 }
 
 func BenchmarkReset(b *testing.B) {
-	for _, s := range []Shape{large, {OneFOneB, 16, 1, 128}, {Interleaved, 16, 2, 128}, {ZBV, 64, 2, 1024}, {DualPipe, 64, 2, 1024}} {
+	for _, s := range []Shape{large, {OneFOneB, 16, 1, 128, 0}, {Interleaved, 16, 2, 128, 0}, {ZBV, 64, 2, 1024, 0}, {DualPipe, 64, 2, 1024, 0}} {
 		b.Run(s.String(), func(b *testing.B) {
 			b.ReportAllocs()
 			var p Pipeline
@@ -38,7 +38,7 @@ func reportActions(b *testing.B, p *Pipeline) {
 }
 
 func BenchmarkTime(b *testing.B) {
-	for _, s := range []Shape{large, {OneFOneB, 16, 1, 128}, {Interleaved, 16, 2, 128}, {ZBV, 16, 2, 128}, {DualPipe, 16, 2, 128}} {
+	for _, s := range []Shape{large, {OneFOneB, 16, 1, 128, 0}, {Interleaved, 16, 2, 128, 0}, {ZBV, 16, 2, 128, 0}, {DualPipe, 16, 2, 128, 0}} {
 		for _, brief := range []bool{true, false} {
 			name := s.String()
 			if brief {
@@ -64,7 +64,7 @@ func BenchmarkTime(b *testing.B) {
 }
 
 func BenchmarkLowerBound(b *testing.B) {
-	for _, s := range []Shape{large, {OneFOneB, 16, 1, 128}, {Interleaved, 16, 2, 128}, {ZBV, 16, 2, 128}, {DualPipe, 16, 2, 128}} {
+	for _, s := range []Shape{large, {OneFOneB, 16, 1, 128, 0}, {Interleaved, 16, 2, 128, 0}, {ZBV, 16, 2, 128, 0}, {DualPipe, 16, 2, 128, 0}} {
 		b.Run(s.String(), func(b *testing.B) {
 			b.ReportAllocs()
 			d := uniform(s, 1, 1, 1)

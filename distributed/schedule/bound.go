@@ -52,8 +52,7 @@ func (s Shape) LowerEnds(d *Durations, ends []float64) []float64 {
 	return ends
 }
 
-// skeletons holds the skeletons made so far, by shape; Micro is 0 where one
-// serves all larger runs.
+// skeletons holds the skeletons made so far, by family.
 var (
 	skeletons     sync.Map
 	skeletonCount atomic.Int64
@@ -63,10 +62,10 @@ var (
 const maxSkeletons = 1 << 14
 
 func skeletonOf(s Shape) *skeleton {
-	key := s
-	if s.skeletonMicro() < s.Micro {
-		key.Micro = 0
+	if s.Stages < 1 || s.Micro < 1 {
+		return nil
 	}
+	key := s.family()
 	if k, ok := skeletons.Load(key); ok {
 		return k.(*skeleton)
 	}

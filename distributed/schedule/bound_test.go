@@ -17,7 +17,11 @@ func drawShape(t *rapid.T) Shape {
 	case Interleaved:
 		s.Stages = max(s.Stages, 2)
 		s.Chunks = rapid.IntRange(2, 5).Draw(t, "chunks")
-		s.Micro = nearestMultiple(s.Micro, s.Stages)
+		s.Micro = max(s.Micro, s.Stages)
+		if rapid.Bool().Draw(t, "grouped") {
+			s.Group = rapid.IntRange(s.Stages, s.Micro).Draw(t, "group")
+			s.Group = s.nearestGroup()
+		}
 	case ZBV:
 		s.Stages, s.Chunks = max(s.Stages, 2), 2
 	case DualPipe, DualPipeV:
@@ -140,7 +144,7 @@ func TestLowerBoundIsTight(t *testing.T) {
 }
 
 func TestBoundsAndPeaksFromSeveralGoroutines(t *testing.T) {
-	shapes := []Shape{{OneFOneB, 6, 1, 40}, {Interleaved, 6, 3, 42}, {ZBV, 6, 2, 41}, {DualPipe, 6, 2, 44}}
+	shapes := []Shape{{OneFOneB, 6, 1, 40, 0}, {Interleaved, 6, 3, 42, 0}, {ZBV, 6, 2, 41, 0}, {DualPipe, 6, 2, 44, 0}}
 	want := make([]float64, len(shapes))
 	for i, s := range shapes {
 		want[i] = s.LowerBound(uniform(s, 1, 2, 3))

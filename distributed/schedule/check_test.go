@@ -163,25 +163,28 @@ func TestCheckNamesTheFault(t *testing.T) {
 
 func TestIllegalShapesNameTheRule(t *testing.T) {
 	for want, s := range map[string]Shape{
-		"schedule: interleaved: microbatches is 9, must be a multiple of the 4 stages, nearest legal value 8":                               {Interleaved, 4, 2, 9},
-		"schedule: interleaved: microbatches is 1, must be a multiple of the 4 stages, nearest legal value 4":                               {Interleaved, 4, 2, 1},
-		"schedule: interleaved: chunks is 1, must be at least 2: with one chunk use 1f1b, nearest legal value 2":                            {Interleaved, 4, 1, 8},
-		"schedule: interleaved: stages is 1, must be at least 2: one stage has nothing to interleave, nearest legal value 2":                {Interleaved, 1, 2, 8},
-		"schedule: dualpipe: stages is 5, must be even: the two directions meet in the middle, nearest legal value 4":                       {DualPipe, 5, 2, 16},
-		"schedule: dualpipe: microbatches is 17, must be even: half goes each direction, nearest legal value 16":                            {DualPipe, 4, 2, 17},
-		"schedule: dualpipe: microbatches is 7, must be at least twice the 4 stages to fill both ways, nearest legal value 8":               {DualPipe, 4, 2, 7},
-		"schedule: dualpipev: chunks is 1, must be 2: every stage holds two chunks, nearest legal value 2":                                  {DualPipeV, 4, 1, 8},
-		"schedule: zb-v: stages is 1, must be at least 2: one stage has nothing to fold, nearest legal value 2":                             {ZBV, 1, 2, 8},
-		"schedule: 1f1b: chunks is 2, must be 1: this schedule has one chunk per stage, nearest legal value 1":                              {OneFOneB, 4, 2, 8},
-		"schedule: 1f1b: stages is 0, must lie in 1..4096, nearest legal value 1":                                                           {OneFOneB, 0, 1, 8},
-		"schedule: 1f1b: microbatches is 0, must lie in 1..4194304, nearest legal value 1":                                                  {OneFOneB, 4, 1, 0},
-		"schedule: 1f1b: microbatches is 1073741824, must lie in 1..4194304, nearest legal value 4194304":                                   {OneFOneB, 4, 1, 1 << 30},
-		"schedule: zb-h1: chunks is -3, must lie in 1..128, nearest legal value 1":                                                          {ZBH1, 4, -3, 8},
-		`schedule: no schedule is called "pipedream", the schedules are [gpipe 1f1b interleaved zb-h1 zb-v dualpipe dualpipev]`:             {"pipedream", 4, 1, 8},
-		"schedule: interleaved 4096x128, 4096 microbatches has 4294967296 actions, must be at most 67108864, nearest legal value 64 stages": {Interleaved, 4096, 128, 4096},
-		"schedule: 1f1b 4096x1, 65536 microbatches has 536870912 actions, must be at most 67108864, nearest legal value 8192 microbatches":  {OneFOneB, 4096, 1, 65536},
+		"schedule: interleaved: microbatches is 3, must be at least the 4 stages, nearest legal value 4":                                    {Interleaved, 4, 2, 3, 0},
+		"schedule: interleaved: group is 3, must lie in 4..9 and leave no last group of 1..3 microbatches, nearest legal value 5":           {Interleaved, 4, 2, 9, 3},
+		"schedule: interleaved: group is 8, must lie in 4..9 and leave no last group of 1..3 microbatches, nearest legal value 9":           {Interleaved, 4, 2, 9, 8},
+		"schedule: interleaved: group is 99, must lie in 4..9 and leave no last group of 1..3 microbatches, nearest legal value 9":          {Interleaved, 4, 2, 9, 99},
+		"schedule: 1f1b: group is 4, must be 0: only interleaved schedules work in groups, nearest legal value 0":                           {OneFOneB, 4, 1, 8, 4},
+		"schedule: interleaved: chunks is 1, must be at least 2: with one chunk use 1f1b, nearest legal value 2":                            {Interleaved, 4, 1, 8, 0},
+		"schedule: interleaved: stages is 1, must be at least 2: one stage has nothing to interleave, nearest legal value 2":                {Interleaved, 1, 2, 8, 0},
+		"schedule: dualpipe: stages is 5, must be even: the two directions meet in the middle, nearest legal value 4":                       {DualPipe, 5, 2, 16, 0},
+		"schedule: dualpipe: microbatches is 17, must be even: half goes each direction, nearest legal value 16":                            {DualPipe, 4, 2, 17, 0},
+		"schedule: dualpipe: microbatches is 7, must be at least twice the 4 stages to fill both ways, nearest legal value 8":               {DualPipe, 4, 2, 7, 0},
+		"schedule: dualpipev: chunks is 1, must be 2: every stage holds two chunks, nearest legal value 2":                                  {DualPipeV, 4, 1, 8, 0},
+		"schedule: zb-v: stages is 1, must be at least 2: one stage has nothing to fold, nearest legal value 2":                             {ZBV, 1, 2, 8, 0},
+		"schedule: 1f1b: chunks is 2, must be 1: this schedule has one chunk per stage, nearest legal value 1":                              {OneFOneB, 4, 2, 8, 0},
+		"schedule: 1f1b: stages is 0, must lie in 1..4096, nearest legal value 1":                                                           {OneFOneB, 0, 1, 8, 0},
+		"schedule: 1f1b: microbatches is 0, must lie in 1..4194304, nearest legal value 1":                                                  {OneFOneB, 4, 1, 0, 0},
+		"schedule: 1f1b: microbatches is 1073741824, must lie in 1..4194304, nearest legal value 4194304":                                   {OneFOneB, 4, 1, 1 << 30, 0},
+		"schedule: zb-h1: chunks is -3, must lie in 1..128, nearest legal value 1":                                                          {ZBH1, 4, -3, 8, 0},
+		`schedule: no schedule is called "pipedream", the schedules are [gpipe 1f1b interleaved zb-h1 zb-v dualpipe dualpipev]`:             {"pipedream", 4, 1, 8, 0},
+		"schedule: interleaved 4096x128, 4096 microbatches has 4294967296 actions, must be at most 67108864, nearest legal value 64 stages": {Interleaved, 4096, 128, 4096, 0},
+		"schedule: 1f1b 4096x1, 65536 microbatches has 536870912 actions, must be at most 67108864, nearest legal value 8192 microbatches":  {OneFOneB, 4096, 1, 65536, 0},
 	} {
-		if _, err := NewPipeline(s.Kind, s.Stages, s.Chunks, s.Micro); err == nil || err.Error() != want {
+		if err := new(Pipeline).Reset(s); err == nil || err.Error() != want {
 			t.Errorf("%v: %v\nwant %s", s, err, want)
 		}
 		if s.Check() != nil && s.LowerBound(&Durations{}) != 0 {

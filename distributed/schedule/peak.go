@@ -40,21 +40,26 @@ func (p *Pipeline) Peak(stage int, full, kept []int64) int64 {
 	return peak
 }
 
+// PeakInFlight is Shape.PeakInFlight of a shape.
+func PeakInFlight(k Kind, stages, chunks, micro, stage int) int {
+	return Shape{Kind: k, Stages: stages, Chunks: chunks, Micro: micro}.PeakInFlight(stage)
+}
+
 // PeakInFlight returns the most activations, one per chunk and microbatch, that
 // a stage holds at any moment: Peak with weight 1 everywhere, in closed form. It
 // returns 0 for shapes that Shape.Check refuses and stages that do not exist.
-func PeakInFlight(k Kind, stages, chunks, micro, stage int) int {
-	s := Shape{Kind: k, Stages: stages, Chunks: chunks, Micro: micro}
-	if stage < 0 || stage >= stages || s.Check() != nil {
+func (s Shape) PeakInFlight(stage int) int {
+	if stage < 0 || stage >= s.Stages || s.Check() != nil {
 		return 0
 	}
-	switch k {
+	stages, micro := s.Stages, s.Micro
+	switch s.Kind {
 	case GPipe:
 		return micro
 	case OneFOneB:
 		return min(micro, stages-stage)
 	case Interleaved:
-		return min(micro*chunks, 2*(stages-1-stage)+(chunks-1)*stages+1)
+		return min(micro*s.Chunks, 2*(stages-1-stage)+(s.Chunks-1)*s.GroupSize()+1)
 	case ZBH1:
 		return min(micro, stages)
 	case ZBV:
@@ -77,7 +82,7 @@ func (s Shape) Peak(stage int, full, kept []int64) int64 {
 		return 0
 	}
 	if same(full) && (!s.Kind.SplitsBackward() || slices.Equal(full, kept)) {
-		return full[0] * int64(PeakInFlight(s.Kind, s.Stages, s.Chunks, s.Micro, stage))
+		return full[0] * int64(s.PeakInFlight(stage))
 	}
 	var peak int64
 	for _, v := range momentsOf(s)[stage] {
@@ -107,18 +112,15 @@ func same(weights []int64) bool {
 // first those held in full, then those kept for a weight gradient.
 type moment []int32
 
-// peaks holds the moments, per stage, that can be the peak, by shape; Micro is 0
-// where they serve all larger runs.
+// peaks holds the moments, per stage, that can be the peak, by family.
 var (
 	peaks     sync.Map
 	peakCount atomic.Int64
 )
 
 func momentsOf(s Shape) [][]moment {
-	key := s
-	if s.Micro = s.skeletonMicro(); s.Micro < key.Micro {
-		key.Micro = 0
-	}
+	key := s.family()
+	s.Micro, s.Group = s.skeletonMicro(), key.Group
 	if m, ok := peaks.Load(key); ok {
 		return m.([][]moment)
 	}

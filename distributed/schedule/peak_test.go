@@ -19,7 +19,7 @@ func TestPeakInFlightIsThatOfTheReplay(t *testing.T) {
 		}
 		for stage := range s.Stages {
 			want := p.Peak(stage, ones, nil)
-			if got := PeakInFlight(s.Kind, s.Stages, s.Chunks, s.Micro, stage); int64(got) != want {
+			if got := s.PeakInFlight(stage); int64(got) != want {
 				t.Fatalf("%v, stage %d: %d in flight, the replay has %d", s, stage, got, want)
 			}
 		}
@@ -69,15 +69,15 @@ func TestPeaksInClosedForm(t *testing.T) {
 			t.Errorf("dualpipe: %d in flight on stage %d, want %d", got, stage, p+1)
 		}
 	}
-	for _, bad := range []Shape{{OneFOneB, 4, 2, 8}, {DualPipe, 3, 2, 8}, {"?", 1, 1, 1}, {}} {
+	for _, bad := range []Shape{{OneFOneB, 4, 2, 8, 0}, {DualPipe, 3, 2, 8, 0}, {"?", 1, 1, 1, 0}, {}} {
 		if got := PeakInFlight(bad.Kind, bad.Stages, bad.Chunks, bad.Micro, 0); got != 0 {
 			t.Errorf("%v: %d in flight, want 0 for an illegal shape", bad, got)
 		}
 	}
-	if got := (Shape{OneFOneB, 4, 1, 8}).Peak(4, []int64{1}, nil); got != 0 {
+	if got := (Shape{OneFOneB, 4, 1, 8, 0}).Peak(4, []int64{1}, nil); got != 0 {
 		t.Errorf("stage 4 of 4 holds %d", got)
 	}
-	if got := (Shape{OneFOneB, 4, 1, 8}).Peak(0, nil, nil); got != 0 {
+	if got := (Shape{OneFOneB, 4, 1, 8, 0}).Peak(0, nil, nil); got != 0 {
 		t.Errorf("no weights weigh %d", got)
 	}
 }

@@ -41,7 +41,10 @@ func (p *Pipeline) Reset(s Shape) error {
 // tooLarge names the number of microbatches that fits, or, where even the
 // smallest legal one does not, the number of stages.
 func (s Shape) tooLarge(perStage int) error {
-	unit := s.period()
+	unit := 1
+	if s.Kind == DualPipe || s.Group != 0 {
+		unit = s.period()
+	}
 	nearest, field := int(int64(s.Micro)*int64(maxActions/s.Stages)/int64(perStage))/unit*unit, "microbatches"
 	if s.reduced(nearest).Check() != nil {
 		nearest, field = maxActions/perStage, "stages"
@@ -75,7 +78,7 @@ func (p *Pipeline) order() {
 	case OneFOneB:
 		p.alternate(func(stage int) int { return p.Stages - 1 - stage })
 	case Interleaved:
-		p.alternate(func(stage int) int { return 2*(p.Stages-1-stage) + (p.Chunks-1)*p.Stages })
+		p.alternate(func(stage int) int { return 2*(p.Stages-1-stage) + (p.Chunks-1)*p.GroupSize() })
 	case ZBH1:
 		p.zeroBubbleH1()
 	case ZBV:
@@ -104,22 +107,19 @@ func (p *Pipeline) alternate(warmup func(stage int) int) {
 }
 
 // sequences returns the forwards and the backwards in the order in which every
-// stage runs them. With several chunks, groups of Stages microbatches pass all
-// chunks before the next group starts; backwards visit the chunks in reverse.
+// stage runs them. With several chunks, groups of microbatches pass all chunks
+// before the next group starts; backwards visit the chunks in reverse.
 func (p *Pipeline) sequences() (forward, backward []Action) {
 	n := p.Chunks * p.Micro
 	both := make([]Action, 0, 2*n)
-	group := p.Micro
-	if p.Chunks > 1 {
-		group = p.Stages
-	}
+	group := p.GroupSize()
 	for pass, op := range [...]Op{Forward, Backward} {
 		for first := 0; first < p.Micro; first += group {
 			for c := range p.Chunks {
 				if pass == 1 {
 					c = p.Chunks - 1 - c
 				}
-				for m := first; m < first+group; m++ {
+				for m := first; m < min(first+group, p.Micro); m++ {
 					both = append(both, Action{Op: op, Chunk: uint8(c), Micro: int32(m)})
 				}
 			}

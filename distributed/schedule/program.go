@@ -40,9 +40,8 @@ func NewProgram(s Spec) (*Program, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	shape := s.Shape()
-	pipeline, err := NewPipeline(shape.Kind, shape.Stages, shape.Chunks, shape.Micro)
-	if err != nil {
+	shape, pipeline := s.Shape(), &Pipeline{}
+	if err := pipeline.Reset(shape); err != nil {
 		return nil, err
 	}
 	p := &Program{Spec: s, Pipeline: pipeline, Stages: make([][]Instruction, shape.Stages)}

@@ -63,17 +63,25 @@ type Shape struct {
 	Stages int
 	Chunks int
 	Micro  int
+	// Group is how many microbatches of an interleaved schedule pass all chunks
+	// before the next ones start; 0 means GroupSize, and is what other kinds have.
+	Group int
 }
 
-// String writes a shape as "interleaved 4x2, 8 microbatches".
+// String writes a shape as "interleaved 4x2, 8 microbatches", and adds "in
+// groups of 5" where the groups are larger than the stages ask for.
 func (s Shape) String() string {
-	return fmt.Sprintf("%s %dx%d, %d microbatches", s.Kind, s.Stages, s.Chunks, s.Micro)
+	text := fmt.Sprintf("%s %dx%d, %d microbatches", s.Kind, s.Stages, s.Chunks, s.Micro)
+	if n := s.GroupSize(); s.Kind == Interleaved && n != s.Stages {
+		text += fmt.Sprintf(" in groups of %d", n)
+	}
+	return text
 }
 
 // RuleError says which rule a shape breaks.
 type RuleError struct {
 	Kind    Kind
-	Field   string // stages, chunks or microbatches
+	Field   string // stages, chunks, microbatches or group
 	Value   int
 	Rule    string
 	Nearest int // nearest legal value of the field, the others kept
@@ -95,6 +103,9 @@ func (s Shape) Check() error {
 		if f.value < 1 || f.value > f.top {
 			return &RuleError{s.Kind, f.name, f.value, fmt.Sprintf("must lie in 1..%d", f.top), min(max(f.value, 1), f.top)}
 		}
+	}
+	if s.Group != 0 && s.Kind != Interleaved {
+		return s.broken("group", s.Group, "must be 0: only interleaved schedules work in groups", 0)
 	}
 	switch s.Kind {
 	case GPipe, OneFOneB, ZBH1:
@@ -120,8 +131,11 @@ func (s Shape) checkInterleaved() error {
 	if s.Chunks < 2 {
 		return s.broken("chunks", s.Chunks, "must be at least 2: with one chunk use 1f1b", 2)
 	}
-	if s.Micro%s.Stages != 0 {
-		return s.broken("microbatches", s.Micro, fmt.Sprintf("must be a multiple of the %d stages", s.Stages), nearestMultiple(s.Micro, s.Stages))
+	if s.Micro < s.Stages {
+		return s.broken("microbatches", s.Micro, fmt.Sprintf("must be at least the %d stages", s.Stages), s.Stages)
+	}
+	if s.Group != 0 && !s.groups(s.Group) {
+		return s.broken("group", s.Group, fmt.Sprintf("must lie in %d..%d and leave no last group of 1..%d microbatches", s.Stages, s.Micro, s.Stages-1), s.nearestGroup())
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ var classOf = [...]int32{Forward: classForward, Backward: classBackward, Backwar
 func (s Shape) period() int {
 	switch s.Kind {
 	case Interleaved:
-		return s.Stages
+		return s.GroupSize()
 	case DualPipe:
 		return 2
 	}
@@ -71,10 +71,28 @@ func (s Shape) period() int {
 // to whole periods, from which on only the steady phase grows.
 func (s Shape) skeletonMicro() int {
 	base := 4 * s.Stages
-	if s.Kind == GPipe || s.Kind == OneFOneB || s.Kind == ZBH1 {
+	switch s.Kind {
+	case GPipe, OneFOneB, ZBH1:
 		base = 2*s.Stages + 2
+	case Interleaved:
+		n := s.GroupSize()
+		base = 4*n + s.Micro%n
 	}
 	return min(s.Micro, base)
+}
+
+// family returns the shape under which larger runs, and the smallest that they
+// grow from, share what was found: with a negative number of microbatches, which
+// tells apart those that are left over beside whole groups. Smaller runs have
+// only themselves.
+func (s Shape) family() Shape {
+	if s.Kind == Interleaved {
+		s.Group = s.GroupSize()
+	}
+	if s.skeletonMicro() < s.Micro {
+		s.Micro = -1 - s.Micro%s.period()
+	}
+	return s
 }
 
 // edges is how many microbatches at each end a skeleton keeps.
@@ -82,6 +100,9 @@ const edges = 1
 
 func newSkeleton(s Shape) (*skeleton, error) {
 	k := &skeleton{base: s.skeletonMicro(), period: s.period()}
+	if s.Kind == Interleaved {
+		s.Group = s.GroupSize() // smaller runs might choose another
+	}
 	small, large := s, s
 	small.Micro = k.base
 	if large.Micro = k.base + k.period; s.Micro == k.base {
@@ -110,8 +131,8 @@ type mark struct {
 // sketch finds the kept actions of a pipeline, per stage, the last one being
 // the end of the stage.
 func sketch(s Shape) ([][]mark, error) {
-	p, err := NewPipeline(s.Kind, s.Stages, s.Chunks, s.Micro)
-	if err != nil {
+	var p Pipeline
+	if err := p.Reset(s); err != nil {
 		return nil, err
 	}
 	d := NewDurations(s)

@@ -13,6 +13,7 @@ type Spec struct {
 	Kind   Kind
 	Chunks int // chunks per stage
 	Micro  int // microbatches per step and data-parallel rank
+	Group  int // of an interleaved schedule, as in Shape
 	Split  Split
 
 	// Experts says of every block whether its feed-forward part is a mixture of
@@ -66,7 +67,7 @@ type Overlap struct {
 
 // Shape returns the pipeline of the spec.
 func (s *Spec) Shape() Shape {
-	return Shape{Kind: s.Kind, Stages: s.Mesh.PP, Chunks: s.Chunks, Micro: s.Micro}
+	return Shape{Kind: s.Kind, Stages: s.Mesh.PP, Chunks: s.Chunks, Micro: s.Micro, Group: s.Group}
 }
 
 // Check reports the first rule that the spec breaks.

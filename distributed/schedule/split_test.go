@@ -206,7 +206,7 @@ func busiest(c LayerCosts, s Shape, split Split) float64 {
 // the best.
 func TestSplitBalancedIsCloseWithSeveralChunks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := rapid.SampledFrom([]Shape{{Interleaved, 2, 2, 4}, {Interleaved, 3, 2, 6}, {ZBV, 2, 2, 4}, {DualPipeV, 3, 2, 6}, {DualPipe, 4, 2, 8}}).Draw(t, "shape")
+		s := rapid.SampledFrom([]Shape{{Interleaved, 2, 2, 4, 0}, {Interleaved, 3, 2, 6, 0}, {ZBV, 2, 2, 4, 0}, {DualPipeV, 3, 2, 6, 0}, {DualPipe, 4, 2, 8, 0}}).Draw(t, "shape")
 		c := drawCosts(t, rapid.IntRange(s.Positions(), 9).Draw(t, "blocks"))
 		split, err := SplitBalanced(c, s)
 		if err != nil {
@@ -244,12 +244,12 @@ func TestSplitBalancedRefuses(t *testing.T) {
 		costs LayerCosts
 		shape Shape
 	}{
-		"8 parts (stages*chunks) for 6 blocks, must be at most 6, nearest legal value 6":                               {LayerCosts{Blocks: one(6)}, Shape{Interleaved, 4, 2, 4}},
-		"a model of 0 blocks, must have 1..4096 to be balanced, nearest legal value 1":                                 {LayerCosts{}, Shape{OneFOneB, 1, 1, 4}},
-		"cost of block 1 is NaN, must be finite and at least 0, nearest legal value 0":                                 {LayerCosts{Blocks: []float64{1, math.NaN()}}, Shape{OneFOneB, 1, 1, 4}},
-		"cost of head 0 is -1, must be finite and at least 0, nearest legal value 0":                                   {LayerCosts{Blocks: one(2), Head: -1}, Shape{OneFOneB, 1, 1, 4}},
-		"cost of MTP module 0 is +Inf, must be finite and at least 0, nearest legal value 0":                           {LayerCosts{Blocks: one(2), MTP: []float64{math.Inf(1)}}, Shape{OneFOneB, 1, 1, 4}},
-		"a split over -1 stages of 1 chunks: stages must lie in 1..4096 and chunks in 1..128, nearest legal value 1x1": {LayerCosts{Blocks: one(2)}, Shape{OneFOneB, -1, 1, 4}},
+		"8 parts (stages*chunks) for 6 blocks, must be at most 6, nearest legal value 6":                               {LayerCosts{Blocks: one(6)}, Shape{Interleaved, 4, 2, 4, 0}},
+		"a model of 0 blocks, must have 1..4096 to be balanced, nearest legal value 1":                                 {LayerCosts{}, Shape{OneFOneB, 1, 1, 4, 0}},
+		"cost of block 1 is NaN, must be finite and at least 0, nearest legal value 0":                                 {LayerCosts{Blocks: []float64{1, math.NaN()}}, Shape{OneFOneB, 1, 1, 4, 0}},
+		"cost of head 0 is -1, must be finite and at least 0, nearest legal value 0":                                   {LayerCosts{Blocks: one(2), Head: -1}, Shape{OneFOneB, 1, 1, 4, 0}},
+		"cost of MTP module 0 is +Inf, must be finite and at least 0, nearest legal value 0":                           {LayerCosts{Blocks: one(2), MTP: []float64{math.Inf(1)}}, Shape{OneFOneB, 1, 1, 4, 0}},
+		"a split over -1 stages of 1 chunks: stages must lie in 1..4096 and chunks in 1..128, nearest legal value 1x1": {LayerCosts{Blocks: one(2)}, Shape{OneFOneB, -1, 1, 4, 0}},
 	} {
 		if _, err := SplitBalanced(c.costs, c.shape); err == nil || err.Error() != "schedule: "+want {
 			t.Errorf("%v\nwant schedule: %s", err, want)

@@ -136,7 +136,7 @@ func TestMakespanGrowsWithEveryDuration(t *testing.T) {
 }
 
 func TestTimeAllocatesNothingWhenUsedAgain(t *testing.T) {
-	for _, s := range []Shape{{OneFOneB, 8, 1, 32}, {Interleaved, 4, 3, 16}, {DualPipe, 8, 2, 32}} {
+	for _, s := range []Shape{{OneFOneB, 8, 1, 32, 0}, {Interleaved, 4, 3, 16, 0}, {DualPipe, 8, 2, 32, 0}} {
 		var p Pipeline
 		if err := p.Reset(s); err != nil {
 			t.Fatal(err)
