@@ -151,17 +151,3 @@ func kindOf(k schedule.Kind) int { return slices.Index(kinds[:], k) }
 var kinds = [numKinds]schedule.Kind{
 	schedule.GPipe, schedule.OneFOneB, schedule.Interleaved, schedule.ZBH1, schedule.ZBV, schedule.DualPipe, schedule.DualPipeV,
 }
-
-// The rules that the inner loop counts. Their names and words come from the cost
-// model, which is asked about the first layout that broke each.
-const (
-	ruleMesh     rule = iota // experts do not fold over the ranks of a stage
-	ruleSharding             // a dimension does not divide
-	ruleBatch                // the global batch does not divide
-	ruleBlocks               // more positions than blocks
-	ruleEngine               // the engine has no such schedule or ZeRO level
-	ruleMemory
-	ruleHost     // of memory, on the host
-	ruleSchedule // and numKinds-1 after it: the shape of a schedule
-	numRules     = ruleSchedule + numKinds
-)

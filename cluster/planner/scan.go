@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/temper-ml/temper/cluster/costmodel"
+	"github.com/temper-ml/temper/cluster/planner/order"
 	"github.com/temper-ml/temper/distributed/schedule"
 )
 
@@ -24,12 +25,12 @@ type worker struct {
 	visit    func(candidate) // when not nil, is shown every layout that fits
 
 	sheets     []sheet // by choice of recomputation
-	geometries map[geometryKey]*geometry
+	geometries map[geometryKey]*order.Order
 	syncs      map[syncKey]costmodel.Sync
 	cells      []minima // by pipeline degree of the unit
 	layout     costmodel.Layout
 
-	passes           []passes
+	passes           []order.Passes
 	head, tail, ends []float64
 	stages           []stageSums
 	keeper           keeper
@@ -133,7 +134,7 @@ func (w *worker) mesh(u *unit, c *minima) {
 }
 
 // geometry returns the skeleton of a variant, or the rule that it breaks.
-func (w *worker) geometry(v, stages, micro int) (*geometry, rule) {
+func (w *worker) geometry(v, stages, micro int) (*order.Order, rule) {
 	variant := w.p.grid.variants[v]
 	s := schedule.Shape{Kind: variant.kind, Stages: stages, Chunks: variant.chunks, Micro: micro}
 	if s.Positions() > w.p.layers {
@@ -143,7 +144,7 @@ func (w *worker) geometry(v, stages, micro int) (*geometry, rule) {
 	geo, ok := w.geometries[key]
 	if !ok {
 		var err error
-		if geo, err = newGeometry(s); err != nil {
+		if geo, err = order.New(s); err != nil {
 			geo = nil
 		}
 		w.geometries[key] = geo
@@ -156,14 +157,14 @@ func (w *worker) geometry(v, stages, micro int) (*geometry, rule) {
 
 // order scores the layouts of one pipeline order and choice of recomputation:
 // those that differ in ZeRO and offloading share everything but the end.
-func (w *worker) order(c *minima, geo *geometry, r, v int) {
+func (w *worker) order(c *minima, geo *order.Order, r, v int) {
 	g, s := w.p.grid, &w.sheets[r]
-	cut := s.cut(geo.positions)
+	cut := s.cut(geo.Positions)
 	w.hold(geo, s, cut)
 	w.durations(geo, s, cut)
-	geo.ends(w.passes, w.head, w.tail, w.ends)
+	geo.Ends(w.passes, w.head, w.tail, w.ends)
 	latest := 0
-	for i := range geo.rows {
+	for i := range geo.Shape.Stages {
 		if w.ends[i] > w.ends[latest] {
 			latest = i
 		}
@@ -201,7 +202,7 @@ func (w *worker) order(c *minima, geo *geometry, r, v int) {
 }
 
 // end returns a lower bound on when a stage has done everything.
-func (w *worker) end(stage, zero, offload int, geo *geometry) float64 {
+func (w *worker) end(stage, zero, offload int, geo *order.Order) float64 {
 	st := &w.stages[stage]
 	w.layout.Zero, w.layout.Offload = zero, w.p.grid.offload[offload]
 	key := syncKey{st.work.Parameters.Dense(), st.work.Parameters.Expert}
@@ -210,13 +211,13 @@ func (w *worker) end(stage, zero, offload int, geo *geometry) float64 {
 		y = w.p.model.Sync(w.layout.Mesh, st.work.Parameters)
 		w.syncs[key] = y
 	}
-	once := w.p.model.Once(&w.layout, geo.shape, &st.work, y)
+	once := w.p.model.Once(&w.layout, geo.Shape, &st.work, y)
 	return w.ends[stage] + once.Once()
 }
 
 // memory returns what the fullest rank needs of device and of host memory.
-func (w *worker) memory(geo *geometry, zero int, offload bool) (device, host int64) {
-	for i := range geo.rows {
+func (w *worker) memory(geo *order.Order, zero int, offload bool) (device, host int64) {
+	for i := range geo.Shape.Stages {
 		d, h := w.keeper.total(&w.stages[i].holding, zero, offload)
 		device, host = max(device, d), max(host, h)
 	}
@@ -242,18 +243,18 @@ func (w *worker) consider(c *minima, x candidate, kind int) {
 }
 
 // hold sums up what every stage does and holds.
-func (w *worker) hold(geo *geometry, s *sheet, cut *cut) {
-	chunks := geo.shape.Chunks
-	w.stages = grow(w.stages, geo.shape.Stages)
-	w.keeper.stages, w.keeper.micro, w.keeper.chunks = geo.shape.Stages, geo.shape.Micro, chunks
+func (w *worker) hold(geo *order.Order, s *sheet, cut *cut) {
+	chunks := geo.Shape.Chunks
+	w.stages = grow(w.stages, geo.Shape.Stages)
+	w.keeper.stages, w.keeper.micro, w.keeper.chunks = geo.Shape.Stages, geo.Shape.Micro, chunks
 	w.keeper.table, w.keeper.boundary = s.cell.Parts[s.cell.Embedding].Work.Parameters.Split, s.boundary[s.cell.Embedding]
-	for i := range geo.rows {
+	for i := range geo.Shape.Stages {
 		st := &w.stages[i]
 		*st = stageSums{}
 		mask := uint64(0)
 		var kept [maxChunks]int64
 		for c := range chunks {
-			q := geo.place[i*chunks+c]
+			q := geo.Place[i*chunks+c]
 			part := &cut.at[q]
 			st.work.Parameters = st.work.Parameters.Add(part.parameters)
 			st.work.Forward += part.forward
@@ -263,35 +264,35 @@ func (w *worker) hold(geo *geometry, s *sheet, cut *cut) {
 			mask |= cut.masks[q]
 		}
 		st.work.Parameters.Largest = most(s.matrix, mask)
-		st.live, st.one = geo.rows[i].worst(kept[:chunks]), kept[0]
+		st.live, st.one = geo.Worst(i, kept[:chunks]), kept[0]
 		s.hold(&st.holding, &st.work.Parameters, mask, w.p.tied)
 		w.keeper.settle(&st.holding)
 	}
 }
 
 // durations fills in the passes of every position.
-func (w *worker) durations(geo *geometry, s *sheet, cut *cut) {
-	n := geo.positions
+func (w *worker) durations(geo *order.Order, s *sheet, cut *cut) {
+	n := geo.Positions
 	w.passes, w.head, w.tail = grow(w.passes, n), grow(w.head, n), grow(w.tail, n)
-	w.ends = grow(w.ends, geo.shape.Stages)
+	w.ends = grow(w.ends, geo.Shape.Stages)
 	boundary, send := int64(-1), 0.0
 	for q := range n {
 		part, p := &cut.at[q], &w.passes[q]
-		*p = passes{forward: part.forward, backward: part.input + part.weight, input: part.input, weight: part.weight}
-		if !geo.sends[q] {
+		*p = order.Passes{Forward: part.forward, Backward: part.input + part.weight, Input: part.input, Weight: part.weight}
+		if !geo.Sends[q] {
 			continue
 		}
 		if b := most(s.boundary, cut.masks[q]); b != boundary {
 			boundary, send = b, w.p.model.Send(b, w.layout.Mesh.Block())
 		}
-		p.send = send
+		p.Send = send
 	}
-	if !geo.split || geo.shape.Chunks != 2 || geo.shape.Kind == schedule.ZBV {
+	if !geo.Split || geo.Shape.Chunks != 2 || geo.Shape.Kind == schedule.ZBV {
 		return
 	}
-	for i, q := range geo.place {
-		f, b := &cut.at[q], &cut.at[geo.place[i^1]]
-		w.passes[q].pair = w.p.model.PairOf(f.forwardCompute+b.backwardCompute, f.forwardEP+b.backwardEP, f.forward+b.input+b.weight)
+	for i, q := range geo.Place {
+		f, b := &cut.at[q], &cut.at[geo.Place[i^1]]
+		w.passes[q].Pair = w.p.model.PairOf(f.forwardCompute+b.backwardCompute, f.forwardEP+b.backwardEP, f.forward+b.input+b.weight)
 	}
 }
 

@@ -9,13 +9,14 @@ import (
 	"sync/atomic"
 
 	"github.com/temper-ml/temper/cluster/costmodel"
+	"github.com/temper-ml/temper/cluster/planner/order"
 )
 
 // newWorker returns a worker that keeps so many cells.
 func (p *problem) newWorker(keep int) *worker {
 	return &worker{
 		p: p, limit: inf, found: newFindings(keep), keeper: p.keeper,
-		geometries: map[geometryKey]*geometry{}, syncs: map[syncKey]costmodel.Sync{},
+		geometries: map[geometryKey]*order.Order{}, syncs: map[syncKey]costmodel.Sync{},
 	}
 }
 

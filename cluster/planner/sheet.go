@@ -6,6 +6,7 @@ import (
 
 	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/costmodel/operator"
+	"github.com/temper-ml/temper/cluster/planner/order"
 )
 
 // sums is what a run of consecutive parts of the model costs one rank for one
@@ -192,9 +193,9 @@ func grow[T any](s []T, n int) []T {
 
 // least returns seconds that one microbatch takes at least on all stages of an
 // order together.
-func (s *sheet) least(g *geometry) float64 {
+func (s *sheet) least(g *order.Order) float64 {
 	seconds, messages := s.whole()
-	if g.split && g.shape.Chunks == 2 {
+	if g.Split && g.Shape.Chunks == 2 {
 		return max(0, seconds-messages)
 	}
 	return seconds

@@ -3,6 +3,8 @@ package planner
 import (
 	"context"
 	"fmt"
+
+	"github.com/temper-ml/temper/cluster/costmodel"
 )
 
 // Smallest is the least number of devices on which some layout of a step fits.
@@ -75,6 +77,9 @@ func (a *Answer) why(rules []string) string {
 	if a.Shortage != nil {
 		return fmt.Sprintf("memory: %.2f times what there is", a.Shortage.Factor)
 	}
+	if len(rules) == 0 {
+		return ""
+	}
 	return rules[0] + ": " + a.Rejected[rules[0]].Text
 }
 
@@ -118,4 +123,105 @@ func stateBytes(r Request) (int64, error) {
 	k.settle(&h)
 	device, _ := k.total(&h, 0, p.runs.offload)
 	return max(0, device-k.engine.Runtime), nil
+}
+
+// Shortage says what does not fit when nothing does.
+type Shortage struct {
+	Layout  string   `json:"layout"` // the one that needs least
+	Memory  Memory   `json:"memory_bytes"`
+	Over    int64    `json:"over_bytes"`
+	Largest string   `json:"largest_part"`
+	Factor  float64  `json:"memory_factor"` // memory needed over memory there is
+	Nearest []string `json:"nearest_changes"`
+}
+
+// shortage explains why nothing fits; nil when no layout is legal at all.
+func (x *explored) shortage(ctx context.Context) (*Shortage, error) {
+	short := x.all.found.short
+	if short.memory >= starving { // refused mesh by mesh: look at every layout
+		p := *x.p
+		p.hungry = true
+		all, err := p.each(ctx, 0, func(w *worker, u *unit) { w.run(u) })
+		if err != nil {
+			return nil, err
+		}
+		short = all.found.short
+	}
+	if short.memory >= starving {
+		return nil, nil
+	}
+	r := x.p.request
+	o := r.Options
+	o.AnyMemory = true
+	m, err := costmodel.New(r.Model, r.Cluster, r.Devices, r.Workload, o)
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.Evaluate(x.p.layout(short.at))
+	if err != nil {
+		return nil, err
+	}
+	mem := newMemory(m, s)
+	out := &Shortage{Layout: s.Layout.String(), Memory: mem, Over: -mem.Headroom, Factor: float64(mem.Total) / float64(mem.Capacity)}
+	most := int64(-1)
+	for _, part := range mem.parts() {
+		if part.bytes > most {
+			out.Largest, most = part.name, part.bytes
+		}
+	}
+	out.Nearest = append(out.Nearest, fmt.Sprintf("memory of %.1f GiB per device instead of %.1f GiB", gib(mem.Total), gib(mem.Capacity)))
+	return out, nil
+}
+
+func gib(bytes int64) float64 { return float64(bytes) / (1 << 30) }
+
+type namedBytes struct {
+	name  string
+	bytes int64
+}
+
+// parts lists what Total is made of.
+func (m *Memory) parts() []namedBytes {
+	return []namedBytes{
+		{"weights", m.Weights}, {"gradients", m.Gradients}, {"optimizer", m.Optimizer}, {"activations", m.Activations},
+		{"buffers", m.Buffers}, {"workspace", m.Workspace}, {"fragmentation", m.Fragmentation},
+	}
+}
+
+// SearchWithin searches with all devices of the request and, when nothing fits on
+// exactly so many, with fewer whole nodes: a number of devices with an awkward
+// factor (1,000 cards) is rarely used to the last one. Among the sizes down to
+// three quarters it takes the one of most tokens per second, and leaves the other
+// devices idle.
+func SearchWithin(ctx context.Context, r Request) (*Answer, error) {
+	a, err := Search(ctx, r)
+	if err != nil || a.Fits {
+		return a, err
+	}
+	node := max(1, r.Cluster.NodeSize)
+	best, most := 0, 0.0
+	for n := (r.Devices - 1) / node * node; n > 0 && 4*n >= 3*r.Devices; n -= node {
+		v := r
+		v.Devices = n
+		s, err := fastest(ctx, v)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil || s == nil {
+			continue
+		}
+		if rate := s.TokensPerSecond(r.Workload); rate > float64(most*1.0001) {
+			best, most = n, rate
+		}
+	}
+	if best == 0 {
+		return a, nil
+	}
+	whole := a
+	r.Devices, r.Options.AnyMemory = best, false
+	if a, err = Search(ctx, r); err != nil {
+		return nil, err
+	}
+	a.Idle, a.WhyIdle = whole.Devices-best, whole.why(whole.Rejected.Rules())
+	return a, nil
 }

@@ -25,6 +25,7 @@ var levels = []struct {
 	{"model/deepseek/...", 3},
 	{"cluster/sim", 3},
 	{"cluster/planner", 3},
+	{"cluster/planner/order", 2},
 	{"cluster/campaign/...", 3},
 	{"cluster/validation", 3},
 	{"cluster/validation/figure", 0},

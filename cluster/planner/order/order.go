@@ -1,4 +1,4 @@
-package planner
+package order
 
 import (
 	"slices"
@@ -6,17 +6,17 @@ import (
 	"github.com/temper-ml/temper/distributed/schedule"
 )
 
-// geometry is the skeleton of one pipeline order: how often each stage runs what,
+// Order is the skeleton of one pipeline order: how often each stage runs what,
 // which of it lies after the last gradient that an earlier stage waits for, and
 // how many activations are alive at the moments that can be a stage's worst.
 // Bounds on time and the exact memory then take a few sums per stage, whatever
 // the number of microbatches.
-type geometry struct {
-	shape     schedule.Shape
-	split     bool // input and weight gradients are separate actions
-	positions int
-	place     []int32 // position of each chunk, index stage*chunks+chunk
-	sends     []bool  // by position: the next one lies on another stage
+type Order struct {
+	Shape     schedule.Shape
+	Split     bool    // input and weight gradients are separate actions
+	Positions int     // parts the model is cut into
+	Place     []int32 // position of each chunk, index stage*chunks+chunk
+	Sends     []bool  // by position: the next one lies on another stage
 	rows      []row   // one per stage
 }
 
@@ -40,23 +40,23 @@ type counts struct {
 	forward, backward, input, weight, pair [2]float64
 }
 
-// newGeometry reads the skeleton off the order of a short run and extends it:
+// New returns the skeleton of an order. It reads it off the order of a short run and extends it:
 // fill and drain do not change with the number of microbatches once there are
 // twice as many as stages, and what is alive repeats from there on.
-func newGeometry(s schedule.Shape) (*geometry, error) {
+func New(s schedule.Shape) (*Order, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	g := &geometry{shape: s, split: s.Kind.SplitsBackward(), positions: s.Positions()}
-	g.place = make([]int32, s.Stages*s.Chunks)
-	for i := range g.place {
-		g.place[i] = int32(s.Position(i/s.Chunks, i%s.Chunks))
+	g := &Order{Shape: s, Split: s.Kind.SplitsBackward(), Positions: s.Positions()}
+	g.Place = make([]int32, s.Stages*s.Chunks)
+	for i := range g.Place {
+		g.Place[i] = int32(s.Position(i/s.Chunks, i%s.Chunks))
 	}
-	g.sends = make([]bool, g.positions)
-	for q := range g.sends {
+	g.Sends = make([]bool, g.Positions)
+	for q := range g.Sends {
 		stage, chunk := s.Place(q)
 		next, _, ok := s.Next(stage, chunk)
-		g.sends[q] = ok && next != stage
+		g.Sends[q] = ok && next != stage
 	}
 	g.rows = make([]row, s.Stages)
 	if s.Kind == schedule.OneFOneB || s.Kind == schedule.GPipe {
@@ -72,7 +72,7 @@ func newGeometry(s schedule.Shape) (*geometry, error) {
 	for stage := range g.rows {
 		r := &g.rows[stage]
 		r.alive = alive(p.Compute[stage], s.Chunks)
-		if g.split {
+		if g.Split {
 			g.read(p, stage)
 			g.extend(&r.total, float64(s.Micro-short.Micro))
 		}
@@ -85,11 +85,11 @@ func newGeometry(s schedule.Shape) (*geometry, error) {
 const shortRun = 4
 
 // simple fills the rows of orders with one whole backward per forward.
-func (g *geometry) simple() {
+func (g *Order) simple() {
 	for stage := range g.rows {
-		n := g.shape.Micro
-		if g.shape.Kind == schedule.OneFOneB {
-			n = min(n, g.shape.Stages-stage)
+		n := g.Shape.Micro
+		if g.Shape.Kind == schedule.OneFOneB {
+			n = min(n, g.Shape.Stages-stage)
 		}
 		g.rows[stage].alive = []int32{int32(n)}
 	}
@@ -131,6 +131,10 @@ func alive(order []schedule.Action, chunks int) []int32 {
 	return out
 }
 
+// Worst returns the most that is alive on a stage at any moment, when one
+// microbatch of each of its chunks weighs so much.
+func (g *Order) Worst(stage int, kept []int64) int64 { return g.rows[stage].worst(kept) }
+
 // worst returns the most that is alive when one microbatch of each chunk weighs
 // so much.
 func (r *row) worst(kept []int64) int64 {
@@ -166,7 +170,7 @@ func covers(a, b []int32) bool {
 }
 
 // read fills the counts of one row.
-func (g *geometry) read(p *schedule.Pipeline, stage int) {
+func (g *Order) read(p *schedule.Pipeline, stage int) {
 	r, order := &g.rows[stage], p.Compute[stage]
 	exit := 0
 	for i := range order {
@@ -175,18 +179,18 @@ func (g *geometry) read(p *schedule.Pipeline, stage int) {
 			exit, r.after = i, counts{}
 		}
 	}
-	r.entry = int32(g.shape.Position(stage, int(order[0].Chunk)))
+	r.entry = int32(g.Shape.Position(stage, int(order[0].Chunk)))
 	chunk, micro := gradient(&order[exit])
-	r.exit = int32(g.shape.Position(stage, chunk))
+	r.exit = int32(g.Shape.Position(stage, chunk))
 	g.finish(r, p, chunk, micro)
 }
 
 // finish notes what the stage at the start of the model still runs after the
 // gradient of the microbatch has passed it.
-func (g *geometry) finish(r *row, p *schedule.Pipeline, chunk int, micro int32) {
+func (g *Order) finish(r *row, p *schedule.Pipeline, chunk int, micro int32) {
 	stage, at := 0, 0
-	if g.shape.Kind == schedule.DualPipe && chunk == 1 {
-		stage, at = g.shape.Stages-1, 1
+	if g.Shape.Kind == schedule.DualPipe && chunk == 1 {
+		stage, at = g.Shape.Stages-1, 1
 	}
 	r.final = int32(stage)
 	order := p.Compute[stage]
@@ -201,12 +205,12 @@ func (g *geometry) finish(r *row, p *schedule.Pipeline, chunk int, micro int32) 
 }
 
 // extend adds the actions of more microbatches in the middle of the run.
-func (g *geometry) extend(c *counts, more float64) {
-	if g.shape.Kind == schedule.DualPipe {
+func (g *Order) extend(c *counts, more float64) {
+	if g.Shape.Kind == schedule.DualPipe {
 		more /= 2
 	}
-	for i := range g.shape.Chunks {
-		switch g.shape.Kind {
+	for i := range g.Shape.Chunks {
+		switch g.Shape.Kind {
 		case schedule.DualPipe, schedule.DualPipeV:
 			c.pair[i] += more
 		default:
@@ -248,7 +252,7 @@ func (c *counts) add(a *schedule.Action) {
 }
 
 // time returns the seconds of the counted actions of the parts a and b.
-func (c *counts) time(a, b *passes) float64 {
-	return float64(c.forward[0]*a.forward) + float64(c.backward[0]*a.backward) + float64(c.input[0]*a.input) + float64(c.weight[0]*a.weight) + float64(c.pair[0]*a.pair) +
-		float64(c.forward[1]*b.forward) + float64(c.backward[1]*b.backward) + float64(c.input[1]*b.input) + float64(c.weight[1]*b.weight) + float64(c.pair[1]*b.pair)
+func (c *counts) time(a, b *Passes) float64 {
+	return float64(c.forward[0]*a.Forward) + float64(c.backward[0]*a.Backward) + float64(c.input[0]*a.Input) + float64(c.weight[0]*a.Weight) + float64(c.pair[0]*a.Pair) +
+		float64(c.forward[1]*b.Forward) + float64(c.backward[1]*b.Backward) + float64(c.input[1]*b.Input) + float64(c.weight[1]*b.Weight) + float64(c.pair[1]*b.Pair)
 }

@@ -1,4 +1,4 @@
-package planner
+package order
 
 import (
 	"slices"
@@ -11,7 +11,7 @@ import (
 
 // drawShape draws a legal pipeline.
 func drawShape(t *rapid.T) schedule.Shape {
-	s := schedule.Shape{Kind: rapid.SampledFrom(searched).Draw(t, "kind"), Stages: rapid.IntRange(1, 9).Draw(t, "stages"), Chunks: 1}
+	s := schedule.Shape{Kind: rapid.SampledFrom(schedule.Kinds()).Draw(t, "kind"), Stages: rapid.IntRange(1, 9).Draw(t, "stages"), Chunks: 1}
 	s.Micro = rapid.IntRange(1, 40).Draw(t, "micro")
 	switch s.Kind {
 	case schedule.Interleaved:
@@ -25,16 +25,16 @@ func drawShape(t *rapid.T) schedule.Shape {
 }
 
 // drawPasses draws durations by position, and the same as schedule reads them.
-func drawPasses(t *rapid.T, s schedule.Shape) ([]passes, *schedule.Durations) {
+func drawPasses(t *rapid.T, s schedule.Shape) ([]Passes, *schedule.Durations) {
 	value := rapid.Float64Range(1e-6, 1)
-	d := make([]passes, s.Positions())
+	d := make([]Passes, s.Positions())
 	uniform := rapid.Bool().Draw(t, "uniform")
 	for q := range d {
 		if uniform && q > 0 {
 			d[q] = d[0]
 		} else {
-			d[q] = passes{forward: value.Draw(t, "forward"), input: value.Draw(t, "input"), weight: value.Draw(t, "weight"), send: value.Draw(t, "send") / 10}
-			d[q].backward = d[q].input + d[q].weight
+			d[q] = Passes{Forward: value.Draw(t, "forward"), Input: value.Draw(t, "input"), Weight: value.Draw(t, "weight"), Send: value.Draw(t, "send") / 10}
+			d[q].Backward = d[q].Input + d[q].Weight
 		}
 	}
 	return d, spread(d, s, rapid.Float64Range(0.5, 1).Draw(t, "overlap"))
@@ -42,28 +42,28 @@ func drawPasses(t *rapid.T, s schedule.Shape) ([]passes, *schedule.Durations) {
 
 // spread writes durations by position as durations by stage and chunk, and fills
 // in the pairs.
-func spread(d []passes, s schedule.Shape, overlap float64) *schedule.Durations {
+func spread(d []Passes, s schedule.Shape, overlap float64) *schedule.Durations {
 	out := schedule.NewDurations(s)
 	for stage := range s.Stages {
 		for c := range s.Chunks {
 			i, p := stage*s.Chunks+c, &d[s.Position(stage, c)]
-			out.Forward[i], out.Backward[i], out.Input[i], out.Weight[i], out.Send[i] = p.forward, p.backward, p.input, p.weight, p.send
+			out.Forward[i], out.Backward[i], out.Input[i], out.Weight[i], out.Send[i] = p.Forward, p.Backward, p.Input, p.Weight, p.Send
 			if s.Chunks == 2 && s.Kind.SplitsBackward() {
 				other := &d[s.Position(stage, 1-c)]
-				p.pair = overlap * (p.forward + other.backward)
-				out.Pair[i] = p.pair
+				p.Pair = overlap * (p.Forward + other.Backward)
+				out.Pair[i] = p.Pair
 			}
 		}
 	}
 	if s.Kind == schedule.DualPipe { // chunk 1 goes the other way: its send leaves position q for q+1 as well
 		for stage := range s.Stages {
-			out.Pair[stage*2+1] = d[s.Position(stage, 1)].pair
+			out.Pair[stage*2+1] = d[s.Position(stage, 1)].Pair
 		}
 	}
 	for q := range d {
 		stage, chunk := s.Place(q)
 		if n, _, ok := s.Next(stage, chunk); !ok || n == stage {
-			d[q].send = 0
+			d[q].Send = 0
 		}
 	}
 	if !s.Kind.SplitsBackward() || s.Chunks != 2 {
@@ -78,7 +78,7 @@ func TestBoundIsBelowTheTimeOfEveryOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawShape(t)
 		d, durations := drawPasses(t, s)
-		g, err := newGeometry(s)
+		g, err := New(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,9 +99,9 @@ func TestBoundIsBelowTheTimeOfEveryOrder(t *testing.T) {
 	})
 }
 
-func stageEnds(g *geometry, d []passes) []float64 {
-	ends := make([]float64, g.shape.Stages)
-	g.ends(d, make([]float64, len(d)), make([]float64, len(d)), ends)
+func stageEnds(g *Order, d []Passes) []float64 {
+	ends := make([]float64, g.Shape.Stages)
+	g.Ends(d, make([]float64, len(d)), make([]float64, len(d)), ends)
 	return ends
 }
 
@@ -110,7 +110,7 @@ func stageEnds(g *geometry, d []passes) []float64 {
 func TestGeometryKnowsTheWorstMoment(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawShape(t)
-		g, err := newGeometry(s)
+		g, err := New(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,12 +144,12 @@ func TestBoundIsTightOnEqualStages(t *testing.T) {
 		{schedule.Shape{Kind: schedule.DualPipe, Stages: 8, Chunks: 2, Micro: 32}, 0.9},
 		{schedule.Shape{Kind: schedule.DualPipeV, Stages: 8, Chunks: 2, Micro: 32}, 0.9},
 	} {
-		d := make([]passes, c.shape.Positions())
+		d := make([]Passes, c.shape.Positions())
 		for q := range d {
-			d[q] = passes{forward: 0.010, backward: 0.019, input: 0.011, weight: 0.008, send: 0.0001}
+			d[q] = Passes{Forward: 0.010, Backward: 0.019, Input: 0.011, Weight: 0.008, Send: 0.0001}
 		}
 		durations := spread(d, c.shape, 0.8)
-		g, err := newGeometry(c.shape)
+		g, err := New(c.shape)
 		if err != nil {
 			t.Fatal(err)
 		}
