@@ -214,3 +214,17 @@ func newAnswer(r Request, m *costmodel.Model) *Answer {
 		Step: Work{Seq: w.Seq, GlobalBatch: w.GlobalBatch, Tokens: int64(w.Seq) * int64(w.GlobalBatch), DType: w.DType, Routing: w.Routing, Optimizer: w.Optimizer},
 	}
 }
+
+// Refused returns the answer to a request of which nothing is left: the caller
+// says why in Rejected.
+func Refused(r Request) *Answer {
+	engine := r.Cluster.Engine
+	if r.Options.Engine != nil {
+		engine = r.Options.Engine.Name
+	}
+	w := r.Workload
+	return &Answer{
+		Model: r.Name, Cluster: r.Cluster.Name, Devices: r.Devices, Engine: engine, Plans: []Plan{}, Rejected: Rejections{}, Considered: 1,
+		Step: Work{Seq: w.Seq, GlobalBatch: w.GlobalBatch, Tokens: int64(w.Seq) * int64(w.GlobalBatch), DType: w.DType, Routing: w.Routing, Optimizer: w.Optimizer},
+	}
+}

@@ -33,7 +33,10 @@ const (
 // FindSmallest tries whole nodes (below one node: its divisors), from the
 // least that could hold the state upwards. The request's number of devices is
 // the largest that is tried; 0 stands for as many as the description covers.
-func FindSmallest(ctx context.Context, r Request) (*Smallest, error) {
+func FindSmallest(ctx context.Context, r Request) (*Smallest, error) { return findFrom(ctx, r, 1) }
+
+// findFrom tries numbers of devices that are at least from.
+func findFrom(ctx context.Context, r Request, from int) (*Smallest, error) {
 	most := r.Devices
 	if most < 1 {
 		most = r.Cluster.MaxDevices
@@ -44,7 +47,7 @@ func FindSmallest(ctx context.Context, r Request) (*Smallest, error) {
 	}
 	out := &Smallest{Least: least}
 	fits := 0
-	for _, n := range sizes(r.Cluster.NodeSize, int(least/max(1, r.Cluster.Device.Memory)), most) {
+	for _, n := range sizes(r.Cluster.NodeSize, max(from, int(least/max(1, r.Cluster.Device.Memory))), most) {
 		if len(out.Sizes) == maxSizes || fits > moreSizes {
 			break
 		}
@@ -164,9 +167,9 @@ func (x *explored) shortage(ctx context.Context) (*Shortage, error) {
 	mem := newMemory(m, s)
 	out := &Shortage{Layout: s.Layout.String(), Memory: mem, Over: -mem.Headroom, Factor: float64(mem.Total) / float64(mem.Capacity)}
 	most := int64(-1)
-	for _, part := range mem.parts() {
-		if part.bytes > most {
-			out.Largest, most = part.name, part.bytes
+	for _, part := range mem.Parts() {
+		if part.Bytes > most {
+			out.Largest, most = part.Name, part.Bytes
 		}
 	}
 	out.Nearest = append(out.Nearest, fmt.Sprintf("memory of %.1f GiB per device instead of %.1f GiB", gib(mem.Total), gib(mem.Capacity)))
@@ -175,14 +178,15 @@ func (x *explored) shortage(ctx context.Context) (*Shortage, error) {
 
 func gib(bytes int64) float64 { return float64(bytes) / (1 << 30) }
 
-type namedBytes struct {
-	name  string
-	bytes int64
+// NamedBytes is a part of the memory.
+type NamedBytes struct {
+	Name  string
+	Bytes int64
 }
 
-// parts lists what Total is made of.
-func (m *Memory) parts() []namedBytes {
-	return []namedBytes{
+// Parts lists what Total is made of.
+func (m *Memory) Parts() []NamedBytes {
+	return []NamedBytes{
 		{"weights", m.Weights}, {"gradients", m.Gradients}, {"optimizer", m.Optimizer}, {"activations", m.Activations},
 		{"buffers", m.Buffers}, {"workspace", m.Workspace}, {"fragmentation", m.Fragmentation},
 	}
@@ -224,4 +228,21 @@ func SearchWithin(ctx context.Context, r Request) (*Answer, error) {
 	}
 	a.Idle, a.WhyIdle = whole.Devices-best, whole.why(whole.Rejected.Rules())
 	return a, nil
+}
+
+// Request returns the request with the smallest number of devices that fits, or
+// the largest that was tried.
+func (s *Smallest) Request(r Request) Request {
+	r.Devices = s.Devices
+	if r.Devices == 0 && len(s.Sizes) > 0 {
+		r.Devices = s.Sizes[len(s.Sizes)-1].Devices
+	}
+	return r
+}
+
+// FindLarger tries more devices than the request's, on which nothing fits.
+func FindLarger(ctx context.Context, r Request) (*Smallest, error) {
+	from := r.Devices + 1
+	r.Devices = r.Cluster.MaxDevices
+	return findFrom(ctx, r, from)
 }

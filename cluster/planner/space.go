@@ -194,3 +194,7 @@ func wanted(values, wish []int) []int {
 	}
 	return out
 }
+
+// Schedules lists what a search tries when it is told to try every schedule:
+// all but GPipe, which takes as long as 1F1B and needs more memory.
+func Schedules() []schedule.Kind { return slices.Clone(searched) }

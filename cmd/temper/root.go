@@ -79,6 +79,7 @@ func newRootCmd() *cobra.Command {
 		newEvalCmd(),
 		newReportCmd(),
 		newDataCmd(),
+		newPlanCmd(),
 		newBenchCmd(),
 		newHardwareCmd(),
 		newTokenizerCmd(),
