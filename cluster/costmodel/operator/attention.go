@@ -170,7 +170,7 @@ func (b *builder) core(name string, heads, qk, v int64, pairs float64) {
 	} else {
 		b.scores(&op, &back, heads)
 	}
-	b.forward(op, []Operator{back}, nil)
+	b.forward(op, b.answer(back), nil)
 	// Gradients of output, queries, keys and values, queries' in float32 while sums form.
 	b.alive(b.size(b.tokens*heads*(2*v+2*qk)) + 4*b.tokens*heads*qk + b.gathered())
 }

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/temper-ml/temper/model/arch"
 )
@@ -22,12 +23,32 @@ type builder struct {
 	module Module // of the operators that follow
 	inside Module // of operators and kept tensors that follow: the sublayer they are in
 
-	out           BlockWork
+	out BlockWork
+	*draft
+}
+
+// draft is what a builder writes before it knows how much it will be. Searches
+// build many thousands of works, so drafts are used again.
+type draft struct {
 	input, weight [][]Operator // of the backward pass, one group per forward operator
+	groups        []Operator   // what short groups point into
+	list          []Operator   // the forward pass
+	saved         []Saved
+}
+
+var drafts = sync.Pool{New: func() any { return new(draft) }}
+
+// answer returns a group of one operator.
+func (d *draft) answer(op Operator) []Operator {
+	n := len(d.groups)
+	d.groups = append(d.groups, op)
+	return d.groups[n : n+1 : n+1]
 }
 
 func newBuilder(c *arch.Config, layer int, s Sharding, n Numbers) *builder {
-	b := &builder{c: c, layer: layer, s: s, n: n, e: n.Engine, copies: 1}
+	b := &builder{c: c, layer: layer, s: s, n: n, e: n.Engine, copies: 1, draft: drafts.Get().(*draft)}
+	b.input, b.weight, b.groups = b.input[:0], b.weight[:0], b.groups[:0]
+	b.out.Forward, b.out.Saved = b.list[:0], b.saved[:0]
 	b.tokens = int64(n.MicroBatch) * int64(n.Seq) / int64(s.CP)
 	b.mine = b.tokens
 	if s.Sequence {
@@ -40,13 +61,25 @@ func newBuilder(c *arch.Config, layer int, s Sharding, n Numbers) *builder {
 
 // work closes the lists: the backward pass runs the groups in reverse.
 func (b *builder) work() *BlockWork {
-	for _, g := range slices.Backward(b.input) {
-		b.out.BackwardInput = append(b.out.BackwardInput, g...)
+	b.out.BackwardInput, b.out.BackwardWeight = reversed(b.input), reversed(b.weight)
+	b.list, b.saved = b.out.Forward, b.out.Saved
+	b.out.Forward, b.out.Saved = slices.Clone(b.list), slices.Clone(b.saved)
+	drafts.Put(b.draft)
+	out := b.out
+	return &out
+}
+
+// reversed joins groups, the last one first.
+func reversed(groups [][]Operator) []Operator {
+	n := 0
+	for _, g := range groups {
+		n += len(g)
 	}
-	for _, g := range slices.Backward(b.weight) {
-		b.out.BackwardWeight = append(b.out.BackwardWeight, g...)
+	out := make([]Operator, 0, n)
+	for _, g := range slices.Backward(groups) {
+		out = append(out, g...)
 	}
-	return &b.out
+	return out
 }
 
 // act is the size in bytes of one activation value between products.
@@ -122,7 +155,7 @@ func (b *builder) vector(name, part string, forward, backward float64, launches 
 	op := Operator{Name: name, Part: part, Class: Vector, DType: b.e.Weights, Bytes: forward, Launches: launches}
 	back := op
 	back.Bytes = backward
-	b.forward(op, []Operator{back}, nil)
+	b.forward(op, b.answer(back), nil)
 }
 
 // message appends a collective and its pattern on the way back; either may be
@@ -131,7 +164,7 @@ func (b *builder) message(name, part string, axis Axis, forward, backward Patter
 	op := Operator{Name: name, Part: part, Class: Collective, Axis: axis, Pattern: forward, Payload: payload, DType: b.e.Weights}
 	var back []Operator
 	if backward != NoPattern {
-		back = []Operator{op}
+		back = b.answer(op)
 		back[0].Pattern = backward
 	}
 	if forward == NoPattern {

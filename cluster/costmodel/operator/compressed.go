@@ -59,7 +59,7 @@ func (b *builder) window() {
 	if b.n.IndexerLoss && b.topK() > 0 { // probabilities once more, as the indexer's target
 		back.Extra *= 2
 	}
-	b.forward(op, []Operator{back}, nil)
+	b.forward(op, b.answer(back), nil)
 }
 
 // topK is how many compressed keys a query attends, 0 = all visible ones.

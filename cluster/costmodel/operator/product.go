@@ -31,9 +31,9 @@ func (b *builder) product(l linear) {
 	defer func() { b.module = module }()
 	var input, weight []Operator
 	if !l.untrained {
-		weight = []Operator{b.multiply(l, l.n, l.k, l.rows, 2*b.e.Gradient.Bytes())}
+		weight = b.answer(b.multiply(l, l.n, l.k, l.rows, 2*b.e.Gradient.Bytes()))
 		if !l.detached {
-			input = []Operator{b.multiply(l, l.rows, l.k, l.n, b.act())}
+			input = b.answer(b.multiply(l, l.rows, l.k, l.n, b.act()))
 		}
 	}
 	if l.dtype.Quantised() {

@@ -46,7 +46,7 @@ func (b *builder) mix(part string, macs, moved int64) {
 	back := op
 	back.FLOPs *= 2
 	back.Bytes *= 2
-	b.forward(op, []Operator{back}, nil)
+	b.forward(op, b.answer(back), nil)
 }
 
 // mergeStreams appends the reduction of all streams to one before the head.
