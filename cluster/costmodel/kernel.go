@@ -8,7 +8,7 @@ import (
 
 // tiles are the output tiles that product kernels come in; the fastest for the
 // shape is used, as tuned libraries do.
-var tiles = [...]struct{ m, n float64 }{{256, 128}, {128, 256}, {128, 128}, {128, 64}, {64, 128}, {64, 64}}
+var tiles = [...]struct{ m, n float64 }{{256, 256}, {256, 128}, {128, 256}, {128, 128}, {128, 64}, {64, 128}, {64, 64}}
 
 // multiply returns the seconds of Batch products of M x K by K x N.
 //
@@ -23,7 +23,7 @@ func (r *rates) multiply(o *operator.Operator) float64 {
 	batch, m, n, k := float64(o.Batch), float64(o.M), float64(o.N), float64(o.K)
 	for _, t := range tiles {
 		count := batch * math.Ceil(m/t.m) * math.Ceil(n/t.n)
-		small := (1 + float64(r.tile*(1/t.m+1/t.n))) / (1 + float64(r.tile*(1/256.+1/128.)))
+		small := (1 + float64(r.tile*(1/t.m+1/t.n))) / (1 + float64(r.tile*(1/256.+1/256.)))
 		for split := 1.0; split <= 8; split *= 2 {
 			if split > 1 && (count*split > 2*r.cores || k/split < 512) {
 				break

@@ -96,12 +96,15 @@ func (t *partTimer) pass(ops []operator.Operator, backward bool) Pass {
 			p.Attention += t.r.attend(o, t.engine.FlashAttention, backward)
 		case operator.Vector:
 			p.Vector += o.Bytes / t.r.memory
+			if o.Name == "router" && !backward {
+				p.Launch += t.r.pause
+			}
 		case operator.Collective:
 			beside += t.message(&p, o)
 		}
 		launches += float64(o.Launches)
 	}
-	p.Launch = launches * t.r.gap
+	p.Launch += float64(launches * t.r.gap)
 	p.Launch += float64(beside * t.r.slow)
 	if late := float64(launches*t.r.host) - p.Seconds(); late > 0 {
 		p.Launch += late

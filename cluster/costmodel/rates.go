@@ -16,7 +16,7 @@ var used = []string{
 	"vector.share", "vector.unfused", "kernel.gap", "host.launch", "host.slow",
 	"link.inner", "link.outer", "link.alltoall", "link.half", "link.half_outer", "link.start",
 	"overlap.tp", "overlap.cp", "overlap.ep", "overlap.dp", "overlap.slow",
-	"step.fixed", "step.jitter", "routing.natural", "device.cores",
+	"step.fixed", "step.jitter", "routing.natural", "routing.pause", "device.cores",
 }
 
 // rates are the constants of one device and one workload, resolved.
@@ -42,6 +42,7 @@ type rates struct {
 	slow     float64
 	fixed    float64
 	jitter   float64
+	pause    float64
 	fabric   fabric.Rates
 }
 
@@ -51,11 +52,11 @@ func newRates(k *Constants, c *hardware.Cluster, e *operator.Engine, w Workload)
 	v := func(name string) float64 { return k.Value(name, device) }
 	r := &rates{
 		product: map[operator.DType]float64{}, peak: map[operator.DType]float64{},
-		cores: v("device.cores"), start: v("product.start"), tile: v("product.tile"), wave: min(1, v("product.wave")), grouped: v("product.grouped"),
+		cores: v("device.cores"), start: v("product.start"), tile: v("product.tile")*corePeak(c, v("device.cores")), wave: min(1, v("product.wave")), grouped: v("product.grouped"),
 		backward: v("attention.backward"), ramp: v("attention.start"), wide: v("attention.wide"),
 		gap: v("kernel.gap"), host: v("host.launch"),
 		tp: min(1, v("overlap.tp")), cp: min(1, v("overlap.cp")), ep: min(1, v("overlap.ep")), dp: min(1, v("overlap.dp")), slow: v("overlap.slow"),
-		fixed: v("step.fixed"), jitter: v("step.jitter"),
+		fixed: v("step.fixed"), jitter: v("step.jitter"), pause: v("routing.pause"),
 		fabric: fabric.Rates{
 			Inner: v("link.inner"), Outer: v("link.outer"), AllToAll: v("link.alltoall"),
 			Half: v("link.half"), HalfOut: v("link.half_outer"), Start: v("link.start"),
@@ -83,6 +84,10 @@ func (r *rates) resolveProducts(k *Constants, c *hardware.Cluster, w Workload) {
 	device := DeviceKey(c.Device.Name)
 	v := func(name string) float64 { return k.Value(name, device) }
 	power := powerLimit(c, v("product.energy"))
+	share := v("product.share")
+	if e := c.Device.Efficiency.Product; e > 0 { // the catalogue knows of kernels that fall short, or do not
+		share = min(0.95, share*e/usualShare)
+	}
 	scaling := v("product.blockwise")
 	switch w.Scaling {
 	case "tensorwise":
@@ -108,7 +113,7 @@ func (r *rates) resolveProducts(k *Constants, c *hardware.Cluster, w Workload) {
 			peak = tf
 		}
 		r.peak[f.d] = peak
-		r.product[f.d] = limited(peak*v("product.share"), power/f.energy) * v("product.rate") * f.factor
+		r.product[f.d] = limited(peak*share, power/f.energy) * v("product.rate") * f.factor
 	}
 }
 
@@ -129,6 +134,16 @@ func powerLimit(c *hardware.Cluster, energy float64) float64 {
 		return math.Inf(1)
 	}
 	return c.Device.TDP / (energy * 1e-12)
+}
+
+// usualShare is what the catalogue says of devices with tuned libraries.
+const usualShare = 0.75
+
+// corePeak returns the bf16 peak of one core over that of an H100's: the faster a
+// core multiplies, the larger the tiles that keep it fed.
+func corePeak(c *hardware.Cluster, cores float64) float64 {
+	const h100 = 989.4e12 / 132
+	return usualPeak(c) / cores / h100
 }
 
 // limited is a smooth minimum of what the unit and what the power allow.

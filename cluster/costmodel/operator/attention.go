@@ -178,8 +178,16 @@ func (b *builder) core(name string, heads, qk, v int64, pairs float64) {
 // scores accounts for score matrices that are written to memory.
 func (b *builder) scores(op, back *Operator, heads int64) {
 	n := b.tokens * heads * int64(b.n.Seq)
-	op.Bytes += float64(8 * n)
-	back.Bytes += float64(10 * n)
+	// Forward: scores written, read and written by the softmax, read by the sums.
+	// Backward: their gradient written, read with the softmax and written by its
+	// gradient, read for queries and for keys, and the softmax for values. Dropout
+	// reads, writes and keeps a mask on the way.
+	forward, backward := 8, 14
+	if b.c.AttentionDropout > 0 {
+		forward, backward = forward+5, backward+5
+	}
+	op.Bytes += float64(int64(forward) * n)
+	back.Bytes += float64(int64(backward) * n)
 	op.Launches, back.Launches = 3, 5
 	b.keep("softmax", 2*n, Core)
 	if b.c.AttentionDropout > 0 {
