@@ -52,7 +52,7 @@ func newRates(k *Constants, c *hardware.Cluster, e *operator.Engine, w Workload)
 	v := func(name string) float64 { return k.Value(name, device) }
 	r := &rates{
 		product: map[operator.DType]float64{}, peak: map[operator.DType]float64{},
-		cores: v("device.cores"), start: v("product.start"), tile: v("product.tile")*corePeak(c, v("device.cores")), wave: min(1, v("product.wave")), grouped: v("product.grouped"),
+		cores: cores(c, v("device.cores")), start: v("product.start"), tile: v("product.tile") * corePeak(c, cores(c, v("device.cores"))), wave: min(1, v("product.wave")), grouped: v("product.grouped"),
 		backward: v("attention.backward"), ramp: v("attention.start"), wide: v("attention.wide"),
 		gap: v("kernel.gap"), host: v("host.launch"),
 		tp: min(1, v("overlap.tp")), cp: min(1, v("overlap.cp")), ep: min(1, v("overlap.ep")), dp: min(1, v("overlap.dp")), slow: v("overlap.slow"),
@@ -138,6 +138,14 @@ func powerLimit(c *hardware.Cluster, energy float64) float64 {
 
 // usualShare is what the catalogue says of devices with tuned libraries.
 const usualShare = 0.75
+
+// cores returns the catalogue's number of cores, or the usual one.
+func cores(c *hardware.Cluster, usual float64) float64 {
+	if n := c.Device.Cores; n > 0 {
+		return float64(n)
+	}
+	return usual
+}
 
 // corePeak returns the bf16 peak of one core over that of an H100's: the faster a
 // core multiplies, the larger the tiles that keep it fed.

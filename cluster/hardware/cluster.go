@@ -54,6 +54,7 @@ type Device struct {
 	HostMemory int64             // bytes of the host's memory per device
 	HostLink   float64           // bytes/s between host and device memory, one way
 	TDP        float64           // watts
+	Cores      int               // units that each work on a tile of a matrix product; 0: not known
 
 	Launch     Launch
 	Efficiency Efficiency

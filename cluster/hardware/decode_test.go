@@ -99,7 +99,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"memory: 16 GiB", "memory: [16 GiB]", `lab.yaml:4:11: device.memory: must be a single value`},
 		{"memory: 16 GiB", "memory: none", `device.memory = "none": must be a number with a unit`},
 		{"memory: 16 GiB", "memory:", `device.memory: must be a single value`},
-		{"memory: 16 GiB", "memori: 16 GiB", `lab.yaml:4:3: device.memori: is not a known key: want one of bandwidth, efficiency, host_link, host_memory, launch, memory, name, peak, rank, tdp, vector, vendor; nearest legal: memory`},
+		{"memory: 16 GiB", "memori: 16 GiB", `lab.yaml:4:3: device.memori: is not a known key: want one of bandwidth, cores, efficiency, host_link, host_memory, launch, memory, name, peak, rank, tdp, vector, vendor; nearest legal: memory`},
 		{"  memory: 16 GiB\n", "", `lab.yaml:2:1: device.memory = 0 B: must be from 1 MiB`},
 		{"{bf16: 100 TFLOP/s}", "{bf16: 100 TFLOP}", `device.peak.bf16 = "100 TFLOP": unit "TFLOP" is not one of`},
 		{"{bf16: 100 TFLOP/s}", "{bf17: 100 TFLOP/s}", `device.peak.bf17: is not a known key: want one of bf16, fp16, fp32, fp4, fp8, int8, tf32; nearest legal: bf16`},

@@ -19,7 +19,7 @@ func (c *Cluster) YAML() []byte {
 		w.word(1, "vendor", d.Vendor)
 		w.word(1, "rank", d.Rank)
 		w.group(1, "device.peak")
-		w.numbers(1, "device.vector", "device.memory", "device.bandwidth", "device.host_memory", "device.host_link", "device.tdp")
+		w.numbers(1, "device.vector", "device.memory", "device.bandwidth", "device.host_memory", "device.host_link", "device.tdp", "device.cores")
 		w.group(1, "device.launch")
 		w.group(1, "device.efficiency")
 	})

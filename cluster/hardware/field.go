@@ -79,6 +79,7 @@ func (c *Cluster) fields() []field {
 		size("device.host_memory", &d.HostMemory),
 		numeric("device.host_link", byteRate, &d.HostLink, minRate, maxRate),
 		numeric("device.tdp", power, &d.TDP, 0.1, 1e5),
+		whole("device.cores", &d.Cores, 1, 1e5),
 		numeric("device.launch.product", duration, &d.Launch.Product, 0, maxPause),
 		numeric("device.launch.vector", duration, &d.Launch.Vector, 0, maxPause),
 		numeric("device.launch.collective", duration, &d.Launch.Collective, 0, maxPause),
