@@ -69,7 +69,7 @@ func New(m *arch.Config, c *hardware.Cluster, devices int, w Workload, o Options
 		half.Gradient = operator.FP16
 		o.Engine = &half
 	}
-	out := &Model{Arch: m, Cluster: c, Devices: devices, Workload: w.filled(), Engine: o.Engine, options: o, works: &works{at: map[workKey]*operator.BlockWork{}}}
+	out := &Model{Arch: m, Cluster: c, Devices: devices, Workload: w.filled().scaled(m), Engine: o.Engine, options: o, works: &works{at: map[workKey]*operator.BlockWork{}}}
 	if o.Constants == nil {
 		o.Constants = DefaultConstants()
 	}

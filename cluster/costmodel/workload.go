@@ -6,6 +6,7 @@ import (
 
 	"github.com/temper-ml/temper/cluster/costmodel/operator"
 	"github.com/temper-ml/temper/cluster/hardware"
+	"github.com/temper-ml/temper/model/arch"
 )
 
 // Workload is what one training step has to do, whatever the layout.
@@ -13,7 +14,7 @@ type Workload struct {
 	Seq         int    // tokens of one sequence
 	GlobalBatch int    // sequences of one step
 	DType       string // of the matrix products: bf16, fp16, fp32, fp8, mxfp8
-	Scaling     string // of fp8 operands: tensorwise, rowwise, blockwise; "" is blockwise (mxfp8 has its own)
+	Scaling     string // of fp8 operands: tensorwise, rowwise, blockwise; "" is what the model is usually trained with
 	Routing     string // of tokens to experts: balanced (forced) or natural; "" is balanced
 	Optimizer   string // adamw or muon; "" is adamw
 	IndexerLoss bool   // V4: the indexer is trained too
@@ -38,11 +39,22 @@ func (w Workload) filled() Workload {
 	fill(&w.DType, "bf16")
 	fill(&w.Routing, "balanced")
 	fill(&w.Optimizer, "adamw")
-	switch w.DType {
-	case "fp8":
-		fill(&w.Scaling, "blockwise")
-	case "mxfp8":
+	if w.DType == "mxfp8" {
 		fill(&w.Scaling, "mx")
+	}
+	return w
+}
+
+// scaled returns the workload with the scaling that fp8 training of the model
+// usually has: blocks for the DeepSeek families, whose weights come so, and one
+// scale for a tensor elsewhere.
+func (w Workload) scaled(m *arch.Config) Workload {
+	if w.DType != "fp8" || w.Scaling != "" {
+		return w
+	}
+	w.Scaling = "tensorwise"
+	if m.Family == arch.V3 || m.Family == arch.V4 {
+		w.Scaling = "blockwise"
 	}
 	return w
 }
