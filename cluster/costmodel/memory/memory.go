@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/temper-ml/temper/cluster/costmodel/operator"
+	"github.com/temper-ml/temper/distributed/mesh"
 	"github.com/temper-ml/temper/distributed/schedule"
 )
 
@@ -67,6 +68,12 @@ func (s *Stage) Check() error {
 		return fmt.Errorf("memory: no works, want those of operator.NewWorks")
 	case s.DP < 1:
 		return fmt.Errorf("memory: dp is %d, want at least 1", s.DP)
+	case s.DP > mesh.MaxWorld:
+		return fmt.Errorf("memory: dp is %d, want at most %d", s.DP, mesh.MaxWorld)
+	case s.Stages < 0 || s.Stages > mesh.MaxWorld:
+		return fmt.Errorf("memory: stages is %d, want 1 to %d", s.Stages, mesh.MaxWorld)
+	case s.Micro < 0 || float64(s.Micro)*float64(len(s.Chunks))*float64(s.Works.Embedding.Boundary) > 1e17:
+		return fmt.Errorf("memory: micro-batches is %d, want at least 1 and few enough for messages of %d bytes each", s.Micro, s.Works.Embedding.Boundary)
 	case s.Zero < 0 || s.Zero > 3:
 		return fmt.Errorf("memory: zero is %d, want 0 to 3: nearest legal value %d", s.Zero, min(max(s.Zero, 0), 3))
 	case s.Optimizer != "adamw" && s.Optimizer != "muon":

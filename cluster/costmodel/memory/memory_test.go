@@ -153,6 +153,8 @@ func TestStagesThatMakeNoSenseAreRefused(t *testing.T) {
 		{func(s *Stage) { s.Offload = "weights" }, `offload is "weights"`},
 		{func(s *Stage) { s.Chunks[0].Blocks = 99 }, "num_hidden_layers"},
 		{func(s *Stage) { s.Chunks[0].MTP = 1 }, "MTP depths"},
+		{func(s *Stage) { s.Chunks[0].InFlight = -1 }, "in flight"},
+		{func(s *Stage) { s.Chunks[0].InFlight = 1e12 }, "at most 1e18"},
 		{func(s *Stage) {
 			s.Order, _ = schedule.NewPipeline(schedule.OneFOneB, 2, 1, 4)
 			s.Index = 2

@@ -10,6 +10,9 @@ func Of(s *Stage) (*Report, error) {
 	t := s.Contents()
 	r := s.Rules()
 	kept := s.Kept()
+	if err := s.checkLive(kept); err != nil {
+		return nil, err
+	}
 	live, first := s.live(kept), int64(0)
 	if len(kept) > 0 {
 		first = kept[0]
@@ -73,6 +76,25 @@ func (s *Stage) live(kept []int64) int64 {
 		sum += int64(float64(kept[i]) * ch.InFlight)
 	}
 	return sum
+}
+
+// checkLive refuses amounts of activations that could not be added up.
+func (s *Stage) checkLive(kept []int64) error {
+	sum := 0.0
+	for i, n := range kept {
+		flight := s.Chunks[i].InFlight
+		if s.Order != nil {
+			flight = float64(s.Order.Micro)
+		}
+		if flight < 0 || flight != flight {
+			return fmt.Errorf("memory: chunk %d has %g micro-batches in flight, want at least 0", i, flight)
+		}
+		sum += float64(float64(n) * flight)
+	}
+	if sum > 1e18 {
+		return fmt.Errorf("memory: activations of up to %g bytes, want at most 1e18: fewer micro-batches or tokens", sum)
+	}
+	return nil
 }
 
 // widest returns the block whose backward pass holds the most.

@@ -176,6 +176,7 @@ func TestShardingsThatMakeNoSenseAreRefused(t *testing.T) {
 		{"deepseek-v4-flash", "megatron", Sharding{2, 1, 8, 1, true}, nil, "does not split the attention"},
 		{"tiny-v4", "temper", Sharding{2, 1, 1, 1, false}, nil, "splits no matrices"},
 		{"llama3-8b", "megatron", Sharding{1, 1, 1, 1, false}, func(n *Numbers) { n.MicroBatch = 1 << 20 }, "more than"},
+		{"gpt-22b", "megatron-2021", Sharding{1, 1, 1, 1, false}, func(n *Numbers) { n.Seq = 1 << 20 }, "attention scores of one rank take"},
 		{"llama3-8b", "megatron", Sharding{1, 1, 1, 1, false}, func(n *Numbers) { n.Seq = 1 << 40 }, "seq is"},
 		{"llama3-8b", "megatron", Sharding{1, 1, 1, 1, false}, func(n *Numbers) { n.DType = "int3" }, `dtype is "int3"`},
 		{"llama3-8b", "megatron", Sharding{1, 1, 1, 1, false}, func(n *Numbers) { n.Imbalance = 0.5 }, "imbalance is 0.5"},

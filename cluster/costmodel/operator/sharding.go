@@ -67,7 +67,10 @@ func (s Sharding) Check(c *arch.Config, n Numbers) error {
 		return fmt.Errorf("operator: seq is %d, want a multiple of %d (cp %d in balanced halves, tp %d): nearest legal value %d",
 			n.Seq, s.chunks(), s.CP, s.TP, multiple(n.Seq, s.chunks()))
 	}
-	return s.checkExperts(c)
+	if err := s.checkExperts(c); err != nil {
+		return err
+	}
+	return s.checkSize(c, n)
 }
 
 // chunks returns how many equal pieces the sequence must divide into: causal
