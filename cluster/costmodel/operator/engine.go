@@ -90,6 +90,15 @@ var engines = []Engine{
 		Selective: Recompute(Core), Libraries: 64 * mib, Fragmentation: 1.04, Runtime: 2048 * mib,
 	},
 	{
+		Name:           "hai-llm", // as the report of DeepSeek-V3 describes its training
+		FlashAttention: true, FusedCrossEntropy: true, FusedNorms: true, FusedActivation: true, FusedRope: true,
+		GroupedExperts: true, FusedGradients: true, CombineInside: true, DistributedOptim: true,
+		LossBytes: 4, LossBytesTP: 4,
+		Gradient: FP32, Weights: BF16, Master: FP32, Moments: BF16, FP8Saved: true, FP8Dispatch: true,
+		CP: SendRecv, OverlapDP: true, OverlapEP: true, OverlapP2P: true,
+		Selective: Recompute(Norms | Up | Activation), FP8Copies: 2, Libraries: 64 * mib, Fragmentation: 1.04, Runtime: 1536 * mib,
+	},
+	{
 		Name:           "torchtitan", // FSDP2, blocks and loss compiled
 		FlashAttention: true, StopsEarly: true, KeepsGathered: true, FP8Gather: true, PortableAttention: true, FusedNorms: true, Compiled: true, GroupedExperts: true, Sequence: true, FSDP: true, EagerMessages: true,
 		LossBytes: 6, LossBytesTP: 6,
@@ -149,8 +158,8 @@ func EngineNamed(name string) (*Engine, error) {
 // refusesTP says why the engine cannot split the model's matrices, or nothing.
 func (e *Engine) refusesTP(c *arch.Config) string {
 	switch {
-	case e.Name == "temper":
-		return "temper splits no matrices"
+	case e.Name == "temper" || e.Name == "hai-llm":
+		return e.Name + " splits no matrices"
 	case c.Family == arch.V4 && e.Name != "mindspeed":
 		return e.Name + " does not split the attention of deepseek_v4"
 	}
