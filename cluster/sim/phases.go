@@ -57,10 +57,10 @@ func splitPass(p *costmodel.Pass, ops []operator.Operator) phases {
 	}
 	experts := 0.0
 	if flops > 0 {
-		experts += p.Product * (grouped / flops)
+		experts += float64(p.Product * (grouped / flops))
 	}
 	if bytes > 0 {
-		experts += p.Vector * (routed / bytes)
+		experts += float64(p.Vector * (routed / bytes))
 	}
 	experts = min(experts, p.Compute())
 	return phases{work: p.Compute() - experts, tp: p.TP, cp: p.CP, ep: p.EP, experts: experts}

@@ -13,7 +13,7 @@ func Daly(save, mtbf float64) float64 {
 		return mtbf
 	}
 	x := save / (2 * mtbf)
-	return math.Sqrt(2*save*mtbf)*(1+math.Sqrt(x)/3+x/9) - save
+	return float64(math.Sqrt(2*save*mtbf)*(1+math.Sqrt(x)/3+x/9)) - save
 }
 
 // Expected is the expected wall time of work seconds of training with a
@@ -28,18 +28,18 @@ func Expected(work, interval, save, recover, mtbf float64) float64 {
 // Save 0 there is none: the answer is then the least interval given.
 func Best(save, recover, mtbf, least float64) float64 {
 	cost := func(interval float64) float64 { return Expected(1, interval, save, recover, mtbf) }
-	low, high := math.Log(max(least, 1e-6)), math.Log(max(least, 1e-6)+20*mtbf)
+	low, high := math.Log(max(least, 1e-6)), math.Log(max(least, 1e-6)+float64(20*mtbf))
 	const golden = 0.6180339887498949
-	a, b := high-golden*(high-low), low+golden*(high-low)
+	a, b := high-float64(golden*(high-low)), low+float64(golden*(high-low))
 	fa, fb := cost(math.Exp(a)), cost(math.Exp(b))
 	for high-low > 1e-6 {
 		if fa <= fb {
 			high, b, fb = b, a, fa
-			a = high - golden*(high-low)
+			a = high - float64(golden*(high-low))
 			fa = cost(math.Exp(a))
 		} else {
 			low, a, fa = a, b, fb
-			b = low + golden*(high-low)
+			b = low + float64(golden*(high-low))
 			fb = cost(math.Exp(b))
 		}
 	}

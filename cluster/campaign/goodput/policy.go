@@ -76,7 +76,7 @@ func (f *Failures) EnoughSpares(devices int, repair float64) int {
 	}
 	mean := float64(devices) / f.MTBF * repair * nodes / all
 	if mean > 500 { // the normal approximation is as good
-		return int(math.Ceil(mean + 2.326*math.Sqrt(mean)))
+		return int(math.Ceil(mean + float64(2.326*math.Sqrt(mean))))
 	}
 	term, n := math.Exp(-mean), 0
 	for sum := term; sum < 0.99; n++ {

@@ -154,7 +154,7 @@ func (r *Run) setup() (*setup, error) {
 	}
 	s.patience = math.Inf(1)
 	if r.Work > 0 {
-		s.patience = 1000*r.Work + 1e9
+		s.patience = float64(1000*r.Work) + 1e9
 	}
 	if s.policy.Capacity == Shrink && s.policy.ShrinkShare == 0 {
 		s.policy.ShrinkShare = min(1, float64(r.NodeSize)/float64(r.Devices))

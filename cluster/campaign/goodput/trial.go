@@ -150,7 +150,7 @@ func (t *trial) happen() {
 		}
 		t.silents.advance()
 	case t.slows.next <= t.now:
-		t.slowUntil = max(t.slowUntil, t.now+t.lives.exponential()*t.failure.SlowDuration)
+		t.slowUntil = max(t.slowUntil, t.now+float64(t.lives.exponential()*t.failure.SlowDuration))
 		t.slows.advance()
 	case len(t.repairs) > 0 && t.repairs[0] <= t.now:
 		t.repaired()
@@ -190,18 +190,18 @@ func (t *trial) walk(at float64) {
 	whole, brisk, free := t.speed()
 	speed := whole * brisk * free
 	train := func(dt float64) {
-		t.useful += speed * dt
-		t.lost[MissingNodes] += (1 - whole) * dt
-		t.lost[SlowRanks] += whole * (1 - brisk) * dt
-		t.lost[Checkpoints] += whole * brisk * (1 - free) * dt
+		t.useful += float64(speed * dt)
+		t.lost[MissingNodes] += float64((1 - whole) * dt)
+		t.lost[SlowRanks] += float64(whole * (1 - brisk) * dt)
+		t.lost[Checkpoints] += float64(whole * brisk * (1 - free) * dt)
 		t.copied += dt
 	}
 	interval, save := t.check.Interval, t.check.Save
 	for t.now < at && t.useful < t.work {
 		if n := t.whole(at, speed); n > 0 {
 			train(n * interval)
-			t.lost[Checkpoints] += n * save
-			t.now += n * (interval + save)
+			t.lost[Checkpoints] += float64(n * save)
+			t.now += float64(n * (interval + save))
 			t.captured, t.capturedAt = t.useful, t.now-save
 			t.durable = t.captured - float64(interval*speed)
 			t.copied = math.Mod(t.copied, t.check.CopyInterval)
