@@ -11,9 +11,10 @@ import (
 // their own: a collective begins when all are there and the one before is over.
 type group struct {
 	mesh.Group
-	free     Time  // when the stream is free
-	who, pc  int32 // the collective that occupies it last
-	slowness float64
+	free     Time    // when the stream is free
+	who, pc  int32   // the collective that occupies it last
+	slowness float64 // of the slowest member's links
+	slowest  int     // that member
 	open     []meeting
 	loads    loads
 }
@@ -74,7 +75,8 @@ func (e *engine) collect(a int) error {
 		}
 		if r == g.First {
 			e.groupOf[a][r] = int32(len(e.groups[a]))
-			e.groups[a] = append(e.groups[a], group{Group: g, who: -1, pc: -1, slowness: e.d.slowness(g, axis.ScaleOut)})
+			factor, who := e.d.slowness(g, axis.ScaleOut)
+			e.groups[a] = append(e.groups[a], group{Group: g, who: -1, pc: -1, slowness: factor, slowest: who})
 			continue
 		}
 		e.groupOf[a][r] = e.groupOf[a][g.First]

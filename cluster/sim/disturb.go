@@ -130,6 +130,23 @@ func (d *disturbance) compute(e *engine, r, pc int32, in *Instruction) Time {
 	return t
 }
 
+// extras is what each cause adds to a compute instruction of rank r.
+func (d *disturbance) extras(e *engine, r, pc int32, in *Instruction) [causes]Time {
+	var out [causes]Time
+	t := in.Time
+	if d.slow != nil {
+		t = times(t, d.slow[r])
+		out[SlowDie] = t - in.Time
+	}
+	if d.router != nil && in.Scale == ByLoad {
+		before := t
+		t = times(t, d.router.load(e, r, in))
+		out[Tokens] = t - before
+	}
+	out[Varying] = d.compute(e, r, pc, in) - t
+	return out
+}
+
 func (w *wobble) vary(t Time, r, pc int32) Time {
 	switch w.Distribution {
 	case "normal":
@@ -143,19 +160,21 @@ func (w *wobble) vary(t Time, r, pc int32) Time {
 	return t
 }
 
-// slowness is the factor of the slowest member's links.
-func (d *disturbance) slowness(g mesh.Group, outside bool) float64 {
+// slowness is the factor of the slowest member's links, and that member.
+func (d *disturbance) slowness(g mesh.Group, outside bool) (worst float64, who int) {
 	factors := d.inside
 	if outside {
 		factors = d.outside
 	}
-	worst := 1.0
+	worst, who = 1, g.First
 	if factors != nil {
 		for i := range g.Size {
-			worst = max(worst, factors[g.First+i*g.Stride])
+			if r := g.Rank(i); factors[r] > worst {
+				worst, who = factors[r], r
+			}
 		}
 	}
-	return worst
+	return worst, who
 }
 
 // collective is how long the transfer of a collective takes.
@@ -181,6 +200,19 @@ func (d *disturbance) send(e *engine, r int32, in *Instruction, t Time) Time {
 	}
 	to := r + (in.Peer-e.ranks[r].stage)*int32(e.p.block())
 	return times(t, max(factors[r], factors[to]))
+}
+
+// slower is the end of rank r's message whose links are the slower ones.
+func (d *disturbance) slower(e *engine, r int32, in *Instruction) int {
+	to := r + (in.Peer-e.ranks[r].stage)*int32(e.p.block())
+	factors := d.inside
+	if e.p.SendsScaleOut {
+		factors = d.outside
+	}
+	if factors != nil && factors[to] > factors[r] {
+		return int(to)
+	}
+	return int(r)
 }
 
 // times scales a duration.

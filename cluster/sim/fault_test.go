@@ -251,7 +251,7 @@ func TestCompare(t *testing.T) {
 	}
 	var b bytes.Buffer
 	c.Explain(&b)
-	for _, want := range []string{"rank 5 slow, 1.5x:", "all together:", "less than their sum", "who is waited for:\n  rank 5 (node 0, stage 0)"} {
+	for _, want := range []string{"rank 5 slow, 1.5x:", "all together:", "less than their sum", "who is waited for:\n  rank 5 (node 0, stage 0), a slow die:"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}

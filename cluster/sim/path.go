@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,10 +26,35 @@ type Share struct {
 // anything that is not on it shortens nothing.
 type Path struct {
 	Segments []Segment
-	Parts    []Share // by what the time was spent on, largest first
-	Ranks    []Share // by rank, largest first
-	Excess   []Share // by rank: time on the path beyond the undisturbed durations, largest first
+	Parts    []Share  // by what the time was spent on, largest first
+	Ranks    []Share  // by rank, largest first
+	Excess   []Excess // time on the path beyond the undisturbed durations, largest first
 }
+
+// Excess is how much longer than undisturbed the critical path is because of
+// one rank and one cause.
+type Excess struct {
+	Rank, Node int // for a slow link: the rank it belongs to
+	Cause      Cause
+	Time       Time
+}
+
+// Cause is why an instruction took longer than undisturbed.
+type Cause uint8
+
+// The causes.
+const (
+	SlowDie Cause = iota
+	SlowLink
+	Tokens // more than its share: of this rank's experts, or of the busiest rank's
+	Varying
+	causes
+)
+
+var causeNames = [causes]string{"a slow die", "a slow link", "experts with more than their share of the tokens", "jitter"}
+
+// String says the cause in words.
+func (c Cause) String() string { return causeNames[min(c, causes-1)] }
 
 // previous returns the latest instruction before pc that holds the rank's own
 // clock up, or -1.
@@ -127,20 +153,58 @@ func (run *Run) CriticalPath() *Path {
 // sum adds the segments up by part, rank and excess.
 func (p *Path) sum(run *Run) {
 	parts := map[string]Time{}
-	ranks, excess := map[int]Time{}, map[int]Time{}
+	ranks := map[int]Time{}
+	excess := map[Excess]Time{} // keys have no time
 	for _, s := range p.Segments {
 		in := &run.Program.Code(s.Rank)[s.Index]
 		parts[run.Program.Parts[in.Part]] += s.End - s.Begin
 		ranks[s.Rank] += s.End - s.Begin
 		if s.Excess > 0 {
-			excess[s.Rank] += s.Excess
+			run.e.blameFor(s, in, excess)
 		}
 	}
 	for name, t := range parts {
 		p.Parts = append(p.Parts, Share{name, t})
 	}
-	p.Ranks, p.Excess = byRank(ranks), byRank(excess)
+	p.Ranks = byRank(ranks)
+	for k, t := range excess {
+		k.Time = t
+		p.Excess = append(p.Excess, k)
+	}
+	slices.SortFunc(p.Excess, func(a, b Excess) int {
+		return cmp.Or(cmp.Compare(b.Time, a.Time), cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.Cause, b.Cause))
+	})
 	sortShares(p.Parts)
+}
+
+// blameFor splits the excess of a segment by cause and adds it to sums.
+func (e *engine) blameFor(s Segment, in *Instruction, sums map[Excess]Time) {
+	add := func(rank int, c Cause, t Time) {
+		if t = min(t, s.Excess); t > 0 {
+			sums[Excess{Rank: rank, Node: rank / e.p.Node, Cause: c}] += t
+		}
+	}
+	switch in.Kind {
+	case Compute:
+		for c, t := range e.d.extras(e, int32(s.Rank), int32(s.Index), in) {
+			add(s.Rank, Cause(c), t)
+		}
+	case Collective, Start:
+		g := &e.groups[in.Axis][e.groupOf[in.Axis][s.Rank]]
+		slow := times(in.Time, g.slowness) - in.Time
+		if slow > 0 {
+			add(g.slowest, SlowLink, slow)
+		}
+		if rest := s.Excess - slow; rest > 0 {
+			busiest := s.Rank
+			if in.Scale == ByBusiest && e.d.router != nil {
+				busiest = e.d.router.who(e, int32(s.Rank), in)
+			}
+			add(busiest, Tokens, rest)
+		}
+	case Send:
+		add(e.d.slower(e, int32(s.Rank), in), SlowLink, s.Excess)
+	}
 }
 
 func byRank(m map[int]Time) []Share {

@@ -87,6 +87,18 @@ func (t *router) busiest(e *engine, r int32, in *Instruction) float64 {
 	return t.at(&e.groups[e.p.ExpertAxis][e.groupOf[e.p.ExpertAxis][r]], in).busiest
 }
 
+// who is the rank with that load.
+func (t *router) who(e *engine, r int32, in *Instruction) int {
+	g := &e.groups[e.p.ExpertAxis][e.groupOf[e.p.ExpertAxis][r]]
+	d := t.at(g, in)
+	for i, x := range d.rho {
+		if x == d.busiest {
+			return g.Rank(i)
+		}
+	}
+	return g.First
+}
+
 // at returns the loads of group g, drawn if they are not at hand.
 func (t *router) at(g *group, in *Instruction) *drawn {
 	layer := int32(in.Layer)

@@ -17,7 +17,9 @@ func (l Ledger) Total() Time { return l.Compute + l.Communication + l.Bubble + l
 // Waiting is what others waited for because one rank was late.
 type Waiting struct {
 	Rank  int
-	Total Time // summed over those who waited
+	Node  int
+	Cause Cause // what made it late for most of the time
+	Total Time  // summed over those who waited
 	Times int
 }
 
@@ -26,7 +28,7 @@ type Run struct {
 	Program  *Program
 	Wall     Time // until the last rank is done or, in a stopped run, until that is noticed
 	Ranks    []Ledger
-	Culprits []Waiting // ranks that others waited for, worst first; late through no fault of their own are not listed
+	Culprits []Waiting // ranks that others waited for, worst first; late through no fault of their own are not listed; the cause is that of the first 64
 	Stopped  *Stop     // nil when every rank came to the end
 
 	e *engine
@@ -64,7 +66,7 @@ func (e *engine) finish(f *Faults) *Run {
 	}
 	for r, w := range e.waited {
 		if w.Total > 0 {
-			w.Rank = r
+			w.Rank, w.Node = r, r/e.p.Node
 			run.Culprits = append(run.Culprits, w)
 		}
 	}
@@ -79,7 +81,33 @@ func (e *engine) finish(f *Faults) *Run {
 			return a.Rank - b.Rank
 		}
 	})
+	for i := range run.Culprits[:min(len(run.Culprits), named)] {
+		run.Culprits[i].Cause = e.cause(run.Culprits[i].Rank)
+	}
 	return run
+}
+
+// named is the number of culprits whose cause is looked for.
+const named = 64
+
+// cause is what makes the instructions of a rank longest beyond undisturbed.
+func (e *engine) cause(r int) Cause {
+	var sums [causes]Time
+	code := e.p.Code(r)
+	for pc := range code {
+		if code[pc].Kind == Compute {
+			for c, t := range e.d.extras(e, int32(r), int32(pc), &code[pc]) {
+				sums[c] += max(0, t)
+			}
+		}
+	}
+	best := SlowDie
+	for c := range causes {
+		if sums[c] > sums[best] {
+			best = c
+		}
+	}
+	return best
 }
 
 // stopped says who stopped the run and when that was noticed, or nil.

@@ -80,12 +80,24 @@ func TestStragglerIsNamed(t *testing.T) {
 	if r.Wall <= base.Wall {
 		t.Fatal("a straggler costs nothing")
 	}
-	if len(r.Culprits) != 1 || r.Culprits[0].Rank != 37 {
+	if len(r.Culprits) != 1 || r.Culprits[0].Rank != 37 || r.Culprits[0].Node != 4 || r.Culprits[0].Cause != SlowDie {
 		t.Errorf("culprits %+v, want rank 37 alone", r.Culprits)
 	}
 	path := r.CriticalPath()
-	if len(path.Excess) != 1 || path.Excess[0].Name != "rank 37" || path.Excess[0].Time < r.Wall-base.Wall {
+	if len(path.Excess) != 1 || path.Excess[0].Rank != 37 || path.Excess[0].Node != 4 || path.Excess[0].Cause != SlowDie || path.Excess[0].Time < r.Wall-base.Wall {
 		t.Errorf("excess on the path %v, the step is %d longer", path.Excess, r.Wall-base.Wall)
+	}
+}
+
+// A degraded link is named by its node, though its rank is never late itself.
+func TestSlowLinkIsNamed(t *testing.T) {
+	p := ordinary.program(t)
+	base := run(t, p, nil)
+	r := run(t, p, &Faults{Links: []Link{{Target{Nodes: []int{3}}, 5, "all"}}})
+	conserved(t, r)
+	path := r.CriticalPath()
+	if len(path.Excess) == 0 || path.Excess[0].Node != 3 || path.Excess[0].Cause != SlowLink || path.Excess[0].Time < (r.Wall-base.Wall)/4 {
+		t.Errorf("%d longer, excess %+v", r.Wall-base.Wall, path.Excess)
 	}
 }
 

@@ -67,9 +67,9 @@ func (p *Path) Explain(w io.Writer, run *Run) {
 		fmt.Fprintf(w, "  %6.2f%%  %s\n", 100*s.Time.Seconds()/wall, s.Name)
 	}
 	if len(p.Excess) > 0 {
-		fmt.Fprintf(w, "longer on it than undisturbed:\n")
-		for _, s := range p.Excess[:min(4, len(p.Excess))] {
-			fmt.Fprintf(w, "  %9s  %s\n", Words(s.Time), s.Name)
+		fmt.Fprintf(w, "longer on it than undisturbed, by cause:\n")
+		for _, x := range p.Excess[:min(5, len(p.Excess))] {
+			fmt.Fprintf(w, "  %9s  rank %d (node %d): %s\n", Words(x.Time), x.Rank, x.Node, x.Cause)
 		}
 	}
 }
@@ -84,8 +84,8 @@ func (run *Run) explainWaits(w io.Writer) {
 			fmt.Fprintf(w, "  and %d more\n", len(run.Culprits)-5)
 			break
 		}
-		fmt.Fprintf(w, "  rank %d (node %d, stage %d): others waited %s in all, %s each on average, %d times\n",
-			c.Rank, c.Rank/run.Program.Node, run.Program.Stage(c.Rank), Words(c.Total), Words(c.Total/Time(run.Program.Ranks)), c.Times)
+		fmt.Fprintf(w, "  rank %d (node %d, stage %d), %s: others waited %s in all, %s each on average, %d times\n",
+			c.Rank, c.Node, run.Program.Stage(c.Rank), c.Cause, Words(c.Total), Words(c.Total/Time(run.Program.Ranks)), c.Times)
 	}
 }
 
