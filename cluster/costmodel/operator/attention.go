@@ -44,7 +44,7 @@ func (b *builder) groupedAttention() {
 	b.enterTP("attn.query")
 	b.product(linear{name: "attn.query", part: "wq", rows: b.tokens, n: h * w / tp, k: d})
 	b.product(linear{name: "attn.key", part: "wkv", rows: b.tokens, n: 2 * g * w / tp, k: d, again: 0.5})
-	b.join2()
+	b.joinWeights()
 	b.matrix(1, h*w, d)
 	b.matrix(2, g*w, d)
 	b.bias(c.HasQKVBias(), (h+2*g)*w)
@@ -67,9 +67,9 @@ func (b *builder) groupedAttention() {
 	b.outputProduct(h*w, c.HasOutputBias())
 }
 
-// join2 turns the last two products into one launch with one weight: the engines
+// joinWeights turns the last two products into one launch with one weight: the engines
 // hold query, key and value in one matrix.
-func (b *builder) join2() {
+func (b *builder) joinWeights() {
 	n := len(b.out.Weights)
 	if n < 2 {
 		return
