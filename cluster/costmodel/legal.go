@@ -120,13 +120,26 @@ func (m *Model) remember(s *Step, p *schedule.Pipeline) error {
 			return reject("memory", "%v", err)
 		}
 		s.Memory = append(s.Memory, r)
-		if host := m.Cluster.Device.HostMemory; host > 0 && r.Host > host && !m.options.AnyMemory {
+	}
+	if m.options.AnyMemory {
+		return nil
+	}
+	return m.CheckMemory(s)
+}
+
+// CheckMemory returns a [*Rejection] when a stage of the step needs more memory,
+// of the device or of the host, than there is. Evaluate asks it unless
+// Options.AnyMemory says otherwise.
+func (m *Model) CheckMemory(s *Step) error {
+	d := &m.Cluster.Device
+	for stage, r := range s.Memory {
+		if d.HostMemory > 0 && r.Host > d.HostMemory {
 			return reject("host memory", "host memory of stage %d is %.1f GiB per device, must be at most the %.1f GiB of %s", stage,
-				float64(r.Host)/(1<<30), float64(host)/(1<<30), m.Cluster.Name)
+				float64(r.Host)/(1<<30), float64(d.HostMemory)/(1<<30), m.Cluster.Name)
 		}
-		if r.Total > m.Cluster.Device.Memory && !m.options.AnyMemory {
+		if r.Total > d.Memory {
 			return reject("memory", "memory of stage %d is %.1f GiB, must be at most the %.1f GiB of %s", stage,
-				float64(r.Total)/(1<<30), float64(m.Cluster.Device.Memory)/(1<<30), m.Cluster.Device.Name)
+				float64(r.Total)/(1<<30), float64(d.Memory)/(1<<30), d.Name)
 		}
 	}
 	return nil

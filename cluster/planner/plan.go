@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"errors"
+
 	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/model/arch"
 )
@@ -187,11 +189,13 @@ func newMemory(m *costmodel.Model, s *costmodel.Step) Memory {
 	return out
 }
 
-// One evaluates exactly one layout. A layout that is not legal, or does not fit,
-// is refused with a *costmodel.Rejection; with Options.AnyMemory it may be larger
-// than the memory.
+// One evaluates exactly one layout. A layout that needs more memory than there is
+// has its plan all the same, and says in Rejected what is too much. A layout that
+// breaks another rule gives a [*costmodel.Rejection].
 func One(r Request, l costmodel.Layout) (*Answer, error) {
-	m, err := costmodel.New(r.Model, r.Cluster, r.Devices, r.Workload, r.Options)
+	o := r.Options
+	o.AnyMemory = true
+	m, err := costmodel.New(r.Model, r.Cluster, r.Devices, r.Workload, o)
 	if err != nil {
 		return nil, err
 	}
@@ -201,8 +205,13 @@ func One(r Request, l costmodel.Layout) (*Answer, error) {
 	}
 	a := newAnswer(r, m)
 	a.Plans = []Plan{newPlan(m, s)}
-	a.Fits = a.Plans[0].MemoryBytes.Headroom >= 0
 	a.Considered, a.Scored, a.Timed = 1, 1, 1
+	tooMuch := m.CheckMemory(s)
+	a.Fits = tooMuch == nil
+	var refused *costmodel.Rejection
+	if errors.As(tooMuch, &refused) {
+		a.Rejected[refused.Rule] = Refusal{Count: 1, Example: l.String(), Text: refused.Text}
+	}
 	return a, nil
 }
 

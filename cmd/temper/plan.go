@@ -30,7 +30,7 @@ type planFlags struct {
 	compare                 []string
 	basis                   string
 	top                     int
-	asJSON, help, anyMemory bool
+	asJSON, help            bool
 
 	calibration *validation.Calibration // when --calibrate named measured steps
 }
@@ -46,7 +46,8 @@ is refused by a rule, bounded away, or timed; the answer says why no other is
 faster under the model, with a 90 % interval for each prediction.
 
 Without --devices: the smallest cluster that fits. With --layout: exactly that
-layout. Nothing fits: what is too large, what would help, exit code 1.
+layout, with the least recomputation that fits unless --recompute says otherwise.
+Nothing fits: what is too large, what would help, exit code 1.
 
 With --json: one object: plans (best first: layout, step_seconds,
 step_seconds_interval, tokens_per_second, tokens_per_second_per_device, mfu,
@@ -69,6 +70,18 @@ what_would_help (with --what-if), compare. docs/planning.md explains every field
 }
 
 func (f *planFlags) register(cmd *cobra.Command) {
+	f.registerStep(cmd)
+	s := cmd.Flags()
+	s.StringArrayVar(&f.compare, "compare", nil, "another cluster for the same step (repeatable)")
+	s.StringVar(&f.basis, "basis", "devices", "what is equal in a comparison: devices, power or peak")
+	s.IntVar(&f.top, "top", 10, "plans to rank")
+	s.BoolVar(&f.help, "what-if", false, "search again with more memory, faster links, better kernels (default: on, without --json)")
+	s.BoolVar(&f.asJSON, "json", false, "print one JSON object")
+}
+
+// registerStep adds the flags that say which step is meant, and how much of its
+// layout is fixed.
+func (f *planFlags) registerStep(cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.StringVar(&f.model, "model", "", "built-in name, config.json or model directory")
 	s.StringVar(&f.cluster, "cluster", "", "catalogue name or YAML file (see `temper hardware`)")
@@ -77,6 +90,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	s.IntVar(&f.work.GlobalBatch, "global-batch", 0, "sequences of a step (default 2 for each device)")
 	s.IntVar(&f.microBatch, "micro-batch", 0, "sequences that pass the pipeline together (default: searched)")
 	s.StringVar(&f.work.DType, "dtype", "bf16", "of the matrix products: bf16, fp8, mxfp8, fp16, fp32")
+	s.StringVar(&f.work.Scaling, "scaling", "", "of fp8 operands: tensorwise, rowwise, blockwise (default: as the model's family was trained)")
 	s.StringVar(&f.recompute, "recompute", "auto", "none, selective, full, or auto")
 	s.StringVar(&f.work.Routing, "routing", "balanced", "of tokens to experts: balanced (forced) or natural")
 	s.StringVar(&f.work.Optimizer, "optimizer", "adamw", "adamw or muon")
@@ -86,12 +100,6 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	s.StringVar(&f.layout, "layout", "", "exactly one layout, as in tp=2,pp=8,vpp=4,ep=64,cp=1; dp follows")
 	s.StringVar(&f.engine, "engine", "", "training engine (default: the cluster's usual one)")
 	s.StringVar(&f.calibrate, "calibrate", "", "measured steps of this cluster (log, CSV, JSON lines, run directory) to fit constants to, or constants as YAML")
-	s.StringArrayVar(&f.compare, "compare", nil, "another cluster for the same step (repeatable)")
-	s.StringVar(&f.basis, "basis", "devices", "what is equal in a comparison: devices, power or peak")
-	s.IntVar(&f.top, "top", 10, "plans to rank")
-	s.BoolVar(&f.help, "what-if", false, "search again with more memory, faster links, better kernels (default: on, without --json)")
-	s.BoolVar(&f.anyMemory, "any-memory", false, "with --layout: predict it even if it does not fit")
-	s.BoolVar(&f.asJSON, "json", false, "print one JSON object")
 }
 
 func kindNames() string {
@@ -163,7 +171,6 @@ func (f *planFlags) request() (planner.Request, error) {
 			return r, err
 		}
 	}
-	r.Options.AnyMemory = f.anyMemory
 	return r, errors.Join(f.constants(&r), f.space(&r))
 }
 
@@ -240,25 +247,46 @@ func asUsage(err error) error {
 }
 
 // one evaluates the layout of --layout; flags that it leaves open fill it in.
+// What to recompute is chosen, where nothing says it: the least that fits.
 func (f *planFlags) one(r planner.Request) (*planner.Answer, error) {
 	if r.Devices == 0 {
 		return nil, usageError{errors.New("--devices is missing: --layout needs it")}
 	}
 	text := f.layoutText()
-	a := planner.Refused(r)
-	l, err := costmodel.ParseLayout(text, r.Devices)
-	if err == nil {
-		var found *planner.Answer
-		if found, err = planner.One(r, l); err == nil {
-			return found, nil
+	choices := []string{text}
+	if !hasKey(text, "recompute") {
+		choices = []string{"recompute=none," + text, "recompute=selective," + text, "recompute=full," + text}
+	}
+	var a *planner.Answer
+	for _, text := range choices {
+		l, err := costmodel.ParseLayout(text, r.Devices)
+		if err == nil {
+			a, err = planner.One(r, l)
+		}
+		if err != nil {
+			return refusal(r, text, err)
+		}
+		if a.Fits {
+			break
 		}
 	}
+	return a, nil
+}
+
+// refusal is the answer about a layout that breaks a rule.
+func refusal(r planner.Request, text string, err error) (*planner.Answer, error) {
 	var refused *costmodel.Rejection
 	if !errors.As(err, &refused) {
 		return nil, asUsage(err)
 	}
+	a := planner.Refused(r)
 	a.Rejected[refused.Rule] = planner.Refusal{Count: 1, Example: text, Text: refused.Text}
 	return a, nil
+}
+
+// hasKey reports whether a layout says anything about key.
+func hasKey(layout, key string) bool {
+	return strings.Contains(","+strings.ReplaceAll(layout, " ", ""), ","+key+"=")
 }
 
 // layoutText is --layout with what other flags say about it.
@@ -268,7 +296,7 @@ func (f *planFlags) layoutText() string {
 		{"mbs", positive(f.microBatch)}, {"recompute", chosen(f.recompute)}, {"zero", chosen(f.zero)},
 		{"offload", chosen(f.offload)}, {"schedule", chosen(f.schedule)},
 	} {
-		if more.value != "" && !strings.Contains(","+strings.ReplaceAll(text, " ", ""), ","+more.key+"=") {
+		if more.value != "" && !hasKey(text, more.key) {
 			text = more.key + "=" + more.value + "," + text
 		}
 	}
