@@ -183,7 +183,17 @@ func (k *Constants) YAML() ([]byte, error) {
 	return yaml.MarshalWithOptions(constantsFile{k.list, k.measured, k.widths}, yaml.IndentSequence(true))
 }
 
-// DeviceKey is how constants name a device: "A100 SXM" is "a100-sxm".
+// DeviceKey is how constants name a device: "A100 SXM" is "a100-sxm". Anything
+// but letters and digits is one dash.
 func DeviceKey(name string) string {
-	return strings.ReplaceAll(strings.ToLower(strings.TrimSpace(name)), " ", "-")
+	var key strings.Builder
+	for _, r := range strings.ToLower(name) {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+			key.WriteRune(r)
+		case key.Len() > 0 && !strings.HasSuffix(key.String(), "-"):
+			key.WriteByte('-')
+		}
+	}
+	return strings.TrimRight(key.String(), "-")
 }

@@ -93,7 +93,11 @@ func (t *partTimer) pass(ops []operator.Operator, backward bool) Pass {
 		case operator.Product, operator.GroupedProduct:
 			p.Product += t.r.multiply(o)
 		case operator.Attention:
-			p.Attention += t.r.attend(o, t.engine.FlashAttention, backward)
+			a := t.r.attend(o, t.engine.FlashAttention, backward)
+			if t.groups[operator.CP].Size > 1 {
+				a /= t.r.pieces
+			}
+			p.Attention += a
 		case operator.Vector:
 			p.Vector += o.Bytes / t.r.memory
 			if o.Name == "router" && !backward {

@@ -12,7 +12,7 @@ import (
 var used = []string{
 	"product.share", "product.rate", "product.energy", "product.energy8", "product.start", "product.tile", "product.wave",
 	"product.tensorwise", "product.rowwise", "product.blockwise", "product.grouped",
-	"attention.share", "attention.portable", "attention.backward", "attention.start", "attention.wide",
+	"attention.share", "attention.portable", "attention.backward", "attention.start", "attention.wide", "attention.pieces",
 	"vector.share", "vector.unfused", "kernel.gap", "host.launch", "host.slow",
 	"link.inner", "link.outer", "link.alltoall", "link.half", "link.half_outer", "link.start",
 	"overlap.tp", "overlap.cp", "overlap.ep", "overlap.dp", "overlap.slow",
@@ -32,6 +32,7 @@ type rates struct {
 	backward float64
 	ramp     float64
 	wide     float64
+	pieces   float64 // of attention over gathered keys, where a context parallel group has several ranks
 	memory   float64 // bytes/s of vector kernels
 	gap      float64
 	host     float64
@@ -53,7 +54,7 @@ func newRates(k *Constants, c *hardware.Cluster, e *operator.Engine, w Workload)
 	r := &rates{
 		product: map[operator.DType]float64{}, peak: map[operator.DType]float64{},
 		cores: cores(c, v("device.cores")), start: v("product.start"), tile: v("product.tile") * corePeak(c, cores(c, v("device.cores"))), wave: min(1, v("product.wave")), grouped: v("product.grouped"),
-		backward: v("attention.backward"), ramp: v("attention.start"), wide: v("attention.wide"),
+		backward: v("attention.backward"), ramp: v("attention.start"), wide: v("attention.wide"), pieces: 1,
 		gap: v("kernel.gap"), host: v("host.launch"),
 		tp: min(1, v("overlap.tp")), cp: min(1, v("overlap.cp")), ep: min(1, v("overlap.ep")), dp: min(1, v("overlap.dp")), slow: v("overlap.slow"),
 		fixed: v("step.fixed"), jitter: v("step.jitter"), pause: v("routing.pause"),
@@ -66,6 +67,9 @@ func newRates(k *Constants, c *hardware.Cluster, e *operator.Engine, w Workload)
 	r.attn = limited(r.peak[operator.BF16]*v("attention.share"), powerLimit(c, v("product.energy"))*v("product.rate"))
 	if e.PortableAttention {
 		r.attn *= v("attention.portable")
+	}
+	if e.CP == operator.AllGather {
+		r.pieces = v("attention.pieces")
 	}
 	share := c.Device.Efficiency.Memory
 	if share == 0 {

@@ -25,8 +25,4 @@
 //	calibrate.go  the same fit for one cluster; calibration.go: what it says
 //
 // The numeric fit is package fit, the drawings are package figure.
-//
-// All rows of a device share the constants. A factor for every device and its
-// links was tried: rows of the fit came a tenth of a percent closer, rows left
-// out moved away by half a percent and more, so there is none.
 package validation
