@@ -64,7 +64,7 @@ func newRates(k *Constants, c *hardware.Cluster, e *operator.Engine, w Workload)
 		},
 	}
 	r.resolveProducts(k, c, w)
-	r.attn = limited(r.peak[operator.BF16]*v("attention.share"), powerLimit(c, v("product.energy"))*v("product.rate"))
+	r.attn = limited(r.peak[operator.BF16]*v("attention.share"), powerLimit(c, v("product.energy"))) * v("product.rate")
 	if e.PortableAttention {
 		r.attn *= v("attention.portable")
 	}
