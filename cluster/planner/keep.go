@@ -18,8 +18,12 @@ type keeper struct {
 }
 
 func newKeeper(e *operator.Engine, optimizer string) keeper {
+	master := e.Master.Bytes()
+	if e.ReuseMaster { // the optimizer keeps the lower halves alone
+		master -= e.Weights.Bytes()
+	}
 	return keeper{
-		engine: e, weights: e.Weights.Bytes(), gradient: e.Gradient.Bytes(), master: e.Master.Bytes(), moments: e.Moments.Bytes(),
+		engine: e, weights: e.Weights.Bytes(), gradient: e.Gradient.Bytes(), master: master, moments: e.Moments.Bytes(),
 		muon: optimizer == "muon", fsdp: e.FSDP,
 	}
 }
@@ -68,7 +72,7 @@ func (k *keeper) share(divide bool, dense, expert float64) int64 {
 // total returns the bytes that a rank needs of device and of host memory.
 func (k *keeper) total(h *holding, zero int, offload bool) (device, host int64) {
 	state := h.fixed
-	if !k.engine.ReuseMaster && !(k.fsdp && zero == 3) {
+	if !(k.fsdp && zero == 3) {
 		state += k.share(zero >= 3, h.weightsDense, h.weightsExpert)
 	}
 	state += k.share(zero >= 2, h.gradientDense, h.gradientExpert)

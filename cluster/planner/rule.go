@@ -75,7 +75,7 @@ type engineRuns struct {
 
 // schedulesOf lists what the documentation of an engine offers for its pipeline.
 func schedulesOf(e *operator.Engine) []schedule.Kind {
-	switch e.Name {
+	switch e.Base() {
 	case "megatron", "megatron-2021":
 		return []schedule.Kind{schedule.OneFOneB, schedule.Interleaved}
 	case "mindspeed":

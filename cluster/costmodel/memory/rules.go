@@ -37,13 +37,16 @@ func (r *Rules) state(t *Contents) state {
 	e, p := r.Engine, &t.Parameters
 	trained, expert := float64(p.Dense()-p.Frozen), float64(p.Expert)
 	var out state
-	if !e.ReuseMaster && !(e.FSDP && r.sharded()) { // FSDP gathers from the master weights: there is no other copy
+	if !(e.FSDP && r.sharded()) { // FSDP gathers from the master weights: there is no other copy
 		out.weights = r.share(3, e.Weights.Bytes()*float64(p.Dense()), e.Weights.Bytes()*expert)
 	}
 	out.weights += int64(e.FP8Copies*float64(p.Quantised)) + 8*p.Hash
 	out.gradients = r.share(2, e.Gradient.Bytes()*trained, e.Gradient.Bytes()*expert)
 	moments := e.Moments.Bytes()
 	each := e.Master.Bytes() + float64(2*moments)
+	if e.ReuseMaster { // the optimizer keeps the lower halves alone
+		each -= e.Weights.Bytes()
+	}
 	dense, experts := each*trained, each*expert
 	if r.Muon { // one moment for matrices
 		dense -= float64(moments * float64(p.Muon))

@@ -3,6 +3,7 @@ package operator
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/temper-ml/temper/model/arch"
 )
@@ -141,27 +142,37 @@ func Engines() []string {
 	return names
 }
 
-// EngineNamed returns a fresh copy of the engine with the given name.
+// EngineNamed returns a fresh copy of the engine with the given name, which may be
+// followed by options: "megatron+bf16-gradients+bf16-moments", see [Options].
 func EngineNamed(name string) (*Engine, error) {
+	base, rest, more := strings.Cut(name, "+")
 	for _, e := range engines {
-		if e.Name == name {
-			return &e, nil
+		if e.Name != base {
+			continue
 		}
+		for more {
+			var option string
+			option, rest, more = strings.Cut(rest, "+")
+			if err := e.apply(option); err != nil {
+				return nil, err
+			}
+		}
+		return &e, nil
 	}
 	hint := ""
-	if near := arch.Nearest(name, Engines()); near != "" {
+	if near := arch.Nearest(base, Engines()); near != "" {
 		hint = fmt.Sprintf(": did you mean %q?", near)
 	}
-	return nil, fmt.Errorf("operator: no engine %q, want one of %v%s", name, Engines(), hint)
+	return nil, fmt.Errorf("operator: no engine %q, want one of %v%s", base, Engines(), hint)
 }
 
 // refusesTP says why the engine cannot split the model's matrices, or nothing.
 func (e *Engine) refusesTP(c *arch.Config) string {
 	switch {
-	case e.Name == "temper" || e.Name == "hai-llm":
-		return e.Name + " splits no matrices"
-	case c.Family == arch.V4 && e.Name != "mindspeed":
-		return e.Name + " does not split the attention of deepseek_v4"
+	case e.Base() == "temper" || e.Base() == "hai-llm":
+		return e.Base() + " splits no matrices"
+	case c.Family == arch.V4 && e.Base() != "mindspeed":
+		return e.Base() + " does not split the attention of deepseek_v4"
 	}
 	return ""
 }
