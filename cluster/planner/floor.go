@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/costmodel/operator"
 )
 
@@ -29,7 +30,7 @@ const rounding = 0.98
 // measure fills in the floors of a unit.
 func (w *worker) measure(u *unit) {
 	p := w.p
-	if u.illegal != nil {
+	if !slices.Contains(u.illegal, false) {
 		return
 	}
 	w.sheets = grow(w.sheets, 1)
@@ -143,4 +144,56 @@ func (p *problem) explore(ctx context.Context, keep int) (*worker, *search, floa
 		w.run(u)
 	})
 	return all, s, best * p.reach, err
+}
+
+// fastest returns the best step of a request, or nil when nothing fits: the same
+// answer as [Search] finds, on one processor and without all that it counts. Units
+// are taken by ascending floor, and every time found bounds more of the rest away.
+// The search may start from the time of a known layout.
+func fastest(ctx context.Context, r Request, start *costmodel.Layout) (*costmodel.Step, error) {
+	r.Options.AnyMemory, r.Workers = false, 1
+	p, err := newProblem(r)
+	if err != nil {
+		return nil, err
+	}
+	meshes, err := p.byFloor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var known *costmodel.Step
+	best := timed{seconds: inf}
+	if start != nil {
+		if known, err = p.model.Evaluate(*start); err == nil {
+			best.seconds = known.Seconds
+		}
+	}
+	s, done := newSearch(p), make([]bool, len(p.units))
+	for _, m := range meshes {
+		if m.floor > best.seconds || ctx.Err() != nil {
+			break
+		}
+		if done[m.unit] {
+			continue
+		}
+		done[m.unit] = true
+		if t := s.bestOf(&p.units[m.unit], best.seconds); t.seconds < best.seconds {
+			best, known = t, nil
+		}
+	}
+	if known != nil || best.seconds == inf || ctx.Err() != nil {
+		return known, ctx.Err()
+	}
+	return p.model.Evaluate(p.layout(best.c.at))
+}
+
+// bestOf returns the fastest layout of a unit, if it is faster than limit.
+func (s *search) bestOf(u *unit, limit float64) timed {
+	w := s.p.newWorker(len(u.meshes) * len(s.p.grid.micros))
+	w.geometries = s.worker.geometries
+	w.limit = limit
+	w.run(u)
+	if best := s.rank(&w.found.best, 1, limit, nil); len(best) > 0 {
+		return best[0]
+	}
+	return timed{seconds: inf}
 }

@@ -50,7 +50,7 @@ type problem struct {
 type unit struct {
 	tp, cp, ep, etp int
 	meshes          []uint32 // indexes into grid.meshes, one per pipeline degree
-	illegal         error    // why a block cannot be cut so
+	illegal         []bool   // by micro-batch size: a block cannot be cut so
 	measured        bool
 	floors          floors
 }
@@ -103,7 +103,9 @@ func (p *problem) divide() {
 			u = len(p.units)
 			at[key] = u
 			p.units = append(p.units, unit{tp: m.TP, cp: m.CP, ep: m.EP, etp: m.ETP})
-			p.units[u].illegal = p.sharding(p.units[u].key(1))
+			for _, b := range p.grid.micros {
+				p.units[u].illegal = append(p.units[u].illegal, p.sharding(p.units[u].key(b)) != nil)
+			}
 		}
 		p.units[u].meshes = append(p.units[u].meshes, uint32(i))
 		p.unitOf = append(p.unitOf, int32(u))
@@ -127,7 +129,7 @@ func (p *problem) legal(u *unit, m uint32, i int) (rule, bool) {
 	switch {
 	case ms.Block()%(ms.EP*ms.ETP) != 0:
 		return ruleMesh, false
-	case u.illegal != nil:
+	case u.illegal[i]:
 		return ruleSharding, false
 	case p.batch%(ms.DP*p.grid.micros[i]) != 0:
 		return ruleBatch, false

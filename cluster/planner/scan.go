@@ -188,7 +188,9 @@ func (w *worker) order(c *minima, geo *order.Order, r, v int) {
 			if need > w.p.capacity {
 				w.overfull++
 				w.tally.refuse(ruleMemory, 1, at)
-				w.found.shortest(need, at)
+				if host <= w.p.host {
+					w.found.shortest(need, at)
+				}
 				continue
 			}
 			if host > w.p.host {

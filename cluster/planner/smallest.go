@@ -207,7 +207,7 @@ func SearchWithin(ctx context.Context, r Request) (*Answer, error) {
 	for n := (r.Devices - 1) / node * node; n > 0 && 4*n >= 3*r.Devices; n -= node {
 		v := r
 		v.Devices = n
-		s, err := fastest(ctx, v)
+		s, err := fastest(ctx, v, nil)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

@@ -3,8 +3,13 @@ package planner
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"maps"
+	"math/bits"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/hardware"
@@ -13,9 +18,11 @@ import (
 // Fix is one change to the cluster, the software or the workload, searched anew.
 type Fix struct {
 	Name        string  `json:"name"`
-	Detail      string  `json:"detail"`                 // what exactly was changed
-	StepSeconds float64 `json:"step_seconds,omitempty"` // 0: still nothing fits
-	Gain        float64 `json:"gain"`                   // share of the step time that is saved; 1 where nothing fitted before
+	Detail      string  `json:"detail"` // what exactly was changed
+	Fits        bool    `json:"fits"`
+	StepSeconds float64 `json:"step_seconds,omitempty"`
+	Tokens      float64 `json:"tokens_per_second,omitempty"`
+	Gain        float64 `json:"gain"` // share of the time of a token that is saved; 0 where nothing fitted before
 	Layout      string  `json:"layout,omitempty"`
 	Moved       bool    `json:"layout_changed"` // another layout is best then
 }
@@ -29,46 +36,59 @@ type change struct {
 // WhatWouldHelp searches again under one change at a time and sorts the changes
 // by what they gain. The base is the answer to the unchanged request.
 func WhatWouldHelp(ctx context.Context, r Request, base *Answer) ([]Fix, error) {
-	var out []Fix
-	for _, c := range changes(r) {
-		v := r
-		v.Top = 1
-		v.Cluster = clone(r.Cluster)
-		if err := c.apply(&v); err != nil {
-			return nil, err
-		}
-		f := Fix{Name: c.name, Detail: c.detail}
-		best, err := fastest(ctx, v)
-		if err != nil {
-			return nil, err
-		}
-		if best != nil {
-			f.StepSeconds, f.Layout = best.Seconds, best.Layout.String()
-			f.Gain, f.Moved = 1, true
-			if len(base.Plans) > 0 {
-				f.Gain = 1 - best.Seconds/base.Plans[0].StepSeconds
-				f.Moved = f.Layout != base.Plans[0].Text
-			}
-		}
-		out = append(out, f)
+	list := changes(r)
+	out, errs := make([]Fix, len(list)), make([]error, len(list))
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, max(1, runtime.GOMAXPROCS(0)))
+	for i := range list {
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			out[i], errs[i] = list[i].fix(ctx, r, base)
+		})
 	}
-	slices.SortStableFunc(out, func(a, b Fix) int { return cmp.Compare(b.Gain, a.Gain) })
+	wait.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(out, func(a, b Fix) int {
+		if a.Fits != b.Fits {
+			return cmp.Compare(word(b.Fits), word(a.Fits))
+		}
+		return cmp.Compare(b.Gain, a.Gain)
+	})
 	return out, nil
 }
 
-// fastest returns the best step, or nil when nothing fits.
-func fastest(ctx context.Context, r Request) (*costmodel.Step, error) {
-	r.Options.AnyMemory = false
-	p, err := newProblem(r)
-	if err != nil {
-		return nil, err
+func word(yes bool) int {
+	if yes {
+		return 1
 	}
-	p.reach = 1
-	x, err := p.prove(ctx, 1)
-	if err != nil || len(x.best) == 0 {
-		return nil, err
+	return 0
+}
+
+// fix searches under one change.
+func (c *change) fix(ctx context.Context, r Request, base *Answer) (Fix, error) {
+	r.Cluster = clone(r.Cluster)
+	f := Fix{Name: c.name, Detail: c.detail}
+	if err := c.apply(&r); err != nil {
+		return f, err
 	}
-	return p.model.Evaluate(p.layout(x.best[0].c.at))
+	var start *costmodel.Layout
+	if len(base.Plans) > 0 && r.Devices == base.Devices {
+		start = &base.Plans[0].Evaluated.Layout
+	}
+	best, err := fastest(ctx, r, start)
+	if best == nil || err != nil {
+		return f, err
+	}
+	f.Fits, f.StepSeconds, f.Tokens = true, best.Seconds, best.TokensPerSecond(r.Workload)
+	f.Layout, f.Moved = best.Layout.String(), true
+	if len(base.Plans) > 0 {
+		f.Gain = 1 - base.Plans[0].TokensPerSec/f.Tokens
+		f.Moved = f.Layout != base.Plans[0].Text
+	}
+	return f, nil
 }
 
 // changes lists what is tried.
@@ -109,6 +129,32 @@ func changes(r Request) []change {
 			v.Space.Zero = []int{0, 1, 2}
 			return nil
 		}})
+	}
+	out = append(out, change{"twice the global batch", "sequences of a step", func(v *Request) error {
+		v.Workload.GlobalBatch *= 2
+		return v.Workload.Check(v.Cluster)
+	}})
+	for _, n := range rounder(r.Devices, max(1, r.Cluster.NodeSize)) {
+		out = append(out, change{fmt.Sprintf("only %d devices, %d idle", n, r.Devices-n), "a number with more divisors", func(v *Request) error {
+			v.Devices = n
+			return nil
+		}})
+	}
+	return out
+}
+
+// rounder returns whole nodes below n whose number has far smaller odd factors:
+// layouts divide, and 2,000 devices may do less than 1,920.
+func rounder(n, node int) []int {
+	odd := func(n int) int { return n >> bits.TrailingZeros(uint(n)) }
+	if odd(n) <= 15 {
+		return nil
+	}
+	var out []int
+	for m := (n - 1) / node * node; m > 0 && 4*m >= 3*n && len(out) < 3; m -= node {
+		if odd(m) <= 15 {
+			out = append(out, m)
+		}
 	}
 	return out
 }

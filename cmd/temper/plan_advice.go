@@ -12,7 +12,13 @@ import (
 // shortageText says what is too large when nothing fits.
 func shortageText(b *strings.Builder, a *planner.Answer) {
 	s := a.Shortage
-	if s == nil {
+	switch {
+	case s == nil && a.Considered == 1:
+		for _, v := range a.Rejected {
+			fmt.Fprintf(b, "The layout is refused: %s\n", v.Text)
+		}
+		return
+	case s == nil:
 		fmt.Fprintf(b, "Nothing fits: no layout is legal.\n")
 		return
 	}
@@ -46,25 +52,32 @@ func smallestText(b *strings.Builder, s *planner.Smallest) {
 }
 
 // fixesText lists what would help.
-func fixesText(b *strings.Builder, fixes []planner.Fix) {
+func fixesText(b *strings.Builder, fixes []planner.Fix, fitted bool) {
 	if len(fixes) == 0 {
 		return
 	}
 	fmt.Fprintf(b, "\nWhat would help, each change searched anew\n")
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	var useless []string
 	for _, f := range fixes {
-		switch {
-		case f.StepSeconds == 0:
-			fmt.Fprintf(w, "  %s\tstill does not fit\t\n", f.Name)
-		case f.Gain < 0.001:
-			fmt.Fprintf(w, "  %s\tnothing\t\n", f.Name)
-		case f.Moved:
-			fmt.Fprintf(w, "  %s\t%s\t-%.1f %%\tby another layout: %s\n", f.Name, secondsText(f.StepSeconds), 100*f.Gain, f.Layout)
+		switch where := "in the same layout"; {
+		case !f.Fits || f.Gain < 0.001 && fitted:
+			useless = append(useless, f.Name)
 		default:
-			fmt.Fprintf(w, "  %s\t%s\t-%.1f %%\t\n", f.Name, secondsText(f.StepSeconds), 100*f.Gain)
+			if f.Moved {
+				where = "by " + f.Layout
+			}
+			gain := "fits"
+			if fitted {
+				gain = fmt.Sprintf("%+.1f %%", 100/(1-f.Gain)-100)
+			}
+			fmt.Fprintf(w, "  %s\t%s\t%s tokens/s\t%s\n", f.Name, gain, unit.Count(f.Tokens), where)
 		}
 	}
 	_ = w.Flush()
+	if len(useless) > 0 {
+		fmt.Fprintf(b, "  of no use: %s\n", strings.Join(useless, ", "))
+	}
 }
 
 // compareText is a table of two clusters side by side.

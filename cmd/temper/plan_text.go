@@ -31,7 +31,7 @@ func planText(r planner.Request, a *planner.Answer) string {
 	}
 	rejectedText(&b, a)
 	smallestText(&b, a.Smallest)
-	fixesText(&b, a.Fixes)
+	fixesText(&b, a.Fixes, a.Fits)
 	for i := range a.Compare {
 		compareText(&b, &a.Compare[i])
 	}
@@ -167,7 +167,7 @@ func plansTable(b *strings.Builder, plans []planner.Plan, best float64) {
 }
 
 func rejectedText(b *strings.Builder, a *planner.Answer) {
-	if len(a.Rejected) == 0 {
+	if len(a.Rejected) == 0 || a.Considered == 1 {
 		return
 	}
 	fmt.Fprintf(b, "\nRefused\n")

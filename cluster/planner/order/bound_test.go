@@ -16,7 +16,7 @@ func drawShape(t *rapid.T) schedule.Shape {
 	switch s.Kind {
 	case schedule.Interleaved:
 		s.Stages, s.Chunks = s.Stages+1, rapid.IntRange(2, 5).Draw(t, "chunks")
-		s.Micro = s.Stages * rapid.IntRange(1, 6).Draw(t, "rounds")
+		s.Micro = s.Stages + rapid.IntRange(0, 60).Draw(t, "more")
 	case schedule.ZBV, schedule.DualPipe, schedule.DualPipeV:
 		s.Stages, s.Chunks = 2*s.Stages, 2
 		s.Micro = 2*s.Stages + 2*rapid.IntRange(0, 20).Draw(t, "extra")

@@ -65,8 +65,11 @@ func New(s schedule.Shape) (*Order, error) {
 	}
 	short := s
 	short.Micro = min(s.Micro, shortRun*s.Stages)
-	p, err := schedule.NewPipeline(short.Kind, short.Stages, short.Chunks, short.Micro)
-	if err != nil {
+	if n := s.GroupSize(); s.Kind == schedule.Interleaved {
+		short.Micro, short.Group = min(s.Micro, shortRun*n+s.Micro%n), n // a last group that is not full stays so
+	}
+	p := &schedule.Pipeline{}
+	if err := p.Reset(short); err != nil {
 		return nil, err
 	}
 	for stage := range g.rows {
