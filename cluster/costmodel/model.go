@@ -58,7 +58,7 @@ func New(m *arch.Config, c *hardware.Cluster, devices int, w Workload, o Options
 		return nil, err
 	}
 	if o.Engine == nil {
-		e, err := operator.EngineNamed(c.Engine)
+		e, err := operator.EngineNamed(UsualEngine(m, c))
 		if err != nil {
 			return nil, err
 		}
@@ -75,6 +75,16 @@ func New(m *arch.Config, c *hardware.Cluster, devices int, w Workload, o Options
 	}
 	out.resolve(o.Constants)
 	return out, nil
+}
+
+// UsualEngine names the training program that the model is usually trained with
+// on the cluster: the cluster's own, but for GPT on devices without fp8, which is
+// the work of 2021.
+func UsualEngine(m *arch.Config, c *hardware.Cluster) string {
+	if _, fp8 := c.Device.PeakOf(hardware.FP8); m.Family == arch.GPT2 && c.Engine == "megatron" && !fp8 {
+		return "megatron-2021"
+	}
+	return c.Engine
 }
 
 // With returns the same model under other constants. Operator lists are shared,

@@ -94,8 +94,9 @@ type MFU struct {
 	HFU          float64            `json:"hfu"` // recomputation counted too
 }
 
-// Memory is the memory of the fullest rank at its worst moment. Its parts sum to
-// Total.
+// Memory is the memory of the fullest rank at its worst moment. The parts from
+// weights to workspace sum to Total, what frameworks report as most allocated;
+// with Fragmentation it is Occupied, which has to fit.
 type Memory struct {
 	Total         int64   `json:"total"`
 	Weights       int64   `json:"weights"`
@@ -104,15 +105,15 @@ type Memory struct {
 	Activations   int64   `json:"activations"`
 	Buffers       int64   `json:"buffers"`
 	Workspace     int64   `json:"workspace"`
-	Fragmentation int64   `json:"fragmentation"`
-	Allocated     int64   `json:"allocated"` // what frameworks report; part of Total
-	Reserved      int64   `json:"reserved"`  // the same
+	Fragmentation int64   `json:"fragmentation"` // reserved but not handed out, and what never passes the allocator
+	Occupied      int64   `json:"occupied"`
+	Reserved      int64   `json:"reserved"` // what frameworks report as most reserved
 	Capacity      int64   `json:"capacity"`
 	Headroom      int64   `json:"headroom"` // negative when it does not fit
 	Host          int64   `json:"host"`     // host memory that offloading takes
 	Stage         int     `json:"stage"`    // the fullest
 	PeakMoment    string  `json:"peak_moment"`
-	Stages        []int64 `json:"stages"` // total of each stage
+	Stages        []int64 `json:"stages"` // occupied, of each stage
 }
 
 // Certificate says why no other layout is better, under the model.
@@ -174,18 +175,18 @@ func newMemory(m *costmodel.Model, s *costmodel.Step) Memory {
 	var out Memory
 	for stage, r := range s.Memory {
 		out.Stages = append(out.Stages, r.Total)
-		if r.Total <= out.Total {
+		if r.Total <= out.Occupied {
 			continue
 		}
 		stages := out.Stages
 		out = Memory{
-			Total: r.Total, Weights: r.Weights, Gradients: r.Gradients, Optimizer: r.Optimizer, Activations: r.Activations,
-			Buffers: r.Buffers, Workspace: r.Workspace, Fragmentation: r.Fragmentation, Allocated: r.Allocated, Reserved: r.Reserved,
+			Total: r.Allocated, Occupied: r.Total, Weights: r.Weights, Gradients: r.Gradients, Optimizer: r.Optimizer, Activations: r.Activations,
+			Buffers: r.Buffers, Workspace: r.Workspace, Fragmentation: r.Fragmentation, Reserved: r.Reserved,
 			Host: r.Host, Stage: stage, PeakMoment: r.PeakMoment, Stages: stages,
 		}
 	}
 	out.Capacity = m.Cluster.Device.Memory
-	out.Headroom = out.Capacity - out.Total
+	out.Headroom = out.Capacity - out.Occupied
 	return out
 }
 
@@ -227,7 +228,7 @@ func newAnswer(r Request, m *costmodel.Model) *Answer {
 // Refused returns the answer to a request of which nothing is left: the caller
 // says why in Rejected.
 func Refused(r Request) *Answer {
-	engine := r.Cluster.Engine
+	engine := costmodel.UsualEngine(r.Model, r.Cluster)
 	if r.Options.Engine != nil {
 		engine = r.Options.Engine.Name
 	}

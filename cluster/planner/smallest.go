@@ -165,14 +165,14 @@ func (x *explored) shortage(ctx context.Context) (*Shortage, error) {
 		return nil, err
 	}
 	mem := newMemory(m, s)
-	out := &Shortage{Layout: s.Layout.String(), Memory: mem, Over: -mem.Headroom, Factor: float64(mem.Total) / float64(mem.Capacity)}
+	out := &Shortage{Layout: s.Layout.String(), Memory: mem, Over: -mem.Headroom, Factor: float64(mem.Occupied) / float64(mem.Capacity)}
 	most := int64(-1)
 	for _, part := range mem.Parts() {
 		if part.Bytes > most {
 			out.Largest, most = part.Name, part.Bytes
 		}
 	}
-	out.Nearest = append(out.Nearest, fmt.Sprintf("memory of %.1f GiB per device instead of %.1f GiB", gib(mem.Total), gib(mem.Capacity)))
+	out.Nearest = append(out.Nearest, fmt.Sprintf("memory of %.1f GiB per device instead of %.1f GiB", gib(mem.Occupied), gib(mem.Capacity)))
 	return out, nil
 }
 

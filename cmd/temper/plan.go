@@ -166,12 +166,41 @@ func (f *planFlags) request() (planner.Request, error) {
 	if err := r.Workload.Check(r.Cluster); err != nil {
 		return r, err
 	}
-	if f.engine != "" {
-		if r.Options.Engine, err = operator.EngineNamed(f.engine); err != nil {
-			return r, err
-		}
+	if err := f.chooseEngine(&r); err != nil {
+		return r, err
 	}
 	return r, errors.Join(f.constants(&r), f.space(&r))
+}
+
+// chooseEngine takes --engine, or the usual one. Selective recomputation came to
+// Megatron together with sequence parallelism.
+func (f *planFlags) chooseEngine(r *planner.Request) (err error) {
+	name := f.engine
+	if name == "" {
+		if f.recompute != "selective" || costmodel.UsualEngine(r.Model, r.Cluster) != "megatron-2021" {
+			return nil
+		}
+		name = "megatron-2022"
+	}
+	r.Options.Engine, err = operator.EngineNamed(name)
+	return err
+}
+
+// usualZero is the ZeRO stage that the engine runs with unless told otherwise.
+func usualZero(r planner.Request) string {
+	e := r.Options.Engine
+	if e == nil {
+		if e, _ = operator.EngineNamed(costmodel.UsualEngine(r.Model, r.Cluster)); e == nil {
+			return ""
+		}
+	}
+	switch {
+	case e.FSDP:
+		return "3"
+	case e.DistributedOptim:
+		return "1"
+	}
+	return "0"
 }
 
 // space limits the search to what the flags fix.
@@ -253,6 +282,9 @@ func (f *planFlags) one(r planner.Request) (*planner.Answer, error) {
 		return nil, usageError{errors.New("--devices is missing: --layout needs it")}
 	}
 	text := f.layoutText()
+	if zero := usualZero(r); zero != "" && !hasKey(text, "zero") {
+		text = "zero=" + zero + "," + text
+	}
 	choices := []string{text}
 	if !hasKey(text, "recompute") {
 		choices = []string{"recompute=none," + text, "recompute=selective," + text, "recompute=full," + text}

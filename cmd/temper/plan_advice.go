@@ -23,7 +23,7 @@ func shortageText(b *strings.Builder, a *planner.Answer) {
 		return
 	}
 	fmt.Fprintf(b, "Nothing fits. The layout that needs least takes %s of the %s of a device: %.2f times what there is, %s too much.\n\n  %s\n",
-		unit.Bytes(s.Memory.Total), unit.Bytes(s.Memory.Capacity), s.Factor, unit.Bytes(s.Over), s.Layout)
+		unit.Bytes(s.Memory.Occupied), unit.Bytes(s.Memory.Capacity), s.Factor, unit.Bytes(s.Over), s.Layout)
 	memoryText(b, &s.Memory)
 	fmt.Fprintf(b, "\nThe largest part is %s. Nearest changes that fit: %s\n", s.Largest, strings.Join(s.Nearest, "; "))
 }

@@ -119,19 +119,27 @@ func timeText(b *strings.Builder, p *planner.Plan) {
 			rest += p.Breakdown[name]
 			continue
 		}
-		fmt.Fprintf(b, "  %-11s %8s %5.1f %%  %s\n", name, secondsText(p.Breakdown[name]), 100*share, strings.Repeat("█", int(share*50+0.5)))
+		fmt.Fprintf(b, "  %-11s %8s %5.1f %%  %s\n", name, secondsText(p.Breakdown[name]), 100*share, barOf(share))
 	}
 	if rest > 0 {
 		fmt.Fprintf(b, "  %-11s %8s %5.1f %%\n", "the rest", secondsText(rest), 100*rest/p.StepSeconds)
 	}
 }
 
+// barOf draws a share of the whole; more than all of it ends in an arrow.
+func barOf(share float64) string {
+	if share > 1 {
+		return strings.Repeat("█", 50) + "▶"
+	}
+	return strings.Repeat("█", int(share*50+0.5))
+}
+
 func memoryText(b *strings.Builder, m *planner.Memory) {
-	fmt.Fprintf(b, "\nMemory: %s of %s on the fullest rank (stage %d), at its worst in %q\n", unit.Bytes(m.Total), unit.Bytes(m.Capacity), m.Stage, m.PeakMoment)
+	fmt.Fprintf(b, "\nMemory: %s of %s on the fullest rank (stage %d), at its worst in %q\n", unit.Bytes(m.Occupied), unit.Bytes(m.Capacity), m.Stage, m.PeakMoment)
 	for _, part := range m.Parts() {
 		if part.Bytes > 0 {
 			share := float64(part.Bytes) / float64(m.Capacity)
-			fmt.Fprintf(b, "  %-13s %9s %5.1f %%  %s\n", part.Name, unit.Bytes(part.Bytes), 100*share, strings.Repeat("█", int(share*50+0.5)))
+			fmt.Fprintf(b, "  %-13s %9s %5.1f %%  %s\n", part.Name, unit.Bytes(part.Bytes), 100*share, barOf(share))
 		}
 	}
 	if m.Host > 0 {
@@ -161,7 +169,7 @@ func plansTable(b *strings.Builder, plans []planner.Plan, best float64) {
 	for _, p := range plans {
 		l := p.Layout
 		fmt.Fprintf(w, "\t%s\t+%.1f %%\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t\n", secondsText(p.StepSeconds), 100*(p.StepSeconds/best-1),
-			unit.Bytes(p.MemoryBytes.Total), l.TP, l.CP, l.DP, l.PP, l.VPP, l.EP, l.ETP, l.MicroBatch, l.Schedule, l.Recompute, l.Zero, l.Offload)
+			unit.Bytes(p.MemoryBytes.Occupied), l.TP, l.CP, l.DP, l.PP, l.VPP, l.EP, l.ETP, l.MicroBatch, l.Schedule, l.Recompute, l.Zero, l.Offload)
 	}
 	_ = w.Flush()
 }

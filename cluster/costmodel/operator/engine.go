@@ -82,6 +82,13 @@ var engines = []Engine{
 		Selective: Recompute(Core), Libraries: 32 * mib, Fragmentation: 1.06, Runtime: 1024 * mib,
 	},
 	{
+		Name:       "megatron-2022", // the same with sequence parallelism and recomputed attention scores, before flash attention
+		FusedNorms: true, FusedActivation: true, HalfGradients: true, Sequence: true,
+		LossBytes: 6, LossBytesTP: 6,
+		Gradient: FP32, Weights: FP16, Master: FP32, Moments: FP32,
+		Selective: Recompute(Core), Libraries: 32 * mib, Fragmentation: 1.06, Runtime: 1024 * mib,
+	},
+	{
 		Name:           "mindspeed", // MindSpeed-LLM on Ascend
 		FlashAttention: true, FusedNorms: true, FusedActivation: true, FusedRope: true,
 		GroupedExperts: true, CombineInside: true, ExpertsNeedSequence: true, Sequence: true, DistributedOptim: true,
