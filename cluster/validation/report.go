@@ -130,11 +130,12 @@ func (v *Validation) writeIntervals(b *strings.Builder) {
 
 A 90 %% interval is the predicted time divided and multiplied by exp(%.2f x sigma). Sigma adds, in squares, what the rows left out show:
 rows of one system differ by %s from each other, systems on known devices by %s, a device without any measured row adds %s, a model
-with experts %s. The interval of a row that was left out uses the errors of the other systems only.
+with experts %s. Widths that few systems tell are drawn towards what was assumed before any was seen (%s, %s and %s). The interval of a row
+that was left out uses the errors of the other systems only.
 
 | prediction for | interval |
 |---|---|
-`, w.Factor, percent(w.Row), percent(w.System), percent(w.Device), percent(w.MoE))
+`, w.Factor, percent(w.Row), percent(w.System), percent(w.Device), percent(w.MoE), percent(systemPrior), percent(devicePrior), percent(moePrior))
 	for _, x := range []struct {
 		name        string
 		moe, unseen bool

@@ -18,6 +18,32 @@ const (
 // was left out can tell it.
 const scheduleWidth = 0.04
 
+// A width that only a few systems tell is drawn towards what was expected of it
+// before any was seen, as if priorSystems had shown that.
+const (
+	systemPrior  = 0.05
+	devicePrior  = 0.1
+	moePrior     = 0.08
+	priorSystems = 2
+)
+
+// shrunk is a width told by n systems, drawn towards its prior.
+func shrunk(width float64, n int, prior float64) float64 {
+	told, assumed := float64(n), float64(priorSystems)
+	return math.Sqrt((float64(told*width*width) + float64(assumed*prior*prior)) / (told + assumed))
+}
+
+// systemsOf counts the systems of the sightings that a condition keeps.
+func systemsOf(all []sighting, keep func(sighting) bool) int {
+	seen := map[int]bool{}
+	for _, s := range all {
+		if keep(s) {
+			seen[s.system] = true
+		}
+	}
+	return len(seen)
+}
+
 // Coverage is the share of unseen rows that an interval is made to hold.
 const Coverage = 0.9
 
@@ -32,13 +58,16 @@ type sighting struct {
 // newWidths estimates the widths from rows that were predicted without their
 // systems. Systems count alike, except where the factor is chosen.
 func newWidths(all []sighting) costmodel.Widths {
-	known := spreadOf(all, func(s sighting) bool { return !s.moe && !s.unseen })
-	w := costmodel.Widths{Row: spreadOf(all, func(sighting) bool { return true }).Row, System: known.Group, Schedule: scheduleWidth, Factor: gaussian}
-	w.Device = extra(w, all, func(s sighting) bool { return !s.moe && s.unseen })
-	w.MoE = extra(w, all, func(s sighting) bool { return s.moe })
-	if w.Sigma(costmodel.Novelty{}) == 0 {
-		w.Row = Noise
+	dense := func(s sighting) bool { return !s.moe && !s.unseen }
+	w := costmodel.Widths{
+		Row:      spreadOf(all, func(sighting) bool { return true }).Row,
+		System:   shrunk(spreadOf(all, dense).Group, systemsOf(all, dense), systemPrior),
+		Schedule: scheduleWidth, Factor: gaussian,
 	}
+	unseen := func(s sighting) bool { return !s.moe && s.unseen }
+	w.Device = shrunk(extra(w, all, unseen), systemsOf(all, unseen), devicePrior)
+	moe := func(s sighting) bool { return s.moe }
+	w.MoE = shrunk(extra(w, all, moe), systemsOf(all, moe), moePrior)
 	w.Factor = factor(w, all)
 	return w
 }
@@ -47,22 +76,22 @@ func newWidths(all []sighting) costmodel.Widths {
 // beyond what the widths so far explain.
 func extra(w costmodel.Widths, all []sighting, keep func(sighting) bool) float64 {
 	explained := 0.0
-	count := map[int]bool{}
+	counted := map[int]bool{}
 	for _, s := range all {
-		if keep(s) && !count[s.system] {
-			count[s.system] = true
-			known := w.System * w.System
-			if s.unseen {
-				known += float64(w.Device * w.Device)
-			}
-			explained += known
+		if !keep(s) || counted[s.system] {
+			continue
+		}
+		counted[s.system] = true
+		explained += float64(w.System * w.System)
+		if s.unseen {
+			explained += float64(w.Device * w.Device)
 		}
 	}
-	if len(count) == 0 {
+	if len(counted) == 0 {
 		return 0
 	}
 	between := spreadOf(all, keep).Group
-	return math.Sqrt(math.Max(0, float64(between*between)-explained/float64(len(count))))
+	return math.Sqrt(math.Max(0, float64(between*between)-explained/float64(len(counted))))
 }
 
 // factor is how many of its own standard deviations the row at the wanted
