@@ -23,6 +23,7 @@ var used = []string{
 type rates struct {
 	product  map[operator.DType]float64 // FLOP/s of large products, power included
 	peak     map[operator.DType]float64
+	power    float64 // what power allows of the rate that products could have
 	cores    float64
 	start    float64 // seconds per tile
 	tile     float64
@@ -117,6 +118,9 @@ func (r *rates) resolveProducts(k *Constants, c *hardware.Cluster, w Workload) {
 			peak = tf
 		}
 		r.peak[f.d] = peak
+		if f.d == operator.DType(w.DType) {
+			r.power = power / f.energy / (peak * share)
+		}
 		r.product[f.d] = limited(peak*share, power/f.energy) * v("product.rate") * f.factor
 	}
 }
