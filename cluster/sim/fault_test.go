@@ -66,7 +66,7 @@ func TestFaultsAreRefused(t *testing.T) {
 		{"stops:\n  - {rank: 1, at_seconds: 1, cause: bored}\n", `sim: f.yaml:2:37: stops[0].cause: "bored" is not known: use hung (noticed by a timeout) or dead (noticed by a heartbeat)`},
 		{"routing: {loads: [0, 0]}\n", "sim: f.yaml:1:18: routing.loads: all are zero: some expert must get tokens"},
 		{"routing: {loads: [1], zipf: 1}\n", "sim: f.yaml:1:29: routing.zipf: give loads or zipf, not both"},
-		{"slow: []\n---\nslow: []\n", "sim: f.yaml: there is a second document: faults are one"},
+		{"slow: []\n---\nslow: []\n", "sim: f.yaml: there is a second document, one is read"},
 	} {
 		_, err := DecodeFaults([]byte(c.src), "f.yaml", 64, 8)
 		if err == nil || err.Error() != c.want {

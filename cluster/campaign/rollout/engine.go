@@ -40,7 +40,8 @@ type Engine struct {
 // scheduling, sampling, small products and imbalance take the rest. It comes
 // from one published figure, DeepSeek-R1 on CloudMatrix384 (arXiv 2506.12708):
 // 1,943 tokens/s for each card of two dies with 96 sequences on it, 49 ms a
-// step, where the roofline says 23 ms.
+// step, where the roofline says 23 ms; and the same paper's prefill, 6,688
+// tokens/s for each card, is 0.5 of the roofline.
 const ServingShare = 0.47
 
 // Kernels of one layer, and the gap between two of them when the whole step is
@@ -180,10 +181,10 @@ func (e *Engine) Step(batch, context float64) Step {
 }
 
 // Prefill returns the seconds in which a replica reads prompts of seq tokens
-// each, tokens in all: bound by compute.
+// each, tokens in all: bound by compute, of which engines reach Share here too.
 func (e *Engine) Prefill(tokens, seq float64) float64 {
-	c := cacheAt(e.Model, seq/2) // on average a token sees half the prompt
-	return tokens * (float64(2*e.dense) + float64(2*e.topK*e.expert*e.Imbalance) + c.flops) / e.flops
+	attention := prefillFLOPs(e.Model, seq/2) // on average a token sees half the prompt
+	return tokens * (float64(2*e.dense) + float64(2*e.topK*e.expert*e.Imbalance) + attention) / e.flops / e.Share
 }
 
 // FLOPs returns the operations of a token at a place of its sequence.

@@ -74,6 +74,20 @@ func cacheAt(c *arch.Config, n float64) cache {
 	return out
 }
 
+// prefillFLOPs is what attention computes for one of many tokens that are read
+// together and see n tokens each. Latent attention then expands keys and values
+// instead of multiplying queries into the latent space.
+func prefillFLOPs(c *arch.Config, n float64) float64 {
+	flops := cacheAt(c, n).flops
+	for l := range c.NumLayers {
+		if c.Kind(l) == arch.MLA {
+			absorbed := float64(2*c.KVLoraRank + c.RopeDim)
+			flops -= float64(float64(c.NumHeads) * n * 2 * (absorbed - float64(c.QueryDim()+c.ValueDim)))
+		}
+	}
+	return flops
+}
+
 func (c *cache) add(kept, read, flops float64) {
 	c.kept += kept
 	c.read += read

@@ -218,4 +218,7 @@ func TestCloudMatrixDecode(t *testing.T) {
 	if perCard := 96 / step.Seconds(); math.Abs(perCard-1943) > 0.05*1943 {
 		t.Errorf("%.0f tokens/s for a card, published 1,943: %+v", perCard, step)
 	}
+	if perCard := 2 * 4096 / e.Prefill(4096*320, 4096); math.Abs(perCard-6688) > 0.2*6688 {
+		t.Errorf("%.0f tokens/s of prefill for a card, published 6,688", perCard)
+	}
 }
