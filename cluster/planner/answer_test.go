@@ -40,7 +40,7 @@ func TestAnswer(t *testing.T) {
 	}
 	for i := range a.Pareto {
 		checkPlan(t, &a.Pareto[i])
-		if i > 0 && (a.Pareto[i].StepSeconds <= a.Pareto[i-1].StepSeconds || a.Pareto[i].MemoryBytes.Total >= a.Pareto[i-1].MemoryBytes.Total) {
+		if i > 0 && (a.Pareto[i].StepSeconds <= a.Pareto[i-1].StepSeconds || a.Pareto[i].MemoryBytes.Occupied >= a.Pareto[i-1].MemoryBytes.Occupied) {
 			t.Errorf("Pareto plan %d is not slower and smaller than the one before it", i)
 		}
 	}
@@ -74,8 +74,11 @@ func checkPlan(t *testing.T, p *Plan) {
 	for _, part := range m.Parts() {
 		total += part.Bytes
 	}
-	if total != m.Total || m.Headroom != m.Capacity-m.Total || m.Headroom < 0 || slices.Max(m.Stages) != m.Total {
+	if total != m.Occupied || m.Headroom != m.Capacity-m.Occupied || m.Headroom < 0 || slices.Max(m.Stages) != m.Occupied {
 		t.Errorf("%s: memory %+v", p.Text, m)
+	}
+	if m.Total+m.Fragmentation != m.Occupied {
+		t.Errorf("%s: %d bytes allocated and %d beside them, but %d occupied", p.Text, m.Total, m.Fragmentation, m.Occupied)
 	}
 }
 
@@ -125,14 +128,14 @@ func TestNothingFits(t *testing.T) {
 	if a.Fits || len(a.Plans) > 0 || s == nil {
 		t.Fatalf("fits %v with %d plans, shortage %v", a.Fits, len(a.Plans), s)
 	}
-	if s.Over <= 0 || s.Factor <= 1 || s.Largest == "" || s.Memory.Total != s.Memory.Capacity+s.Over {
+	if s.Over <= 0 || s.Factor <= 1 || s.Largest == "" || s.Memory.Occupied != s.Memory.Capacity+s.Over {
 		t.Errorf("shortage %+v", s)
 	}
 	// The memory it asks for is enough, and no less is.
 	for _, more := range []struct {
 		bytes int64
 		fits  bool
-	}{{s.Memory.Total, true}, {s.Memory.Total - 1<<20, false}} {
+	}{{s.Memory.Occupied, true}, {s.Memory.Occupied - 1<<20, false}} {
 		v := r
 		v.Cluster = clone(r.Cluster)
 		v.Cluster.Device.Memory = more.bytes

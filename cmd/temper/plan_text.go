@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -131,7 +132,7 @@ func barOf(share float64) string {
 	if share > 1 {
 		return strings.Repeat("█", 50) + "▶"
 	}
-	return strings.Repeat("█", int(share*50+0.5))
+	return strings.Repeat("█", int(math.Round(50*share)))
 }
 
 func memoryText(b *strings.Builder, m *planner.Memory) {
