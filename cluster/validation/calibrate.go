@@ -7,6 +7,7 @@ import (
 
 	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/validation/fit"
+	"github.com/temper-ml/temper/cluster/validation/measured"
 	"github.com/temper-ml/temper/model/arch"
 )
 
@@ -24,7 +25,7 @@ type Calibration struct {
 
 // CalibratedRow is one measured layout beside its predictions.
 type CalibratedRow struct {
-	Case          *Case
+	Case          *measured.Case
 	Before, After float64 // predicted seconds
 }
 
@@ -47,7 +48,7 @@ const identifiable = 0.1
 // Calibrate fits the constants to measured steps of one cluster. Constants that
 // the measurements say nothing about stay as they are: first all may move, then
 // only those do that lost a tenth of their prior's variance.
-func Calibrate(base *costmodel.Constants, cases []Case) (*Calibration, error) {
+func Calibrate(base *costmodel.Constants, cases []measured.Case) (*Calibration, error) {
 	if len(cases) == 0 {
 		return nil, fmt.Errorf("validation: nothing measured to calibrate with")
 	}
@@ -154,7 +155,7 @@ func (c *Calibration) describe(s *Set, p *fit.Problem, r *fit.Result) error {
 
 // compareLog holds the rate that a run's own log prints against the model's
 // operations: if they disagree, the flags describe another model.
-func (c *Calibration) compareLog(x *Case) error {
+func (c *Calibration) compareLog(x *measured.Case) error {
 	if x.Logged == 0 {
 		return nil
 	}

@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"github.com/temper-ml/temper/cluster/costmodel"
+	"github.com/temper-ml/temper/cluster/validation/measured"
 )
 
 // site measures layouts of a 64-GPU machine whose products and links are not
 // those of the constants: what the cost model itself says under other ones.
-func site(t *testing.T, change map[string]float64) []Case {
+func site(t *testing.T, change map[string]float64) []measured.Case {
 	t.Helper()
 	k := costmodel.DefaultConstants()
 	values := map[string]float64{}
@@ -21,7 +22,7 @@ func site(t *testing.T, change map[string]float64) []Case {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cases []Case
+	var cases []measured.Case
 	for _, l := range []struct{ tp, pp, mbs int }{{1, 1, 1}, {2, 1, 1}, {4, 1, 2}, {8, 1, 4}, {2, 2, 1}, {1, 4, 2}, {4, 4, 1}} {
 		c := planned()
 		c.Devices, c.GlobalBatch, c.System = 64, 256, "site"
@@ -100,20 +101,17 @@ func TestCalibrateLeavesTheRestAlone(t *testing.T) {
 }
 
 func TestCalibrateFromALog(t *testing.T) {
-	base := planned()
-	cases, err := ReadMeasured(write(t, "run.log", megatronLog), base)
+	c := planned()
+	c.Seconds, c.Steps, c.Logged, c.Memory, c.MemoryKind = 2.05, 4, 402, 40<<30, measured.Allocated
+	k, err := Calibrate(costmodel.DefaultConstants(), []measured.Case{c})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Calibrate(costmodel.DefaultConstants(), cases)
-	if err != nil {
-		t.Fatal(err)
+	if !strings.Contains(strings.Join(k.Remarks, " "), "is it the same model") {
+		t.Errorf("402 TFLOP/s in 2.05 s are another model's, but the remarks are %q", k.Remarks)
 	}
-	if !strings.Contains(strings.Join(c.Remarks, " "), "is it the same model") {
-		t.Errorf("402 TFLOP/s in 2.05 s are another model's, but the remarks are %q", c.Remarks)
-	}
-	if !c.Constants.Calibrated("h100-sxm") || c.Memory.N != 1 {
-		t.Errorf("calibrated devices %v, memory %+v", c.Constants.Measured(), c.Memory)
+	if !k.Constants.Calibrated("h100-sxm") || k.Memory.N != 1 {
+		t.Errorf("calibrated devices %v, memory %+v", k.Constants.Measured(), k.Memory)
 	}
 }
 
@@ -123,7 +121,7 @@ func TestCalibrateRefusesNothing(t *testing.T) {
 	}
 	c := planned()
 	c.Seconds, c.Model = 1, "llama9-8b"
-	if _, err := Calibrate(costmodel.DefaultConstants(), []Case{c}); err == nil || !strings.Contains(err.Error(), "llama9-8b") {
+	if _, err := Calibrate(costmodel.DefaultConstants(), []measured.Case{c}); err == nil || !strings.Contains(err.Error(), "llama9-8b") {
 		t.Errorf("an unknown model: %v", err)
 	}
 }

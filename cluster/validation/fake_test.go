@@ -2,8 +2,12 @@ package validation
 
 import (
 	"math"
+	"os"
+	"path/filepath"
+	"testing"
 
 	"github.com/temper-ml/temper/cluster/validation/fit"
+	"github.com/temper-ml/temper/cluster/validation/measured"
 )
 
 // fake is a predictor with a known truth: a step takes work / (rate x share)
@@ -18,13 +22,13 @@ func (f fake) Parameters() []fit.Parameter {
 	return ps
 }
 
-func (f fake) Affects(p int, c *Case) bool { return p == 0 || f.devices[p-1] == c.Device }
+func (f fake) Affects(p int, c *measured.Case) bool { return p == 0 || f.devices[p-1] == c.Device }
 
-func (f fake) Prepare(c *Case) (Prepared, error) { return fakeCase{f, c}, nil }
+func (f fake) Prepare(c *measured.Case) (Prepared, error) { return fakeCase{f, c}, nil }
 
 type fakeCase struct {
 	f fake
-	c *Case
+	c *measured.Case
 }
 
 func (p fakeCase) Seconds(theta []float64) (float64, error) {
@@ -37,13 +41,13 @@ func (p fakeCase) Seconds(theta []float64) (float64, error) {
 	return s, nil
 }
 
-func (p fakeCase) Memory(MemoryKind) float64 { return p.c.Memory * 1.02 }
-func (p fakeCase) MoE() bool                 { return p.c.EP > 1 }
+func (p fakeCase) Memory(measured.MemoryKind) float64 { return p.c.Memory * 1.02 }
+func (p fakeCase) MoE() bool                          { return p.c.EP > 1 }
 
 // fakeSet has four systems of two devices; true share 0.6, device b slower by
 // a tenth, rows off by a few percent in a fixed pattern.
 func fakeSet() (*Set, error) {
-	var cases []Case
+	var cases []measured.Case
 	for s, system := range []string{"a one", "a two", "b one", "b two"} {
 		for i := 0; i < 12; i++ {
 			c := planned()
@@ -61,10 +65,28 @@ func fakeSet() (*Set, error) {
 			noise := 0.03*math.Sin(float64(12*s+7*i)) + float64(0.02*math.Sin(float64(s)))
 			c.Seconds = float64(c.GlobalBatch) / 0.6 * slow * math.Exp(noise)
 			if i%2 == 0 {
-				c.Memory, c.MemoryKind = 50*(1<<30), Allocated
+				c.Memory, c.MemoryKind = 50*(1<<30), measured.Allocated
 			}
 			cases = append(cases, c)
 		}
 	}
 	return NewSet(cases, fake{devices: []string{"a", "b"}})
+}
+
+// dataDir is the folder of published measurements, or skips the test.
+func dataDir(t testing.TB) string {
+	t.Helper()
+	root := os.Getenv("TEMPER_DATA")
+	if root == "" {
+		t.Skip("TEMPER_DATA is not set: the published measurements are not part of the repository")
+	}
+	return filepath.Join(root, "validation")
+}
+
+// planned is what the flags of a plan would say.
+func planned() measured.Case {
+	return measured.Case{
+		Model: "llama3-8b", Device: "h100", Devices: 16, TP: 2, PP: 2, DP: 4, EP: 1, CP: 1, ETP: 1, Chunks: 1, MicroBatch: 1, GlobalBatch: 32, Seq: 4096,
+		Schedule: "1f1b", Recompute: "none", Routing: "balanced", DType: "bf16", Zero: 1, Offload: "none", Engine: "megatron", Optimizer: "adamw",
+	}
 }

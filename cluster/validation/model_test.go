@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/temper-ml/temper/cluster/costmodel"
+	"github.com/temper-ml/temper/cluster/validation/measured"
 )
 
 var (
@@ -18,7 +19,7 @@ var (
 // realSet prepares every published row.
 func realSet(t testing.TB) *Set {
 	t.Helper()
-	cases, err := Load(dataDir(t))
+	cases, err := measured.Load(dataDir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/temper-ml/temper/cluster/validation/fit"
+	"github.com/temper-ml/temper/cluster/validation/measured"
 )
 
 // Predictor predicts cases again and again under other constants. It is the
@@ -15,9 +16,9 @@ type Predictor interface {
 	// Parameters are the constants to fit, with their priors.
 	Parameters() []fit.Parameter
 	// Affects reports whether a parameter can change the prediction of a case.
-	Affects(parameter int, c *Case) bool
+	Affects(parameter int, c *measured.Case) bool
 	// Prepare does for a case everything that the constants do not change.
-	Prepare(c *Case) (Prepared, error)
+	Prepare(c *measured.Case) (Prepared, error)
 }
 
 // Prepared is a case of which only the time is still to be computed.
@@ -26,14 +27,14 @@ type Prepared interface {
 	Seconds(theta []float64) (float64, error)
 	// Memory is the predicted peak of the busiest device, as its allocator
 	// counts it.
-	Memory(kind MemoryKind) float64
+	Memory(kind measured.MemoryKind) float64
 	// MoE reports whether the model has experts.
 	MoE() bool
 }
 
 // Set is a set of cases that are fitted together.
 type Set struct {
-	Cases     []Case
+	Cases     []measured.Case
 	Predictor Predictor
 
 	prepared []Prepared
@@ -42,7 +43,7 @@ type Set struct {
 }
 
 // NewSet prepares cases for prediction.
-func NewSet(cases []Case, p Predictor) (*Set, error) {
+func NewSet(cases []measured.Case, p Predictor) (*Set, error) {
 	s := &Set{Cases: cases, Predictor: p, prepared: make([]Prepared, len(cases)), system: make([]int, len(cases))}
 	index := map[string]int{}
 	for i := range cases {

@@ -5,36 +5,13 @@ import (
 	"testing"
 
 	"github.com/temper-ml/temper/cluster/costmodel"
+	"github.com/temper-ml/temper/cluster/validation/measured"
 )
-
-func TestPublishedRows(t *testing.T) {
-	cases, err := Published()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(cases) != 10 {
-		t.Errorf("%d cases, want 10", len(cases))
-	}
-	systems := map[string]int{}
-	for _, c := range cases {
-		systems[c.System]++
-		if c.Source == "" || c.Seconds == 0 && c.TeraFLOPs == 0 {
-			t.Errorf("%s: %+v", c.Position, c)
-		}
-	}
-	if len(systems) != 5 {
-		t.Errorf("systems %v, want 5", systems)
-	}
-	// 16,384 sequences of 4,096 tokens at 1,412 tokens/s on each of 1,024 devices.
-	if s := cases[0].Seconds; s < 46.41 || s > 46.42 {
-		t.Errorf("step of %v s, want 56.41", s)
-	}
-}
 
 // TestPublishedRowsAreInReach holds every embedded row to a factor of its
 // prediction: a wrong unit or layout shows, an inaccurate model does not.
 func TestPublishedRowsAreInReach(t *testing.T) {
-	cases, err := Published()
+	cases, err := measured.Published()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +37,7 @@ func TestPublishedRowsAreInReach(t *testing.T) {
 // TestOwnStepCalibrates fits the model to temper's own step: a CPU is as far
 // from the machines of the constants as a device can be.
 func TestOwnStepCalibrates(t *testing.T) {
-	cases, err := Published()
+	cases, err := measured.Published()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +45,7 @@ func TestOwnStepCalibrates(t *testing.T) {
 		if !c.Held {
 			continue
 		}
-		k, err := Calibrate(costmodel.DefaultConstants(), []Case{c})
+		k, err := Calibrate(costmodel.DefaultConstants(), []measured.Case{c})
 		if err != nil {
 			t.Fatal(err)
 		}

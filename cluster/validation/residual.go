@@ -10,12 +10,13 @@ import (
 	"strings"
 
 	"github.com/temper-ml/temper/cluster/validation/fit"
+	"github.com/temper-ml/temper/cluster/validation/measured"
 )
 
 // Outcome is a case beside its prediction. Residuals are logarithms of
 // predicted over measured: above 0, the prediction is too slow.
 type Outcome struct {
-	Case *Case
+	Case *measured.Case
 	MoE  bool
 
 	Seconds   float64 // predicted with all rows in the fit

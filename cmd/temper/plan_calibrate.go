@@ -7,6 +7,7 @@ import (
 	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/planner"
 	"github.com/temper-ml/temper/cluster/validation"
+	"github.com/temper-ml/temper/cluster/validation/measured"
 )
 
 // constants reads --calibrate: constants that an earlier calibration wrote, or
@@ -24,7 +25,7 @@ func (f *planFlags) constants(r *planner.Request) error {
 	if err != nil {
 		return err
 	}
-	cases, err := validation.ReadMeasured(f.calibrate, base)
+	cases, err := measured.Read(f.calibrate, base)
 	if err != nil {
 		return err
 	}
@@ -37,13 +38,13 @@ func (f *planFlags) constants(r *planner.Request) error {
 }
 
 // measured describes the run that a log was written by, as the flags say it.
-func (f *planFlags) measured(r *planner.Request) (validation.Case, error) {
-	c := validation.Case{
+func (f *planFlags) measured(r *planner.Request) (measured.Case, error) {
+	c := measured.Case{
 		Arch: r.Model, Machine: r.Cluster, Model: f.model, Device: r.Cluster.Name, Devices: r.Devices,
 		TP: 1, PP: 1, DP: max(1, r.Devices), EP: 1, CP: 1, ETP: 1, Chunks: 1, MicroBatch: max(1, f.microBatch),
 		GlobalBatch: r.Workload.GlobalBatch, Seq: r.Workload.Seq, Schedule: "1f1b", Recompute: "none", Routing: r.Workload.Routing,
 		DType: r.Workload.DType, Zero: 1, Engine: r.Cluster.Engine, Optimizer: r.Workload.Optimizer, Offload: "none",
-		MemoryKind: validation.Reserved,
+		MemoryKind: measured.Reserved,
 	}
 	if r.Options.Engine != nil {
 		c.Engine = r.Options.Engine.Name

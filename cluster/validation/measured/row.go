@@ -1,4 +1,4 @@
-package validation
+package measured
 
 import (
 	"encoding/csv"
@@ -56,7 +56,7 @@ func ReadRows(name string, in io.Reader) ([]Row, error) {
 	for i, want := range names {
 		if got := strings.TrimPrefix(header[i], "\ufeff"); got != want {
 			_, col := r.FieldPos(i)
-			return nil, fmt.Errorf("validation: %s:1:%d: column %d is %q, want %q", name, col, i+1, got, want)
+			return nil, fmt.Errorf("measured: %s:1:%d: column %d is %q, want %q", name, col, i+1, got, want)
 		}
 	}
 	var rows []Row
@@ -79,12 +79,12 @@ func ReadRows(name string, in io.Reader) ([]Row, error) {
 // readError puts the file's name before an error of the CSV reader.
 func readError(name string, err error) error {
 	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("validation: %s:1:1: the file is empty; its first line must be %s", name, Columns)
+		return fmt.Errorf("measured: %s:1:1: the file is empty; its first line must be %s", name, Columns)
 	}
 	if p := (*csv.ParseError)(nil); errors.As(err, &p) {
-		return fmt.Errorf("validation: %s:%d:%d: %w", name, p.Line, p.Column, p.Err)
+		return fmt.Errorf("measured: %s:%d:%d: %w", name, p.Line, p.Column, p.Err)
 	}
-	return fmt.Errorf("validation: %s: %w", name, err)
+	return fmt.Errorf("measured: %s: %w", name, err)
 }
 
 // fieldReader takes fields in order and keeps the first error.
@@ -126,7 +126,7 @@ func readRow(name string, names, fields []string, r *csv.Reader) (Row, error) {
 // fault is an error at field i.
 func (f *fieldReader) fault(i int, text string) error {
 	line, col := f.csv.FieldPos(i)
-	return fmt.Errorf("validation: %s:%d:%d: %s: %s", f.file, line, col, f.names[i], text)
+	return fmt.Errorf("measured: %s:%d:%d: %s: %s", f.file, line, col, f.names[i], text)
 }
 
 // fail keeps the first error, at the field just taken.

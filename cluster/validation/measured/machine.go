@@ -1,4 +1,4 @@
-package validation
+package measured
 
 import (
 	"fmt"
@@ -43,11 +43,11 @@ func (c *Case) describe() (*hardware.Cluster, error) {
 	name, ok := machineNames[label]
 	switch {
 	case !ok && c.Network != "":
-		return nil, fmt.Errorf("validation: %s: no machine %s with a network of %s, want one of %s", c.Position, c.Device, c.Network, strings.Join(Machines(), ", "))
+		return nil, fmt.Errorf("measured: %s: no machine %s with a network of %s, want one of %s", c.Position, c.Device, c.Network, strings.Join(Machines(), ", "))
 	case !ok:
 		cl, err := hardware.Load(c.Device)
 		if err != nil {
-			return nil, fmt.Errorf("validation: %s: gpu_type: %w", c.Position, err)
+			return nil, fmt.Errorf("measured: %s: gpu_type: %w", c.Position, err)
 		}
 		return cl, nil
 	}

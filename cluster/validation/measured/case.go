@@ -1,4 +1,4 @@
-package validation
+package measured
 
 import (
 	"fmt"
@@ -88,7 +88,7 @@ func (r *Row) Case() (Case, error) {
 	steps := []func(*Case) error{r.model, r.engine, r.notes, r.precision, r.sharding, r.recompute, r.pipeline, r.layout, r.measured}
 	for _, step := range steps {
 		if err := step(&c); err != nil {
-			return Case{}, fmt.Errorf("validation: %s: %w", r.Position(), err)
+			return Case{}, fmt.Errorf("measured: %s: %w", r.Position(), err)
 		}
 	}
 	c.System = systemName(&c)

@@ -1,4 +1,4 @@
-package validation
+package measured
 
 import (
 	"fmt"
@@ -12,10 +12,10 @@ import (
 func Load(folder string) ([]Case, error) {
 	names, err := filepath.Glob(filepath.Join(folder, "*.csv"))
 	if err != nil {
-		return nil, fmt.Errorf("validation: %w", err)
+		return nil, fmt.Errorf("measured: %w", err)
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("validation: %s holds no CSV file", folder)
+		return nil, fmt.Errorf("measured: %s holds no CSV file", folder)
 	}
 	slices.Sort(names)
 	var cases []Case
@@ -38,7 +38,7 @@ func Load(folder string) ([]Case, error) {
 func loadFile(name string) ([]Case, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("validation: %w", err)
+		return nil, fmt.Errorf("measured: %w", err)
 	}
 	defer f.Close()
 	rows, err := ReadRows(filepath.Base(name), f)

@@ -1,4 +1,4 @@
-package validation
+package measured
 
 import (
 	"bufio"
@@ -45,12 +45,12 @@ type measuredGroup struct {
 	seconds []float64
 }
 
-// ReadMeasuredLines reads JSON lines. A line is an object with the field
+// ReadLines reads JSON lines. A line is an object with the field
 // "seconds", the time of one step; optionally "memory_gib", the peak of the
 // busiest device, and "step"; and any of tp, pp, dp, ep, cp, vpp, micro_batch,
 // global_batch and seq that differ from the plan's. Steps of the same layout
 // become one case with their median. The log of a temper run is read as well.
-func ReadMeasuredLines(name string, in io.Reader, base Case) ([]Case, error) {
+func ReadLines(name string, in io.Reader, base Case) ([]Case, error) {
 	var groups []*measuredGroup
 	index := map[string]*measuredGroup{}
 	r := bufio.NewScanner(in)
@@ -62,14 +62,14 @@ func ReadMeasuredLines(name string, in io.Reader, base Case) ([]Case, error) {
 		}
 		l, err := decodeLine(text)
 		if err != nil {
-			return nil, fmt.Errorf("validation: %s:%d: %w", name, n, err)
+			return nil, fmt.Errorf("measured: %s:%d: %w", name, n, err)
 		}
 		if l.Seconds == nil {
 			continue
 		}
 		c, err := l.apply(base)
 		if err != nil {
-			return nil, fmt.Errorf("validation: %s:%d: %w", name, n, err)
+			return nil, fmt.Errorf("measured: %s:%d: %w", name, n, err)
 		}
 		key := fmt.Sprint(c.LayoutText(), c.MicroBatch, c.GlobalBatch, c.Seq)
 		g := index[key]
@@ -83,10 +83,10 @@ func ReadMeasuredLines(name string, in io.Reader, base Case) ([]Case, error) {
 		g.c.Memory = math.Max(g.c.Memory, c.Memory)
 	}
 	if err := r.Err(); err != nil {
-		return nil, fmt.Errorf("validation: %s: %w", name, err)
+		return nil, fmt.Errorf("measured: %s: %w", name, err)
 	}
 	if len(groups) == 0 {
-		return nil, fmt.Errorf(`validation: %s has no measured step: want lines with a field "seconds", or the log of a temper run with steps`, name)
+		return nil, fmt.Errorf(`measured: %s has no measured step: want lines with a field "seconds", or the log of a temper run with steps`, name)
 	}
 	var cases []Case
 	for _, g := range groups {

@@ -1,4 +1,4 @@
-package validation
+package measured
 
 import (
 	"bufio"
@@ -18,39 +18,39 @@ import (
 // maxMeasured bounds the size of a file of measurements.
 const maxMeasured = 256 << 20
 
-// ReadMeasured reads what a user measured, to calibrate with. path is one of
+// Read reads what a user measured, to calibrate with. path is one of
 //
 //   - a CSV file with [Columns] as its first line: one case for each row;
-//   - a file of JSON lines (see [ReadMeasuredLines]);
+//   - a file of JSON lines (see [ReadLines]);
 //   - the text log of Megatron-LM or MindSpeed-LLM, with its lines of "elapsed
 //     time per iteration (ms)";
 //   - the directory of a temper run, or its log.jsonl.
 //
 // All but the first say nothing of model, cluster and layout: those are base's.
-func ReadMeasured(path string, base Case) ([]Case, error) {
+func Read(path string, base Case) ([]Case, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("validation: %w", err)
+		return nil, fmt.Errorf("measured: %w", err)
 	}
 	if info.IsDir() {
 		path = filepath.Join(path, "log.jsonl")
 		if info, err = os.Stat(path); err != nil {
-			return nil, fmt.Errorf("validation: %s is no run of temper: it has no log.jsonl", filepath.Dir(path))
+			return nil, fmt.Errorf("measured: %s is no run of temper: it has no log.jsonl", filepath.Dir(path))
 		}
 	}
 	if info.Size() > maxMeasured {
-		return nil, fmt.Errorf("validation: %s has %d bytes, want at most %d", path, info.Size(), maxMeasured)
+		return nil, fmt.Errorf("measured: %s has %d bytes, want at most %d", path, info.Size(), maxMeasured)
 	}
 	src, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("validation: %w", err)
+		return nil, fmt.Errorf("measured: %w", err)
 	}
 	base.Position, base.Source, base.Grade, base.System = path, path, "measured", path
 	switch head := bytes.TrimLeft(src, "\ufeff \t\r\n"); {
 	case bytes.HasPrefix(head, []byte("source,")):
 		return readMeasuredCSV(path, src)
 	case bytes.HasPrefix(head, []byte("{")):
-		return ReadMeasuredLines(path, bytes.NewReader(src), base)
+		return ReadLines(path, bytes.NewReader(src), base)
 	}
 	c, err := ReadMegatronLog(path, bytes.NewReader(src), base)
 	if err != nil {
@@ -66,7 +66,7 @@ func readMeasuredCSV(path string, src []byte) ([]Case, error) {
 		return nil, err
 	}
 	if len(rows) == 0 {
-		return nil, fmt.Errorf("validation: %s has no rows below its first line", path)
+		return nil, fmt.Errorf("measured: %s has no rows below its first line", path)
 	}
 	return Cases(rows)
 }
@@ -99,7 +99,7 @@ func ReadMegatronLog(name string, in io.Reader, base Case) (Case, error) {
 		}
 		x, err := strconv.ParseFloat(m[1], 64)
 		if err != nil || !(x > 0) || x > 1e9 {
-			return Case{}, fmt.Errorf("validation: %s:%d: elapsed time per iteration is %q, want milliseconds above 0", name, n, m[1])
+			return Case{}, fmt.Errorf("measured: %s:%d: elapsed time per iteration is %q, want milliseconds above 0", name, n, m[1])
 		}
 		seconds = append(seconds, x/1000)
 		if m := throughput.FindStringSubmatch(line); m != nil {
@@ -108,17 +108,17 @@ func ReadMegatronLog(name string, in io.Reader, base Case) (Case, error) {
 			}
 		}
 		if m := batchSize.FindStringSubmatch(line); m != nil && strings.TrimLeft(m[1], "0") != strconv.Itoa(base.GlobalBatch) {
-			return Case{}, fmt.Errorf("validation: %s:%d: global batch size is %s, but the plan's is %d: give --global-batch %s", name, n, m[1], base.GlobalBatch, m[1])
+			return Case{}, fmt.Errorf("measured: %s:%d: global batch size is %s, but the plan's is %d: give --global-batch %s", name, n, m[1], base.GlobalBatch, m[1])
 		}
 	}
 	if err := r.Err(); err != nil {
 		if errors.Is(err, bufio.ErrTooLong) {
 			err = errors.New("a line has more than 1 MiB: is this a log?")
 		}
-		return Case{}, fmt.Errorf("validation: %s: %w", name, err)
+		return Case{}, fmt.Errorf("measured: %s: %w", name, err)
 	}
 	if len(seconds) == 0 {
-		return Case{}, fmt.Errorf(`validation: %s has no measured step: want CSV whose first line starts with "source,model,", JSON lines, or lines with "elapsed time per iteration (ms): ..."`, name)
+		return Case{}, fmt.Errorf(`measured: %s has no measured step: want CSV whose first line starts with "source,model,", JSON lines, or lines with "elapsed time per iteration (ms): ..."`, name)
 	}
 	base.Seconds, base.Steps = settled(seconds), len(seconds)
 	base.Logged = fit.Median(teraflops)

@@ -1,4 +1,4 @@
-package validation
+package measured
 
 import (
 	"bytes"
@@ -48,13 +48,13 @@ type published struct {
 func Published() ([]Case, error) {
 	var rows []published
 	if err := yaml.NewDecoder(bytes.NewReader(publishedYAML), yaml.Strict()).Decode(&rows); err != nil {
-		return nil, fmt.Errorf("validation: published.yaml: %s", yaml.FormatError(err, false, true))
+		return nil, fmt.Errorf("measured: published.yaml: %s", yaml.FormatError(err, false, true))
 	}
 	cases := make([]Case, 0, len(rows))
 	for i := range rows {
 		c, err := rows[i].resolve()
 		if err != nil {
-			return nil, fmt.Errorf("validation: published.yaml: %s: %w", rows[i].Name, err)
+			return nil, fmt.Errorf("measured: published.yaml: %s: %w", rows[i].Name, err)
 		}
 		cases = append(cases, c)
 	}

@@ -1,4 +1,4 @@
-package validation
+package measured
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ func FuzzReadRows(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		rows, err := ReadRows("f.csv", strings.NewReader(text))
 		if err != nil {
-			if !strings.HasPrefix(err.Error(), "validation: f.csv") {
+			if !strings.HasPrefix(err.Error(), "measured: f.csv") {
 				t.Errorf("an error without its place: %v", err)
 			}
 			return
@@ -28,13 +28,13 @@ func FuzzReadRows(f *testing.F) {
 	})
 }
 
-// FuzzReadMeasured does the same for logs and JSON lines.
-func FuzzReadMeasured(f *testing.F) {
+// FuzzRead does the same for logs and JSON lines.
+func FuzzRead(f *testing.F) {
 	f.Add(megatronLog)
 	f.Add(`{"step":1,"seconds":2,"memory_gib":50,"tp":4}`)
 	f.Add(`{"kind":"step","event":{"result":{"time":{"total":5}}}}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		if cases, err := ReadMeasuredLines("m", strings.NewReader(text), planned()); err == nil {
+		if cases, err := ReadLines("m", strings.NewReader(text), planned()); err == nil {
 			for _, c := range cases {
 				if !(c.Seconds > 0) {
 					t.Errorf("a case that cannot be: %+v", c)

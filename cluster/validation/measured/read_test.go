@@ -1,4 +1,4 @@
-package validation
+package measured
 
 import (
 	"os"
@@ -33,7 +33,7 @@ func write(t *testing.T, name, text string) string {
 }
 
 func TestReadMegatronLog(t *testing.T) {
-	cases, err := ReadMeasured(write(t, "run.log", megatronLog), planned())
+	cases, err := Read(write(t, "run.log", megatronLog), planned())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +43,8 @@ func TestReadMegatronLog(t *testing.T) {
 	}
 }
 
-func TestReadMeasuredLines(t *testing.T) {
-	cases, err := ReadMeasured(write(t, "m.jsonl", `{"step":0,"seconds":3}
+func TestReadLines(t *testing.T) {
+	cases, err := Read(write(t, "m.jsonl", `{"step":0,"seconds":3}
 {"step":1,"seconds":2,"memory_gib":50}
 
 {"step":2,"seconds":2.2}
@@ -70,7 +70,7 @@ func TestReadTemperRun(t *testing.T) {
 {"kind":"step","event":{"stage":0,"result":{"step":3,"time":{"total":4200000000}}}}
 {"kind":"ended","event":{}}
 `))
-	cases, err := ReadMeasured(dir, planned())
+	cases, err := Read(dir, planned())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,15 +95,15 @@ func TestBadMeasurementsAreRefused(t *testing.T) {
 		"zero":       {`{"seconds":1,"tp":0}`, "want at least 1"},
 		"no steps":   {`{"kind":"began","event":{}}`, "has no measured step"},
 	} {
-		_, err := ReadMeasured(write(t, "m", tt.text), planned())
+		_, err := Read(write(t, "m", tt.text), planned())
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: error %v, want %q in it", name, err, tt.want)
 		}
 	}
-	if _, err := ReadMeasured(t.TempDir(), planned()); err == nil || !strings.Contains(err.Error(), "no log.jsonl") {
+	if _, err := Read(t.TempDir(), planned()); err == nil || !strings.Contains(err.Error(), "no log.jsonl") {
 		t.Errorf("an empty directory: %v", err)
 	}
-	if _, err := ReadMeasured("/no/such/file", planned()); err == nil {
+	if _, err := Read("/no/such/file", planned()); err == nil {
 		t.Error("a missing file was read")
 	}
 }
