@@ -43,12 +43,13 @@ type level struct {
 // Fabric answers for one cluster. It is safe for concurrent use.
 type Fabric struct {
 	levels []level
+	node   int // devices of a node
 	rates  Rates
 }
 
 // New returns the fabric of the cluster.
 func New(c *hardware.Cluster, r Rates) *Fabric {
-	f := &Fabric{rates: r}
+	f := &Fabric{node: c.NodeSize, rates: r}
 	for i, d := range c.Domains {
 		share, half := r.Inner, r.Half
 		outer := i == len(c.Domains)-1
@@ -78,7 +79,11 @@ func (f *Fabric) Level(g mesh.Group) int {
 	return len(f.levels) - 1
 }
 
-// members returns how many of the group share one domain of the level.
+// members returns how many of the group share one domain of the level. Inside
+// nodes, whose devices a job uses all, groups that do not fit in evenly lie across
+// a boundary here and there, and the slowest group is what the others wait for:
+// it has as many members on a node as every group has at least. Larger domains
+// are filled as far as groups fit, and the rest is left to others.
 func (f *Fabric) members(i int, g mesh.Group) int {
 	if i == len(f.levels)-1 {
 		return g.Size
@@ -86,7 +91,21 @@ func (f *Fabric) members(i int, g mesh.Group) int {
 	if i < 0 {
 		return 1
 	}
-	return min(g.Size, max(1, f.levels[i].size/max(1, g.Stride)))
+	room := max(1, f.levels[i].size/max(1, g.Stride))
+	if f.levels[i].size > f.node {
+		return min(g.Size, room)
+	}
+	if f.levels[i].size%max(1, g.Stride) != 0 {
+		return 1
+	}
+	return gcd(g.Size, room)
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // rate is the bandwidth one device has at a level towards n peers of its domain:

@@ -81,7 +81,10 @@ func (b *builder) allToAll(part string, values float64, dispatch bool) {
 		op.Payload = values * op.DType.Bytes()
 	}
 	for _, o := range []*Operator{op, &back[0]} {
-		o.TopK, o.Fanout, o.Overlap = b.c.TopK, b.c.TopKGroups, b.e.OverlapEP
+		o.TopK, o.Overlap = b.c.TopK, b.e.OverlapEP
+		if b.c.ExpertGroups > 1 { // one group is no limit
+			o.Fanout = b.c.TopKGroups
+		}
 	}
 }
 
