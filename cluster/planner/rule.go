@@ -76,12 +76,14 @@ type engineRuns struct {
 // schedulesOf lists what the documentation of an engine offers for its pipeline.
 func schedulesOf(e *operator.Engine) []schedule.Kind {
 	switch e.Base() {
-	case "megatron", "megatron-2021":
+	case "megatron", "megatron-2021", "megatron-2022":
 		return []schedule.Kind{schedule.OneFOneB, schedule.Interleaved}
 	case "mindspeed":
 		return []schedule.Kind{schedule.OneFOneB, schedule.Interleaved, schedule.DualPipeV}
 	case "torchtitan", "torchtitan-2024", "torchtitan-eager":
 		return []schedule.Kind{schedule.GPipe, schedule.OneFOneB, schedule.Interleaved, schedule.ZBV, schedule.DualPipeV}
+	case "hai-llm":
+		return []schedule.Kind{schedule.OneFOneB, schedule.DualPipe}
 	}
 	return nil
 }

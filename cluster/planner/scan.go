@@ -284,7 +284,7 @@ func (w *worker) durations(geo *order.Order, s *sheet, cut *cut) {
 		if !geo.Sends[q] {
 			continue
 		}
-		if b := most(s.boundary, cut.masks[q]); b != boundary {
+		if b := most(s.sent, cut.masks[q]); b != boundary {
 			boundary, send = b, w.p.model.Send(b, w.layout.Mesh.Block())
 		}
 		p.Send = send

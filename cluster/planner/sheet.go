@@ -53,6 +53,7 @@ type sheet struct {
 	masks       [2]uint64 // their parts, as bits
 	class       []uint64  // of each block, its part as a bit
 	boundary    []int64   // bytes a part hands on
+	sent        []int64   // of these, what one rank sends
 	peak        []int64   // bytes of temporaries of a part, what is computed again included
 	size        []int64   // values of a part
 	matrix      []int64   // values of a part's largest matrix for Muon
@@ -75,10 +76,10 @@ func (s *sheet) fill(c *costmodel.Cell, layers int) {
 	s.cell = c
 	s.upTo, s.before, s.class = grow(s.upTo, layers+1), grow(s.before, layers+1), grow(s.class, layers)
 	n := len(c.Parts)
-	s.boundary, s.peak, s.size, s.matrix = grow(s.boundary, n), grow(s.peak, n), grow(s.size, n), grow(s.matrix, n)
+	s.boundary, s.sent, s.peak, s.size, s.matrix = grow(s.boundary, n), grow(s.sent, n), grow(s.peak, n), grow(s.size, n), grow(s.matrix, n)
 	for i := range c.Parts {
 		w := c.Parts[i].Work
-		s.boundary[i], s.size[i], s.matrix[i] = w.Boundary, w.Parameters.Total(), w.Parameters.Largest
+		s.boundary[i], s.sent[i], s.size[i], s.matrix[i] = w.Boundary, w.Sent, w.Parameters.Total(), w.Parameters.Largest
 		s.peak[i] = max(0, w.Kept(0)-c.Parts[i].Kept) + w.BackwardPeak
 	}
 	s.blocks, s.depths = 0, 0
