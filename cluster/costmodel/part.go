@@ -86,7 +86,7 @@ func (t *partTimer) cost(w *operator.BlockWork, again operator.Recompute) PassCo
 // pass adds up the operators of one pass in order.
 func (t *partTimer) pass(ops []operator.Operator, backward bool) Pass {
 	var p Pass
-	var launches, beside float64
+	var launches, calls, beside float64
 	for i := range ops {
 		o := &ops[i]
 		switch o.Class {
@@ -107,13 +107,27 @@ func (t *partTimer) pass(ops []operator.Operator, backward bool) Pass {
 			beside += t.message(&p, o)
 		}
 		launches += float64(o.Launches)
+		calls += float64(hostWork(o) * float64(o.Launches))
 	}
 	p.Launch += float64(launches * t.r.gap)
 	p.Launch += float64(beside * t.r.slow)
-	if late := float64(launches*t.r.host) - p.Seconds(); late > 0 {
+	if backward {
+		calls /= 2
+	}
+	if late := float64(calls*t.r.host) - p.Seconds(); late > 0 {
 		p.Launch += late
 	}
 	return p
+}
+
+// hostWork is the host's work for one kernel of the operator over that for a
+// plain one: products, attention and messages come wrapped in modules. In the
+// backward pass no module runs, only what it recorded.
+func hostWork(o *operator.Operator) float64 {
+	if o.Class == operator.Vector {
+		return 1
+	}
+	return 3
 }
 
 // message adds one message to the pass and returns how much of it is hidden.
