@@ -144,11 +144,15 @@ func (f *Fabric) Collective(p Pattern, payload float64, g mesh.Group) float64 {
 		parts := float64(n) / float64(below)
 		bytes := passes * (1 - 1/float64(g.Size)) * payload / float64(below)
 		slowest = max(slowest, (bytes+l.half)/f.rate(i, n))
-		latency += float64(passes * l.latency * math.Ceil(math.Log2(parts)))
+		latency += float64(passes * l.latency * hops(parts))
 		below = n
 	}
 	return f.rates.Start + latency + slowest
 }
+
+// hops is how many messages follow one another among n: those of a ring, or up
+// and down a tree where that is shorter.
+func hops(n float64) float64 { return min(n-1, 2*math.Ceil(math.Log2(n))) }
 
 // ring is the time of passing payload bytes around the group, neighbour to
 // neighbour: the slowest hop decides.
@@ -195,7 +199,7 @@ func (f *Fabric) Exchange(t Tokens, g mesh.Group) float64 {
 			bytes = t.Payload * float64(n-below) / float64(n) // what arrives from outside is spread too
 		}
 		slowest = max(slowest, (bytes+l.half)/(f.rate(i, n)*f.rates.AllToAll))
-		latency += float64(l.latency * math.Ceil(math.Log2(float64(n)/float64(below))))
+		latency += float64(l.latency * hops(float64(n)/float64(below)))
 		below = n
 	}
 	return f.rates.Start + latency + slowest
