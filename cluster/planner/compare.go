@@ -7,10 +7,11 @@ import (
 	"github.com/temper-ml/temper/cluster/hardware"
 )
 
-// Compare is the same training step on another cluster.
+// Compare is the same training step on another cluster: its answer, and both
+// clusters' rates.
 type Compare struct {
+	*Answer
 	Basis  string             `json:"basis"` // devices, power or peak: what is equal
-	Answer *Answer            `json:"answer"`
 	Base   Rate               `json:"base_rate"`
 	Rate   Rate               `json:"rate"`
 	Ratios map[string]float64 `json:"ratios"` // this cluster over the base; above 1 is better for this one

@@ -84,9 +84,9 @@ func fixesText(b *strings.Builder, fixes []planner.Fix, fitted bool) {
 func compareText(b *strings.Builder, c *planner.Compare) {
 	x, y := c.Base, c.Rate
 	fmt.Fprintf(b, "\n%s against %s, equal %s\n", x.Cluster, y.Cluster, c.Basis)
-	if !c.Answer.Fits {
+	if !c.Fits {
 		fmt.Fprintf(b, "  nothing fits on %d devices of %s", y.Devices, y.Cluster)
-		if s := c.Answer.Shortage; s != nil {
+		if s := c.Shortage; s != nil {
 			fmt.Fprintf(b, ": %.2f times the memory there is, mostly %s", s.Factor, s.Largest)
 		}
 		fmt.Fprintf(b, "\n")
@@ -121,5 +121,5 @@ func compareText(b *strings.Builder, c *planner.Compare) {
 	}
 	fmt.Fprintf(w, "bound by\t%s\t%s\t\t\n", x.BoundBy, y.BoundBy)
 	_ = w.Flush()
-	fmt.Fprintf(b, "  %s: %s\n", y.Cluster, c.Answer.Plans[0].Text)
+	fmt.Fprintf(b, "  %s: %s\n", y.Cluster, c.Plans[0].Text)
 }
