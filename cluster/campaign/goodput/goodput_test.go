@@ -340,3 +340,27 @@ func ExampleRun_Play() {
 	fmt.Printf("goodput %.3f, %.1f interruptions a day\n", out.Goodput, out.PerDay)
 	// Output: goodput 0.973, 0.7 interruptions a day
 }
+
+// The simulated optimum is near Daly's interval where its assumptions hold.
+func TestOptimum(t *testing.T) {
+	r := Run{
+		Devices: 1000, NodeSize: 8, Work: day, Failures: Failures{MTBF: 1000 * 6 * 3600}, Seed: 3,
+		Check: Checkpoint{Save: 120, Write: 120, Load: 300}, Policy: Policy{Source: Storage, Capacity: Requeue, Detect: 30, Restart: 300, Requeue: 60},
+	}
+	o, err := r.Optimum()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ratio := o.Interval / o.Daly; ratio < 0.6 || ratio > 1.7 || o.Goodput < o.GoodputDaly-1e-3 || o.Goodput > o.GoodputDaly+0.01 || o.Limit {
+		t.Errorf("%+v", o)
+	}
+	// Storage that takes ten minutes to write limits how often it makes sense.
+	r.Check = Checkpoint{Save: 0.5, Write: 600, Load: 300}
+	if o, err = r.Optimum(); err != nil || !o.Limit || o.Interval < 600 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	r.Failures.MTBF = 0
+	if o, err = r.Optimum(); err != nil || !o.NothingFails {
+		t.Errorf("%+v, %v", o, err)
+	}
+}

@@ -88,7 +88,7 @@ func (r *Run) Play() (*Result, error) {
 		walls[i] = t.now
 		out.Wall += t.now / float64(trials)
 		out.Useful += t.useful / float64(trials)
-		moved += (t.useful + t.lost[SlowRanks] + t.lost[MissingNodes]) / float64(trials)
+		moved += (t.useful + t.lost[SlowRanks] + t.lost[MissingNodes]) / t.now
 		g := t.useful / t.now
 		out.Goodput += g
 		square += float64(g * g)
@@ -102,7 +102,7 @@ func (r *Run) Play() (*Result, error) {
 	n := float64(trials)
 	out.Goodput /= n
 	out.GoodputError = math.Sqrt(max(0, square/n-float64(out.Goodput*out.Goodput)) / n)
-	out.ETTR = moved / out.Wall
+	out.ETTR = moved / n
 	for l, x := range lost {
 		out.Losses = append(out.Losses, Part{Loss(l).String(), x / n})
 	}

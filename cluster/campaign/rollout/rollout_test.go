@@ -115,7 +115,7 @@ func TestStepIsMonotone(t *testing.T) {
 
 func TestLengths(t *testing.T) {
 	for _, l := range []Lengths{{Mean: 700, Max: 1536, Spread: 0.6}, {Mean: 5700, Max: 8192, Spread: 1}, {Mean: 100, Max: 100}, {Mean: 50, Max: 5000, Spread: 1.2}} {
-		q := l.quantiles(501)
+		q := l.Quantiles(501)
 		sum := 0.0
 		for i, x := range q {
 			sum += x
@@ -162,7 +162,7 @@ func TestRolloutTime(t *testing.T) {
 // Few slots take turns: never faster than the tokens over the full rate.
 func TestContinuousBatching(t *testing.T) {
 	e := engine(t, "llama3-8b", "h100", 1, "bf16")
-	lengths := Lengths{Mean: 300, Max: 3000, Spread: 0.7}.quantiles(400)
+	lengths := Lengths{Mean: 300, Max: 3000, Spread: 0.7}.Quantiles(400)
 	seconds, tail := e.decode(lengths, 20, Run{Lengths: Lengths{Prompt: 10}})
 	full := 400 * 300 / 20 * e.Step(20, 10+150).Seconds()
 	if seconds < 0.95*full || seconds > 1.6*full || tail > 0.3*seconds {

@@ -30,8 +30,8 @@ func (l Lengths) Check() error {
 	return nil
 }
 
-// quantiles returns n lengths evenly over the distribution, shortest first.
-func (l Lengths) quantiles(n int) []float64 {
+// Quantiles returns n lengths evenly over the distribution, shortest first.
+func (l Lengths) Quantiles(n int) []float64 {
 	out := make([]float64, n)
 	fill := func(mu float64) (mean float64) {
 		for i := range out {
@@ -94,7 +94,7 @@ func (e *Engine) Play(r Run) (*Result, error) {
 	out.BoundBy = out.FullStep.BoundBy()
 	prompts := math.Ceil(float64(n) / float64(r.Group))
 	out.Prefill = e.Prefill(prompts*r.Prompt, r.Prompt)
-	lengths := r.quantiles(min(n, mostSequences))
+	lengths := r.Quantiles(min(n, mostSequences))
 	scale := float64(n) / float64(len(lengths)) // beyond mostSequences, each stands for several in turn
 	generate, tail := e.decode(lengths, slots, r)
 	out.Seconds = out.Prefill + generate + float64((scale-1)*(generate-tail))
@@ -151,14 +151,33 @@ func (e *Engine) Sync(devices int) float64 {
 	return at.Latency + part/(at.Bandwidth*fallback(at.Efficiency, 0.7)) + part/(e.bandwidth/float64(e.Replica))
 }
 
-// Choose returns the fastest engine for the run on a number of devices: the
-// replica sizes tried are the powers of two, and the devices themselves, that
-// hold the weights. Only Replicas of r is ignored.
+// MostReplica is the largest replica that Choose tries: beyond it, an exchange
+// between all of its devices in every layer is not what anybody serves with.
+const MostReplica = 512
+
+// largest is the largest replica that makes sense.
+func (s *Spec) largest() int {
+	scaleUp := 1
+	if n := len(s.Cluster.Domains); n > 1 {
+		scaleUp = s.Cluster.Domains[n-2].Size
+	}
+	total, _, _ := s.Model.Count()
+	fewest := 1
+	for weights := float64(total) * max(0.5, bytesOf[s.DType]); float64(fewest)*float64(s.Cluster.Device.Memory) < 1.2*weights; {
+		fewest *= 2
+	}
+	return min(MostReplica, max(scaleUp, 4*fewest))
+}
+
+// Choose returns the fastest engine for the run on a number of devices. The
+// replica sizes tried are the powers of two that hold the weights, up to the
+// larger of the scale-up domain and four times the fewest devices, and to
+// MostReplica. Replicas of r is not read.
 func Choose(s Spec, devices int, r Run) (*Engine, *Result, error) {
 	var best *Engine
 	var result *Result
 	var refused error
-	for n := 1; n <= devices; n *= 2 {
+	for n := 1; n <= devices && n <= s.largest(); n *= 2 {
 		s.Replica = n
 		e, err := New(s)
 		if err == nil {

@@ -1,0 +1,62 @@
+package campaign
+
+import "slices"
+
+// The phases that the built-in workloads are made of. What no report gives is
+// assumed, and says so.
+var (
+	tuning = Phase{
+		Name: "sft", Method: "sft", Samples: 1.5e6, Epochs: 2, MeanLength: 1500, Seq: 8192, GlobalBatch: 256, Packing: "packed",
+		Source: "DeepSeek-V3 report: 1.5 million instances, two epochs, packed. Mean length 1,500 tokens and batch assumed",
+	}
+	preference = Phase{
+		Name: "dpo", Method: "dpo", Samples: 300e3, Epochs: 1, MeanLength: 1000, Seq: 8192, GlobalBatch: 256, Packing: "packed",
+		Source: "size assumed: 300,000 pairs of two times 1,000 tokens; no DeepSeek report uses pairs at scale",
+	}
+	zero = Phase{
+		Name: "grpo", Method: "grpo", Steps: 10400, Prompts: 32, Group: 16, Minibatches: 16, PromptLength: 300, MeanLength: 6000, MaxLength: 32768, Spread: 0.8, Seq: 32768,
+		Placement: "colocated", Reference: true, RewardSeconds: 5,
+		Source: "DeepSeek-R1-Zero (arXiv 2501.12948v2): 32 questions, 16 answers each, 10,400 steps, 32,768 tokens at most, 8,192 answers generated at a time for 16 steps. Mean length 6,000 over the run and its spread assumed",
+	}
+	specialists = Phase{
+		Name: "specialists", Method: "grpo", Steps: 10 * 600, Prompts: 128, Group: 16, Minibatches: 4, PromptLength: 1000, MeanLength: 8000, MaxLength: 65536, Spread: 0.8, Seq: 65536,
+		Placement: "colocated", Reference: true, RewardSeconds: 20,
+		Source: "DeepSeek-V4: one specialist per domain by SFT and GRPO, at least ten. Steps, batch and lengths assumed",
+	}
+	distillation = Phase{
+		Name: "opd", Method: "opd", Steps: 2000, Prompts: 1024, Group: 1, PromptLength: 1000, MeanLength: 8000, MaxLength: 65536, Spread: 0.8, Seq: 65536,
+		Placement: "colocated", Teachers: 10,
+		Source: "DeepSeek-V4: on-policy distillation from at least ten teachers, divergence over the full vocabulary, teachers' hidden states cached. Steps, batch and lengths assumed",
+	}
+)
+
+// Pre-training of DeepSeek-V4-Pro: 33 trillion tokens, most of them at 4K.
+var proPretraining = Pretraining{Tokens: 33e12, Seq: 4096}
+
+// Builtins lists the built-in workloads.
+func Builtins() []string { return []string{"sft", "dpo", "grpo", "opd", "posttrain"} }
+
+// builtin returns a copy of a built-in workload, or nil.
+func builtin(name string) *Workload {
+	w := &Workload{Name: name, Pretraining: proPretraining}
+	switch name {
+	case "sft":
+		w.Phases = []Phase{tuning}
+	case "dpo":
+		w.Phases = []Phase{preference}
+	case "grpo":
+		w.Phases = []Phase{zero}
+	case "opd":
+		w.Phases = []Phase{distillation}
+	case "posttrain":
+		w.Phases = []Phase{tuning, specialists, distillation, preference}
+	default:
+		return nil
+	}
+	w.Source = w.Phases[0].Source
+	if len(w.Phases) > 1 {
+		w.Source = "the phases of DeepSeek-V4's post-training, and preference pairs; each says what is published and what assumed"
+	}
+	w.Phases = slices.Clone(w.Phases)
+	return w
+}
