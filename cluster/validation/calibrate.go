@@ -83,10 +83,11 @@ func Calibrate(base *costmodel.Constants, cases []measured.Case) (*Calibration, 
 const fixedSigma = 1e-9
 
 // sitePrior is what a constant may be on a machine that was not part of the
-// fit: around its value, twice as widely as was allowed before anything was
-// measured. A site may be odd in a way that no published machine is.
+// fit: around its value, up to twice as widely as was allowed before anything
+// was measured. A site may be odd in a way that no published machine is. What is
+// known to within a factor only is not made wider: it would soak up everything.
 func sitePrior(c costmodel.Constant) (center, sd float64) {
-	return c.Value, math.Hypot(2*c.SD, c.Error)
+	return c.Value, max(c.SD, min(2*c.SD, 0.3))
 }
 
 // calibrationProblem weighs every layout alike.

@@ -69,3 +69,44 @@ func (p *printer) print(format string, args ...any) {
 		_, p.err = fmt.Fprintf(p.w, format, args...)
 	}
 }
+
+// Summary is a calibration in the form that --json prints.
+type Summary struct {
+	Layouts     int             `json:"layouts"`
+	Confidence  string          `json:"confidence"`        // good, fair, poor, or single
+	ErrorBefore float64         `json:"mean_error_before"` // of the step times, as a share
+	ErrorAfter  float64         `json:"mean_error_after"`
+	ErrorOut    *float64        `json:"mean_error_left_out,omitempty"` // each layout left out in turn
+	ErrorMemory *float64        `json:"mean_error_memory,omitempty"`
+	Moved       []MovedConstant `json:"constants_moved"`
+	Remarks     []string        `json:"remarks,omitempty"`
+}
+
+// MovedConstant is a constant that the measurements say something about.
+type MovedConstant struct {
+	Name    string  `json:"name"`
+	Meaning string  `json:"meaning"`
+	Unit    string  `json:"unit"`
+	Before  float64 `json:"before"`
+	After   float64 `json:"after"`
+	Error   float64 `json:"relative_error"`
+	Learned float64 `json:"learned"`
+}
+
+// Summary returns the calibration in the form that --json prints.
+func (c *Calibration) Summary() *Summary {
+	s := &Summary{
+		Layouts: len(c.Rows), Confidence: c.Confidence(), ErrorBefore: c.Before.Mean, ErrorAfter: c.After.Mean,
+		Moved: []MovedConstant{}, Remarks: c.Remarks,
+	}
+	if c.Out.N > 0 {
+		s.ErrorOut = &c.Out.Mean
+	}
+	if c.Memory.N > 0 {
+		s.ErrorMemory = &c.Memory.Mean
+	}
+	for _, m := range c.Moved {
+		s.Moved = append(s.Moved, MovedConstant{m.Name, m.Meaning, m.Unit, m.Before, m.After, m.Error, m.Learned})
+	}
+	return s
+}

@@ -26,7 +26,7 @@ type planFlags struct {
 	microBatch              int
 	recompute, offload      string
 	schedule, zero, layout  string
-	engine, calibrate       string
+	engine, calibrate, save string
 	compare                 []string
 	basis                   string
 	top                     int
@@ -99,7 +99,8 @@ func (f *planFlags) registerStep(cmd *cobra.Command) {
 	s.StringVar(&f.offload, "offload", "auto", "none, optimizer, or auto")
 	s.StringVar(&f.layout, "layout", "", "exactly one layout, as in tp=2,pp=8,vpp=4,ep=64,cp=1; dp follows")
 	s.StringVar(&f.engine, "engine", "", "training engine (default: the cluster's usual one)")
-	s.StringVar(&f.calibrate, "calibrate", "", "measured steps of this cluster (log, CSV, JSON lines, run directory) to fit constants to, or constants as YAML")
+	s.StringVar(&f.calibrate, "calibrate", "", "measured steps of this cluster to fit constants to: CSV, or a log, JSON lines or run directory with FILE:LAYOUT where --layout is not theirs; or saved constants")
+	s.StringVar(&f.save, "save-constants", "", "write the constants of --calibrate to this file, to give to --calibrate later")
 }
 
 func kindNames() string {
@@ -127,9 +128,9 @@ func runPlan(cmd *cobra.Command, f *planFlags) error {
 	}
 	out := cmd.OutOrStdout()
 	if f.asJSON {
-		err = printJSON(out, a)
+		err = printJSON(out, f.answered(a))
 	} else {
-		_, err = fmt.Fprint(out, planText(r, a))
+		_, err = fmt.Fprint(out, planText(r, a), f.calibrationText())
 	}
 	if err == nil && !a.Fits {
 		err = errVerdict
