@@ -77,30 +77,44 @@ func Cut(before []float64, first, last float64, counts []int) {
 	// least time that the last try found to be too long.
 	limit := (before[n] + first + last) / float64(parts)
 	for {
-		next, b := math.Inf(1), 0
-		for i := range counts {
-			extra := 0.0
-			if i == 0 {
-				extra = first
-			}
-			if i == parts-1 {
-				extra += last
-			}
-			e := b
-			for e < n && before[e+1]-before[b]+extra <= limit {
-				e++
-			}
-			if e < n {
-				next = min(next, before[e+1]-before[b]+extra)
-			}
-			counts[i] = e - b
-			b = e
-		}
-		if b == n {
+		placed, next := fill(before, first, last, limit, counts)
+		if placed == n {
 			return
 		}
 		limit = next
 	}
+}
+
+// fill gives each position as many blocks as stay under the limit, but leaves one
+// for each position that follows, the last one excepted: what comes last may be
+// work enough, and empty positions before it would undo what chunks are for. It
+// returns how many blocks it placed, and the least time that was too long.
+func fill(before []float64, first, last, limit float64, counts []int) (placed int, next float64) {
+	n, parts := len(before)-1, len(counts)
+	next = math.Inf(1)
+	for i := range counts {
+		extra := 0.0
+		if i == 0 {
+			extra = first
+		}
+		if i == parts-1 {
+			extra += last
+		}
+		most := n
+		if leave := n - max(0, parts-2-i); leave > placed {
+			most = leave
+		}
+		e := placed
+		for e < most && before[e+1]-before[placed]+extra <= limit {
+			e++
+		}
+		if e < most {
+			next = min(next, before[e+1]-before[placed]+extra)
+		}
+		counts[i] = e - placed
+		placed = e
+	}
+	return placed, next
 }
 
 // Whole returns the seconds of a step whose critical stage has run its passes

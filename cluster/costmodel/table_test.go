@@ -62,6 +62,29 @@ func TestCutIsBest(t *testing.T) {
 	})
 }
 
+// Positions stay empty only where there are too few blocks, or at the end.
+func TestCutsLeaveNoPositionEmpty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n, parts := rapid.IntRange(1, 130).Draw(t, "blocks"), rapid.IntRange(1, 128).Draw(t, "parts")
+		before := make([]float64, n+1)
+		for b := range n {
+			before[b+1] = before[b] + float64(rapid.IntRange(1, 4).Draw(t, "seconds"))
+		}
+		counts := make([]int, parts)
+		Cut(before, 0, float64(rapid.IntRange(0, 9).Draw(t, "last")), counts)
+		sum := 0
+		for i, c := range counts {
+			sum += c
+			if c == 0 && i < parts-1 && n >= parts-1 {
+				t.Fatalf("%d blocks over %d positions: %v", n, parts, counts)
+			}
+		}
+		if sum != n {
+			t.Fatalf("%d blocks, placed %d", n, sum)
+		}
+	})
+}
+
 func slowest(before []float64, first, last float64, counts []int) float64 {
 	worst, at := 0.0, 0
 	for i, c := range counts {

@@ -26,6 +26,7 @@ type Engine struct {
 	CombineInside       bool // routing weights are applied inside the experts, so their outputs are not kept
 	StopsEarly          bool // recomputing a block ends with the last tensor that its backward pass needs
 	KeepsGathered       bool // what TP gathered in the forward pass is kept; else it is gathered again for gradients of weights
+	MergedDispatch      bool // a token goes once to each node that it has experts on, and is spread there (DeepEP, HybridEP); else each copy travels alone
 	ExpertsNeedSequence bool // experts with TP need sequence parallelism
 	Sequence            bool // has sequence parallelism beside TP
 	DistributedOptim    bool // has ZeRO-1
@@ -68,7 +69,7 @@ var engines = []Engine{
 	{
 		Name:           "megatron", // Megatron-core with Transformer Engine
 		FlashAttention: true, FusedCrossEntropy: true, FusedNorms: true, FusedActivation: true, FusedRope: true,
-		GroupedExperts: true, FusedGradients: true, CombineInside: true, ExpertsNeedSequence: true, Sequence: true, DistributedOptim: true,
+		GroupedExperts: true, MergedDispatch: true, FusedGradients: true, CombineInside: true, ExpertsNeedSequence: true, Sequence: true, DistributedOptim: true,
 		LossBytes: 4, LossBytesTP: 4,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32, FP8Saved: true, FP8Gather: true, FP8Dispatch: false,
 		CP: SendRecv, OverlapTP: true, OverlapDP: true, OverlapP2P: true,
@@ -100,7 +101,7 @@ var engines = []Engine{
 	{
 		Name:           "hai-llm", // as the report of DeepSeek-V3 describes its training
 		FlashAttention: true, FusedCrossEntropy: true, FusedNorms: true, FusedActivation: true, FusedRope: true,
-		GroupedExperts: true, FusedGradients: true, CombineInside: true, DistributedOptim: true,
+		GroupedExperts: true, MergedDispatch: true, FusedGradients: true, CombineInside: true, DistributedOptim: true,
 		LossBytes: 4, LossBytesTP: 4,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: BF16, FP8Saved: true, FP8Dispatch: true,
 		CP: SendRecv, OverlapDP: true, OverlapEP: true, OverlapP2P: true,

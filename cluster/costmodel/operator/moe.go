@@ -81,7 +81,11 @@ func (b *builder) allToAll(part string, values float64, dispatch bool) {
 		op.Payload = values * op.DType.Bytes()
 	}
 	for _, o := range []*Operator{op, &back[0]} {
-		o.TopK, o.Overlap = b.c.TopK, b.e.OverlapEP
+		o.Overlap = b.e.OverlapEP
+		if !b.e.MergedDispatch {
+			continue
+		}
+		o.TopK = b.c.TopK
 		if b.c.ExpertGroups > 1 { // one group is no limit
 			o.Fanout = b.c.TopKGroups
 		}

@@ -121,7 +121,7 @@ type Operator struct {
 	Pattern Pattern // of a [Collective]
 	Axis    Axis    // of a [Collective]: the group
 	Payload float64 // of a [Collective]: bytes, see [Pattern]
-	TopK    int     // of an [AllToAll]: copies of a token, before any are merged
+	TopK    int     // of an [AllToAll] that merges copies of a token for one node: how many there are; 0 = it does not
 	Fanout  int     // of an [AllToAll]: nodes that a token may go to at most; 0 = no limit
 	Overlap bool    // the engine runs it beside other operators of the same block (async TP, EP overlap)
 }

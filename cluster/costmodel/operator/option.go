@@ -18,6 +18,7 @@ var options = []struct {
 	{"bf16-moments", "a precision-aware optimizer: exp_avg_dtype and exp_avg_sq_dtype bf16", func(e *Engine) { e.Moments = BF16 }},
 	{"reuse-master", "weights are the upper halves of the master weights: --reuse-fp32-param", func(e *Engine) { e.ReuseMaster = true }},
 	{"fp8-dispatch", "with fp8 products, tokens go to their experts in fp8", func(e *Engine) { e.FP8Dispatch = true }},
+	{"plain-dispatch", "every copy of a token travels alone: moe_token_dispatcher_type=alltoall", func(e *Engine) { e.MergedDispatch = false }},
 	{"no-dp-overlap", "gradients are reduced after the last pass: overlap_grad_reduce=False", func(e *Engine) { e.OverlapDP = false }},
 }
 
