@@ -133,7 +133,7 @@ func (f *Fabric) Collective(p Pattern, payload float64, g mesh.Group) float64 {
 	if p == AllReduce {
 		passes = 2
 	}
-	var slowest, latency float64
+	slowest := 0.0
 	below := 1
 	for i := range f.levels {
 		n := f.members(i, g)
@@ -141,18 +141,19 @@ func (f *Fabric) Collective(p Pattern, payload float64, g mesh.Group) float64 {
 			continue
 		}
 		l := &f.levels[i]
-		parts := float64(n) / float64(below)
 		bytes := passes * (1 - 1/float64(g.Size)) * payload / float64(below)
 		slowest = max(slowest, (bytes+l.half)/f.rate(i, n))
-		latency += float64(passes * l.latency * hops(parts))
 		below = n
 	}
-	return f.rates.Start + latency + slowest
+	return f.rates.Start + float64(passes*f.delay(g)) + slowest
 }
 
-// hops is how many messages follow one another among n: those of a ring, or up
-// and down a tree where that is shorter.
-func hops(n float64) float64 { return min(n-1, 2*math.Ceil(math.Log2(n))) }
+// delay is the time of empty messages that follow one another through the group:
+// around a ring, or up and down a tree where that is shorter.
+func (f *Fabric) delay(g mesh.Group) float64 {
+	n := float64(g.Size)
+	return f.levels[f.Level(g)].latency * min(n-1, 2*math.Ceil(math.Log2(n)))
+}
 
 // ring is the time of passing payload bytes around the group, neighbour to
 // neighbour: the slowest hop decides.
@@ -183,7 +184,7 @@ func (f *Fabric) Exchange(t Tokens, g mesh.Group) float64 {
 	if g.Size < 2 || t.Payload <= 0 {
 		return 0
 	}
-	var slowest, latency float64
+	slowest := 0.0
 	below := 1
 	for i := range f.levels {
 		n := f.members(i, g)
@@ -199,10 +200,9 @@ func (f *Fabric) Exchange(t Tokens, g mesh.Group) float64 {
 			bytes = t.Payload * float64(n-below) / float64(n) // what arrives from outside is spread too
 		}
 		slowest = max(slowest, (bytes+l.half)/(f.rate(i, n)*f.rates.AllToAll))
-		latency += float64(l.latency * hops(float64(n)/float64(below)))
 		below = n
 	}
-	return f.rates.Start + latency + slowest
+	return f.rates.Start + f.delay(g) + slowest
 }
 
 // crossing returns the bytes that one rank sends to other nodes, when a token
