@@ -80,6 +80,7 @@ func newRootCmd() *cobra.Command {
 		newReportCmd(),
 		newDataCmd(),
 		newPlanCmd(),
+		newSimulateCmd(),
 		newBenchCmd(),
 		newHardwareCmd(),
 		newTokenizerCmd(),
