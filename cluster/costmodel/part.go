@@ -135,7 +135,7 @@ func (t *partTimer) message(p *Pass, o *operator.Operator) float64 {
 	g := t.groups[o.Axis]
 	var s float64
 	if o.Pattern == operator.AllToAll {
-		s = t.f.Exchange(fabric.Tokens{Payload: o.Payload, TopK: o.TopK, Fanout: o.Fanout}, g)
+		s = t.f.Exchange(fabric.Tokens{Payload: o.Payload, TopK: o.TopK, Fanout: o.Fanout, Groups: o.Groups}, g)
 	} else {
 		s = t.f.Collective(patterns[o.Pattern], o.Payload, g)
 	}

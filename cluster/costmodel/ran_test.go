@@ -66,9 +66,9 @@ var deepseekRuns = []ran{
 	run("verl's guide to DeepSeek-V3", "deepseek-v3", "h20", 256, 4096, 512, "bf16", "", "tp=8,pp=16,ep=8,recompute=full"),
 	run("verl's guide to DeepSeek-V3", "deepseek-v3", "h20", 128, 4096, 512, "bf16", "", "tp=8,pp=16,ep=8,recompute=full,offload=optimizer"),
 	run("verl's guide to DeepSeek-V3", "deepseek-v3", "h20", 96, 4096, 512, "bf16", "", "tp=8,pp=12,ep=8,recompute=full,offload=optimizer"),
-	but(run("the report of DeepSeek-V3", "deepseek-v3", "h800", 2048, 4096, 15360, "fp8", "megatron+bf16-moments+fp8-dispatch", "pp=16,ep=64,schedule=dualpipe,recompute=mla_up_proj+layernorm+moe_act"),
+	but(run("the report of DeepSeek-V3", "deepseek-v3", "h800", 2048, 4096, 15360, "fp8", "hai-llm", "pp=16,ep=64,schedule=dualpipe,recompute=selective"),
 		"activations kept in fp8 beside the inputs of products, no copies of weights in bf16", 1.31),
-	run("the report of DeepSeek-V3, everything recomputed", "deepseek-v3", "h800", 2048, 4096, 15360, "fp8", "megatron+bf16-moments+fp8-dispatch", "pp=16,ep=64,schedule=dualpipe,recompute=full"),
+	run("the report of DeepSeek-V3, everything recomputed", "deepseek-v3", "h800", 2048, 4096, 15360, "fp8", "hai-llm", "pp=16,ep=64,schedule=dualpipe,recompute=full"),
 }
 
 // MindSpeed's --moe-tp-extend-ep spreads experts over TP*EP ranks: ep here is

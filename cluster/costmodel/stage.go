@@ -104,9 +104,9 @@ func (m *Model) durations(cs []ChunkCost, s schedule.Shape, mesh Layout) *schedu
 }
 
 // Send returns the seconds of handing a boundary of so many bytes to the rank
-// stride away.
+// stride away, in a pipeline over all devices.
 func (m *Model) Send(boundary int64, stride int) float64 {
-	return m.fabric.Send(float64(boundary), stride)
+	return m.fabric.Send(float64(boundary), stride, m.Devices/max(1, stride))
 }
 
 // Pair returns the time of one chunk's forward beside the other's backward: the

@@ -164,10 +164,12 @@ func (f *Fabric) ring(payload float64, g mesh.Group) float64 {
 	return f.rates.Start + float64(steps*l.latency) + (payload+l.half)/f.rate(top, 2)
 }
 
-// Send returns the seconds of one message to the rank stride away, when every
-// device sends one.
-func (f *Fabric) Send(bytes float64, stride int) float64 {
-	top := f.Level(mesh.Group{First: 0, Stride: max(1, stride), Size: 2})
+// Send returns the seconds of one message from each rank of a pipeline of so many
+// stages to the rank stride away, when every device sends one. Where the pipeline
+// does not fit into a domain, some stages have a boundary between them, and the
+// slowest hop is what the others wait for.
+func (f *Fabric) Send(bytes float64, stride, stages int) float64 {
+	top := f.Level(mesh.Group{First: 0, Stride: max(1, stride), Size: max(2, stages)})
 	l := &f.levels[top]
 	return l.latency + (bytes+l.half)/f.rate(top, 2)
 }
@@ -176,7 +178,8 @@ func (f *Fabric) Send(bytes float64, stride int) float64 {
 type Tokens struct {
 	Payload float64 // bytes that one rank sends, all copies counted, its own share included
 	TopK    int     // copies of a token; 0: nothing is merged
-	Fanout  int     // nodes that a token may go to at most; 0: no limit
+	Fanout  int     // groups of experts that a token may go to at most; 0: no limit
+	Groups  int     // how many groups there are; 0: one to a node
 }
 
 // Exchange returns the seconds of an all-to-all.
@@ -210,7 +213,11 @@ func (f *Fabric) Exchange(t Tokens, g mesh.Group) float64 {
 func (t Tokens) crossing(nodes int) float64 {
 	reach := float64(nodes)
 	if t.Fanout > 0 {
-		reach = min(reach, float64(t.Fanout))
+		wide := 1.0 // nodes that a group lies on
+		if t.Groups > 0 {
+			wide = max(1, reach/float64(t.Groups))
+		}
+		reach = min(reach, float64(t.Fanout)*wide)
 	}
 	k := float64(t.TopK)
 	distinct := reach * (1 - math.Pow(1-1/reach, k))

@@ -130,3 +130,30 @@ func TestMessagesAreMonotone(t *testing.T) {
 		}
 	})
 }
+
+// A pipeline that leaves a node somewhere is as fast as the hop that does.
+func TestPipelinesWaitForTheSlowestHop(t *testing.T) {
+	f := New(twoLevels(), plain)
+	for _, tt := range []struct {
+		stride, stages int
+		bandwidth      float64
+	}{{1, 8, 100e9}, {2, 4, 100e9}, {4, 2, 100e9}, {4, 4, 10e9}, {2, 16, 10e9}, {8, 2, 10e9}, {64, 16, 10e9}} {
+		if got, want := f.Send(1e9, tt.stride, tt.stages), 1e9/tt.bandwidth; !near(got, want) {
+			t.Errorf("%d stages of %d ranks: %v s, want %v", tt.stages, tt.stride, got, want)
+		}
+	}
+}
+
+// Groups of experts wider than a node let a token go to more nodes.
+func TestWideGroupsReachMoreNodes(t *testing.T) {
+	f := New(twoLevels(), plain)
+	g := mesh.Group{Stride: 1, Size: 256} // 32 nodes
+	narrow := f.Exchange(Tokens{Payload: 8e9, TopK: 8, Fanout: 4, Groups: 32}, g)
+	if want := 1e9 * 4 * (1 - math.Pow(3./4, 8)) * 31 / 32 / 10e9; !near(narrow, want) {
+		t.Errorf("4 groups of a node each: %v s, want %v", narrow, want)
+	}
+	wide := f.Exchange(Tokens{Payload: 8e9, TopK: 8, Fanout: 4, Groups: 8}, g)
+	if want := 1e9 * 16 * (1 - math.Pow(15./16, 8)) * 31 / 32 / 10e9; !near(wide, want) {
+		t.Errorf("4 groups of 4 nodes each: %v s, want %v", wide, want)
+	}
+}

@@ -87,7 +87,7 @@ func (b *builder) allToAll(part string, values float64, dispatch bool) {
 		}
 		o.TopK = b.c.TopK
 		if b.c.ExpertGroups > 1 { // one group is no limit
-			o.Fanout = b.c.TopKGroups
+			o.Fanout, o.Groups = b.c.TopKGroups, b.c.ExpertGroups
 		}
 	}
 }

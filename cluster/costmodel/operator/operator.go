@@ -122,7 +122,8 @@ type Operator struct {
 	Axis    Axis    // of a [Collective]: the group
 	Payload float64 // of a [Collective]: bytes, see [Pattern]
 	TopK    int     // of an [AllToAll] that merges copies of a token for one node: how many there are; 0 = it does not
-	Fanout  int     // of an [AllToAll]: nodes that a token may go to at most; 0 = no limit
+	Fanout  int     // of an [AllToAll]: groups of experts that a token may go to at most; 0 = no limit
+	Groups  int     // of an [AllToAll]: how many of those there are
 	Overlap bool    // the engine runs it beside other operators of the same block (async TP, EP overlap)
 }
 
