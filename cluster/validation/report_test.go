@@ -26,6 +26,9 @@ const (
 // TestReport holds docs/validation.md, its plots and the embedded constants to
 // what the published rows say today.
 func TestReport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a fit of all rows and one without each system take some ten seconds")
+	}
 	v, err := realSet(t).Validate()
 	if err != nil {
 		t.Fatal(err)

@@ -14,13 +14,10 @@ type Fold struct {
 	Deviation []float64 // of Rows: what the uncertainty of Theta alone makes of the prediction
 }
 
-// foldSteps is how often a fold may step. Its Jacobian is that of the fit of
-// all rows, which is close: a step then costs one evaluation and not one for
-// each parameter.
-const foldSteps = 12
-
 // LeaveOut refits the problem without each group in turn, starting from the
-// fit of all rows, and predicts the group. group[i] is the group of row i.
+// fit of all rows, and predicts the group. group[i] is the group of row i. The
+// fit of all rows is close: a fold first steps with its Jacobian, then with one
+// of its own.
 func LeaveOut(p *Problem, full *Result, group []int) ([]Fold, error) {
 	if len(group) != len(p.Weight) {
 		return nil, fmt.Errorf("fit: %d groups for %d rows", len(group), len(p.Weight))
@@ -58,15 +55,15 @@ func leaveOne(p *Problem, full *Result, group []int, g int) (Fold, error) {
 	}
 	s.jacobian = full.Jacobian
 	damping := 1e-3
-	for n := 0; n < foldSteps; n++ {
-		before := s.loss
-		better, err := s.step(&damping)
-		if err != nil {
-			return f, err
-		}
-		if !better || before-s.loss < 1e-5*(1+before) {
-			break
-		}
+	if _, err := s.descend(&damping); err != nil {
+		return f, err
+	}
+	s.jacobian = nil
+	if err := s.differentiate(); err != nil {
+		return f, err
+	}
+	if _, err := s.descend(&damping); err != nil {
+		return f, err
 	}
 	r := &Result{Theta: s.theta, Residuals: s.residuals, Jacobian: s.jacobian, Covariance: s.covariance()}
 	f.Theta = r.Theta

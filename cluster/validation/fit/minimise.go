@@ -45,14 +45,14 @@ func Minimise(p *Problem, start []float64) (*Result, error) {
 // maxRounds bounds how often a converged fit is left for a distant point.
 const maxRounds = 4
 
-// leap moves the one parameter whose move by one or two standard deviations of
-// its prior lowers the loss most.
+// leap moves the one parameter whose move by one and a half standard deviations
+// of its prior lowers the loss most.
 func (s *solver) leap() (bool, error) {
 	var best []float64
 	least := s.loss - 0.01
 	out := make([]float64, len(s.all))
 	for j, q := range s.Parameters {
-		for _, h := range []float64{-2, -1, 1, 2} {
+		for _, h := range []float64{-1.5, 1.5} {
 			next := slices.Clone(s.theta)
 			next[j] = q.clamp(next[j] + float64(h*q.Sigma))
 			if err := s.Problem.Residuals(next, s.all, out); err != nil {
@@ -105,7 +105,7 @@ func (s *solver) run(iterations int) (*Result, error) {
 			return nil, err
 		}
 		before := s.loss
-		accepted, err := s.step(&damping)
+		accepted, err := s.descend(&damping)
 		if err != nil {
 			return nil, err
 		}
@@ -206,6 +206,24 @@ func (s *solver) normal() (a [][]float64, g []float64) {
 		}
 	}
 	return a, g
+}
+
+// descend steps with one Jacobian as long as that pays: a step costs one
+// evaluation, a Jacobian one for each parameter.
+func (s *solver) descend(damping *float64) (bool, error) {
+	moved := false
+	for n := 0; n < 6; n++ {
+		before := s.loss
+		better, err := s.step(damping)
+		if err != nil || !better {
+			return moved, err
+		}
+		moved = true
+		if before-s.loss < 1e-3*(1+before) {
+			break
+		}
+	}
+	return moved, nil
 }
 
 // step tries damped steps until one lowers the loss.
