@@ -124,7 +124,8 @@ func New(m *costmodel.Model, s *costmodel.Step, o Options) (*Program, error) {
 func spec(m *costmodel.Model, s *costmodel.Step) schedule.Spec {
 	out := schedule.Spec{
 		Mesh: s.Layout.Mesh, Kind: s.Shape.Kind, Chunks: s.Shape.Chunks, Micro: s.Shape.Micro, Split: s.Split, Zero: s.Layout.Zero,
-		Overlap: schedule.Overlap{Sends: true, Gradients: m.Engine.OverlapDP, Parameters: m.Engine.OverlapDP},
+		Sequence: m.Engine.Sequence && s.Layout.Mesh.TP > 1,
+		Overlap:  schedule.Overlap{Sends: true, Gradients: m.Engine.OverlapDP, Parameters: m.Engine.OverlapDP},
 	}
 	for layer := range m.Arch.NumLayers {
 		out.Experts = append(out.Experts, m.Arch.IsMoE(layer))

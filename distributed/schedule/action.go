@@ -21,7 +21,8 @@ const (
 
 	GatherParameters // all-gather sharded parameters of a chunk before they are used
 	ReduceGradients  // reduce the gradients of a chunk over their data-parallel group
-	ReduceTied       // all-reduce the gradient of an embedding that is also the head
+	ReduceReplicated // add up the gradients of parameters that every tensor-parallel rank holds but uses for its share of the sequence: norms, routers
+	ReduceTied       // add up the gradients of parameters that two stages hold
 	Norm             // all-reduce of the squared gradient norm: anomaly check and clipping
 	OffloadIn        // copy optimizer state from host memory
 	Optimizer        // update the parameters this rank owns
@@ -29,16 +30,16 @@ const (
 	GatherUpdated    // all-gather the updated parameters
 	Checkpoint       // save the training state
 
-	TensorGather  // TP: all-gather the sequence before a split product
-	TensorScatter // TP: reduce-scatter the partial sums after it
-	ContextGather // CP: exchange keys and values of the sequence
+	TensorGather  // TP or ETP: all-gather the tokens before a split product
+	TensorScatter // TP or ETP: add up the partial sums after it, and scatter them over the tokens where these differ
+	ContextGather // CP: exchange keys and values of the sequence, or their gradients
 	Dispatch      // EP: all-to-all that sends tokens to their experts
 	Combine       // EP: all-to-all that brings them back
 	Attention     // the attention part of one block
 	FeedForward   // the dense feed-forward part of one block
 	Experts       // the routed experts of one block
 	Embedding     // look up the input embedding
-	Prediction    // one multi-token-prediction module
+	Prediction    // the entry of one multi-token-prediction module, with its look-up of the input embedding
 	Head          // project to the vocabulary and take the loss
 	ops
 )
@@ -46,7 +47,7 @@ const (
 var opNames = [ops]string{
 	"forward", "backward", "backward-input", "backward-weight", "pair",
 	"send-forward", "recv-forward", "send-backward", "recv-backward",
-	"gather-parameters", "reduce-gradients", "reduce-tied", "norm",
+	"gather-parameters", "reduce-gradients", "reduce-replicated", "reduce-tied", "norm",
 	"offload-in", "optimizer", "offload-out", "gather-updated", "checkpoint",
 	"tensor-gather", "tensor-scatter", "context-gather", "dispatch", "combine",
 	"attention", "feed-forward", "experts", "embedding", "prediction", "head",

@@ -60,7 +60,7 @@ func (i Instruction) String() string {
 		text += fmt.Sprintf(" chunk %d with stage %d", i.Chunk, i.Peer)
 	case GatherParameters, ReduceGradients, GatherUpdated:
 		text += fmt.Sprintf(" chunk %d over %v", i.Chunk, i.Axis)
-	case Norm:
+	case ReduceReplicated, Norm:
 		text += fmt.Sprintf(" over %v", i.Axis)
 	}
 	if i.Async {

@@ -21,7 +21,29 @@ func (p *Program) checkCollectives(stage int) error {
 			return fmt.Errorf("schedule: stage %d: instruction %d is %v, %w", stage, n, in, err)
 		}
 	}
+	if err := p.checkTied(stage); err != nil {
+		return err
+	}
 	return c.complete()
+}
+
+// checkTied compares the exchanges with stages that hold the same parameters
+// with those that must be, which both stages do in one order.
+func (p *Program) checkTied(stage int) error {
+	want := p.tied(stage)
+	for n, in := range p.Stages[stage] {
+		if in.Op != ReduceTied {
+			continue
+		}
+		if len(want) == 0 || in != want[0] {
+			return fmt.Errorf("schedule: stage %d: instruction %d is %v, must be one of %v, in this order", stage, n, in, p.tied(stage))
+		}
+		want = want[1:]
+	}
+	if len(want) > 0 {
+		return fmt.Errorf("schedule: stage %d: %v is missing", stage, want[0])
+	}
+	return nil
 }
 
 // duty is a collective that a stage owes: for the whole stage, or per chunk.
@@ -47,7 +69,7 @@ func (c *collectiveCheck) rank(op Op) int {
 	if c.Spec.Offload == OffloadHost {
 		before, after = after, before
 	}
-	return 1 + slices.Index([]Op{ReduceTied, Norm, before, Optimizer, after, GatherUpdated, Checkpoint}, op)
+	return 1 + slices.Index([]Op{ReduceReplicated, ReduceTied, Norm, before, Optimizer, after, GatherUpdated, Checkpoint}, op)
 }
 
 func (c *collectiveCheck) instruction(in Instruction) error {
@@ -75,6 +97,11 @@ func (c *collectiveCheck) instruction(in Instruction) error {
 func (c *collectiveCheck) compute(a Action) error {
 	for _, half := range a.halves() {
 		if half.Op == Backward || half.Op == BackwardWeight {
+			for _, axis := range c.shared(int(half.Chunk)) {
+				if have := c.done[duty{ReduceGradients, half.Chunk, axis}]; c.Spec.Zero >= 2 && have < c.back[half.Chunk] {
+					return fmt.Errorf("but only %d gradients of chunk %d have been reduced over %v, must be all %d before it: ranks hold shares", have, half.Chunk, axis, c.back[half.Chunk])
+				}
+			}
 			c.back[half.Chunk]++
 		}
 		if half.Op == BackwardWeight {
@@ -97,6 +124,9 @@ func (c *collectiveCheck) complete() error {
 	owed := map[duty]int{{Optimizer, 0, mesh.None}: 1}
 	if c.Spec.Mesh.World() > 1 {
 		owed[duty{Norm, 0, mesh.All}] = 1
+	}
+	if c.replicates(c.stage) {
+		owed[duty{ReduceReplicated, 0, mesh.TP}] = 1
 	}
 	if c.Spec.Offload == OffloadSwap || c.Spec.Offload == OffloadHost {
 		owed[duty{OffloadIn, 0, mesh.None}], owed[duty{OffloadOut, 0, mesh.None}] = 1, 1
@@ -127,7 +157,7 @@ func (c *collectiveCheck) complete() error {
 func (c *collectiveCheck) compare(owed map[duty]int) error {
 	for op := GatherParameters; op <= Checkpoint; op++ {
 		if op == ReduceTied {
-			continue // its partner notices
+			continue // checkTied has
 		}
 		for chunk := range c.Pipeline.Chunks {
 			for axis := mesh.None; axis <= mesh.All; axis++ {

@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"slices"
+
 	"github.com/temper-ml/temper/distributed/mesh"
 )
 
@@ -9,9 +11,9 @@ import (
 //
 // Compute instructions are those of Action. A collective works on Axis. An
 // instruction marked Async is only started: reductions of gradients must be
-// done before Norm (or the Optimizer where there is no Norm), gathers of the
-// parameters of a chunk before the next compute instruction of that chunk, in
-// the next step if there is none left.
+// done before the first of ReduceReplicated, ReduceTied, Norm and Optimizer,
+// gathers of the parameters of a chunk before the next compute instruction of
+// that chunk, in the next step if there is none left.
 //
 // With overlapped sends, a send is started and forgotten, and a receive waits
 // for its message. With blocking sends, neighbouring sends and receives are
@@ -101,6 +103,20 @@ func (p *Program) sharedAxes(stage, chunk int) []mesh.Axis {
 	return out
 }
 
+// replicates reports whether the tensor-parallel ranks of a stage all hold
+// parameters, norms and routers, that each uses for its share of the sequence.
+func (p *Program) replicates(stage int) bool {
+	if !p.Spec.Sequence || p.Spec.Mesh.TP < 2 {
+		return false
+	}
+	for chunk := range p.Pipeline.Chunks {
+		if part := p.Part(stage, chunk); part.Blocks+part.MTP > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // writer writes the instructions of one stage.
 type writer struct {
 	*Program
@@ -160,7 +176,10 @@ func (w *writer) collective(op Op, a Action, async bool) {
 
 // update writes what follows the last backward.
 func (w *writer) update() {
-	w.tied()
+	if w.replicates(w.stage) {
+		w.local(ReduceReplicated, mesh.TP)
+	}
+	w.out = append(w.out, w.tied(w.stage)...)
 	if w.Spec.Mesh.World() > 1 {
 		w.local(Norm, mesh.All)
 	}
@@ -190,44 +209,45 @@ func (w *writer) local(op Op, axis mesh.Axis) {
 	w.out = append(w.out, Instruction{Op: op, Axis: axis, Peer: -1})
 }
 
-// tied writes the reductions between two stages that hold the same parameters:
-// a tied embedding, or the two copies of dualpipe. Both stages write them in
-// the order of the parts.
-func (w *writer) tied() {
-	last := w.Pipeline.Stages - 1
-	if w.Pipeline.Kind == DualPipe {
+// tied returns the reductions between a stage and others that hold the same
+// parameters: a matrix that is shared, or the two copies of dualpipe. Every two
+// stages exchange what they have from their own microbatches; all stages write
+// their exchanges in one order, by the lower and then the higher stage.
+func (p *Program) tied(stage int) (out []Instruction) {
+	last := p.Pipeline.Stages - 1
+	if p.Pipeline.Kind == DualPipe {
 		near := uint8(0)
-		if w.stage > last-w.stage {
+		if stage > last-stage {
 			near = 1
 		}
 		for _, chunk := range [2]uint8{near, 1 - near} {
-			w.out = append(w.out, Instruction{Op: ReduceTied, Chunk: chunk, Peer: int32(last - w.stage), Axis: mesh.PP})
+			out = append(out, Instruction{Op: ReduceTied, Chunk: chunk, Peer: int32(last - stage), Axis: mesh.PP})
 		}
-		return // each of the two stages holds the embedding and the head
+		return out // each of the two stages holds the embedding and the head
 	}
-	first, end := w.embeddings()
-	if !w.Spec.Tied || first == end {
-		return
+	holders := p.Holders()
+	self := slices.IndexFunc(holders, func(h [2]int) bool { return h[0] == stage })
+	for _, h := range holders {
+		if self >= 0 && h[0] != stage {
+			out = append(out, Instruction{Op: ReduceTied, Chunk: uint8(holders[self][1]), Peer: int32(h[0]), Axis: mesh.PP})
+		}
 	}
-	switch w.stage {
-	case first:
-		w.out = append(w.out, Instruction{Op: ReduceTied, Peer: int32(end), Axis: mesh.PP})
-	case end:
-		_, chunk := w.Pipeline.Place(w.Pipeline.Positions() - 1)
-		w.out = append(w.out, Instruction{Op: ReduceTied, Chunk: uint8(chunk), Peer: int32(first), Axis: mesh.PP})
-	}
+	return out
 }
 
-// embeddings returns the stages of the embedding and of the head.
-func (w *writer) embeddings() (first, end int) {
-	for q, part := range w.Spec.Split.Parts {
-		stage, _ := w.Pipeline.Place(q)
-		if part.Embedding {
-			first = stage
+// Holders returns the stages, in order, that hold the matrix of the embedding,
+// each with the first of its chunks that does: those of the embedding, of the
+// MTP modules, which read it, and of the head, if it is tied.
+func (p *Program) Holders() (holders [][2]int) {
+	for q, part := range p.Spec.Split.Parts {
+		if !p.Spec.sharesEmbedding(part) {
+			continue
 		}
-		if part.Head {
-			end = stage
+		stage, chunk := p.Pipeline.Place(q)
+		if !slices.ContainsFunc(holders, func(h [2]int) bool { return h[0] == stage }) {
+			holders = append(holders, [2]int{stage, chunk})
 		}
 	}
-	return first, end
+	slices.SortFunc(holders, func(a, b [2]int) int { return a[0] - b[0] })
+	return holders
 }

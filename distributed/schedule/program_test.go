@@ -275,7 +275,7 @@ func TestWorkNamesItsAxes(t *testing.T) {
 	if got, want := text(0, Forward), "embedding tensor-scatter:tp "+dense+dense+dense+expert; got != want {
 		t.Errorf("first stage forward:\n%s\nwant\n%s", got, want)
 	}
-	if got, want := text(1, Forward), expert+expert+expert+expert+head+"prediction "+expert+head; got != want {
+	if got, want := text(1, Forward), expert+expert+expert+expert+head+"prediction tensor-scatter:tp "+expert+head; got != want {
 		t.Errorf("last stage forward:\n%s\nwant\n%s", got, want)
 	}
 	back := "dispatch:ep tensor-gather:etp experts tensor-scatter:etp combine:ep tensor-gather:tp attention context-gather:cp tensor-scatter:tp "

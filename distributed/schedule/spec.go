@@ -32,7 +32,8 @@ type Spec struct {
 	// Sequence shards activations between the split products of tensor
 	// parallelism along the sequence.
 	Sequence bool
-	// Tied says that the head uses the matrix of the embedding.
+	// Tied says that the head uses the matrix of the embedding, as MTP modules
+	// always do.
 	Tied bool
 	// Checkpoint saves the training state at the end of the step.
 	Checkpoint bool
@@ -94,6 +95,9 @@ func (s *Spec) Check() error {
 	if !s.Overlap.Sends && shape.Stages > 1 && !s.Kind.AllowsBlockingSends() {
 		return fmt.Errorf("schedule: overlap of sends is off, must be on for %s: stages would wait for each other's sends", s.Kind)
 	}
+	if err := s.checkShared(); err != nil {
+		return err
+	}
 	if all := []Recompute{"", RecomputeNone, RecomputeSelective, RecomputeFull}; !slices.Contains(all, s.Recompute) {
 		return fmt.Errorf("schedule: recompute is %q, must be one of %v", s.Recompute, all[1:])
 	}
@@ -101,6 +105,30 @@ func (s *Spec) Check() error {
 		return fmt.Errorf("schedule: offload is %q, must be one of %v", s.Offload, all[1:])
 	}
 	return nil
+}
+
+// checkShared checks that ranks which hold the same tokens or parameters can
+// tell what is theirs.
+func (s *Spec) checkShared() error {
+	m := s.Mesh
+	if slices.Contains(s.Experts, true) && m.TP > 1 && !s.Sequence && m.ETP != m.TP {
+		return fmt.Errorf("schedule: etp is %d without sequence parallelism, must be tp = %d: ranks with the same tokens would count them again, nearest legal value %d", m.ETP, m.TP, m.TP)
+	}
+	if s.Kind != DualPipe {
+		return nil
+	}
+	last := len(s.Split.Parts) - 1
+	for q, p := range s.Split.Parts {
+		if q > 0 && q < last && s.sharesEmbedding(p) {
+			return fmt.Errorf("schedule: dualpipe: part %d of the split holds MTP modules or a tied head, which must be in the last part, on the stages of the embedding, nearest legal value %d", q, last)
+		}
+	}
+	return nil
+}
+
+// sharesEmbedding reports whether a part uses the matrix of the embedding.
+func (s *Spec) sharesEmbedding(p Part) bool {
+	return p.Embedding || p.MTP > 0 || p.Head && s.Tied
 }
 
 // hasExperts reports whether a block, or an MTP module counted after the

@@ -22,121 +22,137 @@ func (p *Program) Work(stage, chunk int, op Op) []Work {
 	if stage < 0 || stage >= p.Pipeline.Stages || chunk < 0 || chunk >= p.Pipeline.Chunks {
 		return nil
 	}
-	part := p.Part(stage, chunk)
+	pieces := p.pieces(p.Pipeline.Position(stage, chunk))
 	switch op {
 	case Forward:
-		return p.forwardWork(part)
+		return forwardWork(pieces)
 	case BackwardInput, Backward:
-		return p.backwardWork(part)
+		return p.backwardWork(pieces)
 	case BackwardWeight:
-		return p.weightWork(part)
+		return weightWork(pieces)
 	}
 	return nil
 }
 
-func (p *Program) forwardWork(part Part) []Work {
-	var out []Work
+// piece is one product of a part, or one run of products that tensor parallelism
+// splits together, with the collectives around it in both passes.
+type piece struct {
+	before, after             []Work // forward
+	work                      Work
+	beforeBackward, afterBack []Work
+}
+
+// pieces lists what the part at a position computes, along the forward pass.
+// The head takes the loss of every MTP module, also of those that an earlier
+// part holds.
+func (p *Program) pieces(position int) []piece {
+	part := p.Spec.Split.Parts[position]
+	var out []piece
 	if part.Embedding {
-		out = append(out, Work{Op: Embedding, Block: -1})
-		out = p.scatter(out, mesh.TP, -1)
+		out = append(out, p.lookup(Embedding, -1))
 	}
 	for b := range part.Blocks {
-		out = p.blockWork(out, part.First+b)
+		out = p.block(out, part.First+b)
+	}
+	before := 0
+	for _, earlier := range p.Spec.Split.Parts[:position] {
+		before += earlier.MTP
 	}
 	if part.Head {
-		out = p.headWork(out)
+		for range 1 + before {
+			out = append(out, p.head())
+		}
 	}
 	for k := range part.MTP {
-		block := p.Spec.Split.Blocks() + p.mtpBefore(part) + k
-		out = append(out, Work{Op: Prediction, Block: block})
-		out = p.blockWork(out, block)
-		out = p.headWork(out)
-	}
-	return out
-}
-
-// mtpBefore counts the MTP modules in earlier parts.
-func (p *Program) mtpBefore(part Part) int {
-	n := 0
-	for _, other := range p.Spec.Split.Parts {
-		if other == part {
-			break
+		block := p.Spec.Split.Blocks() + before + k
+		out = append(out, p.lookup(Prediction, block))
+		out = p.block(out, block)
+		if part.Head {
+			out = append(out, p.head())
 		}
-		n += other.MTP
-	}
-	return n
-}
-
-func (p *Program) gather(out []Work, a mesh.Axis, block int) []Work {
-	if p.Spec.Mesh.Degree(a) > 1 && p.Spec.Sequence {
-		out = append(out, Work{Op: TensorGather, Axis: a, Block: block})
 	}
 	return out
 }
 
-// scatter ends a split product: the partial sums are reduced, and scattered
-// along the sequence where activations are sharded along it.
-func (p *Program) scatter(out []Work, a mesh.Axis, block int) []Work {
-	if p.Spec.Mesh.Degree(a) > 1 {
-		out = append(out, Work{Op: TensorScatter, Axis: a, Block: block})
-	}
-	return out
-}
-
-func (p *Program) headWork(out []Work) []Work {
-	out = p.gather(out, mesh.TP, -1)
-	return append(out, Work{Op: Head, Block: -1})
-}
-
-func (p *Program) blockWork(out []Work, block int) []Work {
-	out = p.attentionWork(out, block)
-	if !p.Spec.hasExperts(block) {
-		out = p.gather(out, mesh.TP, block)
-		out = append(out, Work{Op: FeedForward, Block: block})
-		return p.scatter(out, mesh.TP, block)
-	}
-	parallel := p.Spec.Mesh.EP > 1
-	if parallel {
-		out = append(out, Work{Op: Dispatch, Axis: mesh.EP, Block: block})
-	}
-	out = p.gather(out, mesh.ETP, block)
-	out = append(out, Work{Op: Experts, Block: block})
-	out = p.scatter(out, mesh.ETP, block)
-	if parallel {
-		out = append(out, Work{Op: Combine, Axis: mesh.EP, Block: block})
-	}
-	return out
-}
-
-func (p *Program) attentionWork(out []Work, block int) []Work {
-	out = p.gather(out, mesh.TP, block)
+// block appends the two pieces of a block.
+func (p *Program) block(out []piece, block int) []piece {
+	attention := p.split(Attention, mesh.TP, block, p.Spec.Sequence)
 	if p.Spec.Mesh.CP > 1 {
-		out = append(out, Work{Op: ContextGather, Axis: mesh.CP, Block: block})
+		exchange := Work{Op: ContextGather, Axis: mesh.CP, Block: block}
+		attention.before = append(attention.before, exchange)
+		attention.afterBack = append([]Work{exchange}, attention.afterBack...)
 	}
-	out = append(out, Work{Op: Attention, Block: block})
-	return p.scatter(out, mesh.TP, block)
+	out = append(out, attention)
+	if !p.Spec.hasExperts(block) {
+		return append(out, p.split(FeedForward, mesh.TP, block, p.Spec.Sequence))
+	}
+	experts := p.split(Experts, mesh.ETP, block, p.Spec.Sequence || p.Spec.Mesh.TP == 1)
+	if p.Spec.Mesh.EP > 1 {
+		dispatch := []Work{{Op: Dispatch, Axis: mesh.EP, Block: block}}
+		combine := Work{Op: Combine, Axis: mesh.EP, Block: block}
+		experts.before, experts.after = append(dispatch, experts.before...), append(experts.after, combine)
+		experts.beforeBackward, experts.afterBack = append(dispatch[:1:1], experts.beforeBackward...), append(experts.afterBack, combine)
+	}
+	return append(out, experts)
 }
 
-// mirror gives, for a collective of the forward pass, the one of the backward
-// pass: the gradient of a gather is a scatter, that of a dispatch a combine.
-var mirror = map[Op]Op{TensorGather: TensorScatter, TensorScatter: TensorGather, Dispatch: Combine, Combine: Dispatch}
+// split is a piece whose product the ranks of an axis share. Where their tokens
+// differ, they gather the tokens before it and scatter the sums after it, in
+// both passes; where all have the same tokens they only add the sums.
+func (p *Program) split(op Op, a mesh.Axis, block int, differ bool) piece {
+	c := piece{work: Work{Op: op, Block: block}}
+	if p.Spec.Mesh.Degree(a) < 2 {
+		return c
+	}
+	scatter := []Work{{Op: TensorScatter, Axis: a, Block: block}}
+	c.after, c.afterBack = scatter, scatter[:1:1]
+	if differ {
+		gather := []Work{{Op: TensorGather, Axis: a, Block: block}}
+		c.before, c.beforeBackward = gather, gather[:1:1]
+	}
+	return c
+}
 
-// backwardWork mirrors the forward from its end, and first computes again what
-// was not kept: with full recomputation each block as its backward begins.
-func (p *Program) backwardWork(part Part) []Work {
-	forward := p.forwardWork(part)
+// lookup is a piece that reads rows of the embedding, which the tensor-parallel
+// ranks share, and has no gradient of its input to add up.
+func (p *Program) lookup(op Op, block int) piece {
+	c := p.split(op, mesh.TP, block, p.Spec.Sequence)
+	c.before, c.afterBack = nil, nil
+	return c
+}
+
+// head is a piece whose sums stay where they are: each rank takes the loss of
+// its rows of the vocabulary.
+func (p *Program) head() piece {
+	c := p.split(Head, mesh.TP, -1, p.Spec.Sequence)
+	c.after, c.beforeBackward = nil, nil
+	return c
+}
+
+func forwardWork(pieces []piece) []Work {
 	var out []Work
-	for end := len(forward); end > 0; {
+	for _, c := range pieces {
+		out = append(out, c.before...)
+		out = append(out, c.work)
+		out = append(out, c.after...)
+	}
+	return out
+}
+
+// backwardWork goes through the pieces from the end, and first computes again
+// what was not kept: with full recomputation each block as its backward begins.
+func (p *Program) backwardWork(pieces []piece) []Work {
+	var out []Work
+	for end := len(pieces); end > 0; {
 		begin := end - 1
-		for begin > 0 && forward[begin].Block >= 0 && forward[begin-1].Block == forward[end-1].Block {
+		for begin > 0 && pieces[begin].work.Block >= 0 && pieces[begin-1].work.Block == pieces[end-1].work.Block {
 			begin--
 		}
-		out = p.recompute(out, forward[begin:end])
-		for _, w := range slices.Backward(forward[begin:end]) {
-			if op, ok := mirror[w.Op]; ok {
-				w.Op = op
-			}
-			out = append(out, w)
+		out = p.recompute(out, forwardWork(pieces[begin:end]))
+		for _, c := range slices.Backward(pieces[begin:end]) {
+			out = append(out, c.beforeBackward...)
+			out = append(out, c.work)
+			out = append(out, c.afterBack...)
 		}
 		end = begin
 	}
@@ -156,12 +172,10 @@ func (p *Program) recompute(out, block []Work) []Work {
 }
 
 // weightWork needs no partner: everything it reads is kept.
-func (p *Program) weightWork(part Part) []Work {
+func weightWork(pieces []piece) []Work {
 	var out []Work
-	for _, w := range slices.Backward(p.forwardWork(part)) {
-		if w.Axis == mesh.None {
-			out = append(out, w)
-		}
+	for _, c := range slices.Backward(pieces) {
+		out = append(out, c.work)
 	}
 	return out
 }

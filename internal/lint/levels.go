@@ -46,7 +46,7 @@ var levels = []struct {
 	{"report/verify", 2},
 	{"compute/tensor", 1},
 	{"compute/kernel/...", 1},
-	{"distributed/schedule", 1},
+	{"distributed/schedule/...", 1},
 	{"distributed/collective", 1},
 	{"cluster/hardware", 1},
 	{"model/arch", 1},
@@ -87,6 +87,8 @@ var sameLevel = map[string][]string{
 	"model/deepseek":               {},
 	"model/deepseek/deepseektest":  {"model/deepseek"},
 	"data/tokenizer/tokenizertest": {"data/tokenizer"},
+
+	"distributed/schedule/scheduletest": {"distributed/schedule"},
 }
 
 // walls are imports that no level permits: from a room (and below) to a room
