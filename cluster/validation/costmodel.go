@@ -80,7 +80,7 @@ func (m *CostModel) Prepare(c *measured.Case) (Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine, err := c.Program(cluster.Engine)
+	engine, err := c.Program(costmodel.UsualEngine(config, cluster))
 	if err != nil {
 		return nil, err
 	}
