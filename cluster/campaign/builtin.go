@@ -5,6 +5,10 @@ import "slices"
 // The phases that the built-in workloads are made of. What no report gives is
 // assumed, and says so.
 var (
+	extension = Phase{
+		Name: "cpt", Method: "cpt", Steps: 1000, Seq: 32768, GlobalBatch: 1920,
+		Source: "DeepSeek-V3 report: the first stage of its context extension, 1,000 steps of 1,920 sequences of 32K tokens",
+	}
 	tuning = Phase{
 		Name: "sft", Method: "sft", Samples: 1.5e6, Epochs: 2, MeanLength: 1500, Seq: 8192, GlobalBatch: 256, Packing: "packed",
 		Source: "DeepSeek-V3 report: 1.5 million instances, two epochs, packed. Mean length 1,500 tokens and batch assumed",
@@ -34,12 +38,14 @@ var (
 var proPretraining = Pretraining{Tokens: 33e12, Seq: 4096}
 
 // Builtins lists the built-in workloads.
-func Builtins() []string { return []string{"sft", "dpo", "grpo", "opd", "posttrain"} }
+func Builtins() []string { return []string{"cpt", "sft", "dpo", "grpo", "opd", "posttrain"} }
 
 // builtin returns a copy of a built-in workload, or nil.
 func builtin(name string) *Workload {
 	w := &Workload{Name: name, Pretraining: proPretraining}
 	switch name {
+	case "cpt":
+		w.Phases = []Phase{extension}
 	case "sft":
 		w.Phases = []Phase{tuning}
 	case "dpo":

@@ -1,48 +1,59 @@
 package campaign
 
-import (
-	"fmt"
-
-	"github.com/temper-ml/temper/cluster/campaign/goodput"
-)
+import "fmt"
 
 // Result is a whole run. Seconds are of wall time.
 type Result struct {
 	Workload    string        `json:"workload"`
+	Source      string        `json:"source"`
+	Model       string        `json:"model"`
+	Cluster     string        `json:"cluster"`
+	Devices     int           `json:"devices"`
 	Phases      []PhaseResult `json:"phases"`
-	Tokens      float64       `json:"tokens"`
-	Generated   float64       `json:"generated"`
+	Tokens      float64       `json:"tokens"`    // trained on
+	Generated   float64       `json:"generated"` // written by the model itself
 	Steps       float64       `json:"steps"`
-	Undisturbed float64       `json:"undisturbed_seconds"`
-	Seconds     float64       `json:"seconds"` // mean
-	DeviceHours float64       `json:"device_hours"`
+	Undisturbed float64       `json:"seconds_undisturbed"`
+	Seconds     float64       `json:"seconds"`      // with failures, mean
+	DeviceHours float64       `json:"device_hours"` // of Seconds, spares included
 	FLOPs       float64       `json:"flops"`
 
-	Goodput       float64 `json:"goodput"`
-	ETTR          float64 `json:"ettr"`
-	Interruptions []Part  `json:"interruptions"` // by cause, mean of a run
-	Losses        []Part  `json:"losses_seconds"`
-	Interval      float64 `json:"checkpoint_interval_seconds"`
-	Finish        Finish  `json:"finish"`
+	Policy        string         `json:"policy"`
+	Goodput       float64        `json:"goodput"`
+	ETTR          float64        `json:"ettr"`
+	Interruptions Parts          `json:"interruptions"` // by cause, mean of a run
+	Losses        Parts          `json:"losses_seconds"`
+	Spares        int            `json:"spare_nodes"`
+	Interval      float64        `json:"checkpoint_interval_seconds"`
+	Checkpoint    Checkpoint     `json:"checkpoint"`
+	Policies      []PolicyResult `json:"policies"` // the ways to recover, all against the same failures
 
-	EnergyKWh float64 `json:"energy_kwh"`         // 0 when the power is not known
-	Cost      float64 `json:"cost"`               // 0 when the price is not known
-	Currency  string  `json:"currency,omitempty"` // of Cost
+	Finish         Finish `json:"finish"`          // failures, and how far off the predicted step times may be
+	FinishFailures Finish `json:"finish_failures"` // failures alone
+	Spread         Spread `json:"spread"`
 
-	// ShareOfPretraining is in operations; ShareOfHours in device-hours of
-	// pre-training at the cluster's own rate, which also shows what generation
-	// at low utilization costs. 0 when the pre-training is not known.
-	ShareOfPretraining float64 `json:"share_of_pretraining"`
-	ShareOfHours       float64 `json:"share_of_pretraining_hours"`
-	PretrainingHours   float64 `json:"pretraining_device_hours"`
+	EnergyKWh float64 `json:"energy_kwh"` // 0 when the power is not known
+	Energy    Energy  `json:"energy"`
+	Cost      float64 `json:"cost,omitempty"` // when the price is known
+	Currency  string  `json:"currency,omitempty"`
+
+	// Pretraining is what the shares refer to: ShareOfPretraining is in operations;
+	// ShareOfHours in device-hours of pre-training at the cluster's own rate, which
+	// also shows what generation at low utilization costs. 0 when not known.
+	Pretraining        Pretraining `json:"pretraining"`
+	ShareOfPretraining float64     `json:"share_of_pretraining"`
+	ShareOfHours       float64     `json:"share_of_pretraining_hours"`
+	PretrainingHours   float64     `json:"pretraining_device_hours"`
 }
 
-// Finish is when the run is over, in seconds after its start: one in ten runs
-// is over at P10, nine in ten at P90.
-type Finish struct {
-	P10 float64 `json:"p10"`
-	P50 float64 `json:"p50"`
-	P90 float64 `json:"p90"`
+// Energy is what the run draws from the wall, by how much is counted, and how
+// well the weakest number behind it is known.
+type Energy struct {
+	Devices float64 `json:"devices_kwh"` // at their TDP
+	AllIn   float64 `json:"all_in_kwh"`  // with hosts, fans and network
+	Hall    float64 `json:"hall_kwh"`    // times PUE
+	Grade   string  `json:"grade"`
+	Weakest string  `json:"weakest"` // the field that has it
 }
 
 // Play predicts the workload in a setting.
@@ -53,7 +64,7 @@ func Play(w *Workload, s Setting) (*Result, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	out := &Result{Workload: w.Name}
+	out := &Result{Workload: w.Name, Source: w.Source, Model: s.Name, Cluster: s.Cluster.Name, Devices: s.Devices, Pretraining: w.Pretraining}
 	for i := range w.Phases {
 		p, err := s.play(&w.Phases[i])
 		if err != nil {
@@ -61,7 +72,7 @@ func Play(w *Workload, s Setting) (*Result, error) {
 		}
 		out.Phases = append(out.Phases, *p)
 		out.Tokens += p.Tokens
-		out.Generated += p.Written
+		out.Generated += p.Generated
 		out.Steps += p.Steps
 		out.Undisturbed += p.Seconds
 		out.FLOPs += p.FLOPs
@@ -69,22 +80,8 @@ func Play(w *Workload, s Setting) (*Result, error) {
 	if err := s.disturb(out); err != nil {
 		return nil, err
 	}
-	return out, s.account(w, out)
-}
-
-// Run returns the days of the workload, as cluster/campaign/goodput plays them:
-// so many seconds of undisturbed work.
-func (s *Setting) Run(work float64) goodput.Run {
-	r := goodput.Run{Devices: s.Devices, NodeSize: max(1, s.Cluster.NodeSize), Work: work, Policy: s.Policy, Trials: s.Trials, Seed: s.Seed}
-	r.Failures = FailuresOf(s.Cluster)
-	if s.Failures != nil {
-		r.Failures = *s.Failures
-	}
-	r.Check = CheckpointOf(s.Model, s.Cluster, s.Devices, s.Muon)
-	if s.Check != nil {
-		r.Check = *s.Check
-	}
-	return r
+	s.account(out)
+	return out, s.compare(w, out)
 }
 
 // disturb plays the failures.
@@ -94,28 +91,50 @@ func (s *Setting) disturb(out *Result) error {
 	if err != nil {
 		return err
 	}
+	out.Policy, out.Spares = s.Policy.Name, days.Spares
 	out.Seconds, out.Goodput, out.ETTR, out.Interval = days.Wall, days.Goodput, days.ETTR, days.Interval
-	out.Finish = Finish(days.Finish)
-	for _, p := range days.Interruptions {
-		out.Interruptions = append(out.Interruptions, Part(p))
+	out.Interruptions, out.Losses = parts(days.Interruptions), parts(days.Losses)
+	for i := range out.Phases {
+		p := &out.Phases[i]
+		p.Wall = p.Seconds * (out.Seconds / out.Undisturbed)
+		p.DeviceHours = p.Wall / 3600 * float64(s.Devices)
 	}
-	for _, p := range days.Losses {
-		out.Losses = append(out.Losses, Part(p))
+	out.FinishFailures = Finish(days.Finish)
+	s.finish(out, days.Walls)
+	if out.Checkpoint, err = s.intervals(r, days); err != nil {
+		return err
 	}
-	return nil
+	replica := 0
+	for i := range out.Phases {
+		replica = max(replica, out.Phases[i].replica)
+	}
+	out.Policies, err = s.Policies(out.Undisturbed, replica)
+	return err
 }
 
-// account turns time into device-hours, energy, cost and shares.
-func (s *Setting) account(w *Workload, out *Result) error {
-	out.DeviceHours = out.Seconds / 3600 * float64(s.Devices)
-	if c := s.Cluster; c.Power.AllIn > 0 {
-		pue := max(1, c.Power.PUE)
-		out.EnergyKWh = out.DeviceHours * c.Power.AllIn * pue / 1000
-	}
-	out.Cost = out.DeviceHours * s.Cluster.Price.PerHour
+// account turns time into device-hours, energy and cost.
+func (s *Setting) account(out *Result) {
+	c := s.Cluster
+	out.DeviceHours = s.deviceHours(out.Seconds, out.Spares)
+	e := &out.Energy
+	e.Devices = out.DeviceHours * c.Device.TDP / 1000
+	e.AllIn = out.DeviceHours * c.Power.AllIn / 1000
+	e.Hall = e.AllIn * max(1, c.Power.PUE)
+	e.Grade, e.Weakest = c.Weakest("power.all_in", "power.pue")
+	out.EnergyKWh = e.Hall
+	out.Cost = out.DeviceHours * c.Price.PerHour
 	if out.Cost > 0 {
-		out.Currency = s.Cluster.Price.Currency
+		out.Currency = c.Price.Currency
 	}
+}
+
+// deviceHours counts spares too: they are paid for.
+func (s *Setting) deviceHours(seconds float64, spares int) float64 {
+	return seconds / 3600 * float64(s.Devices+spares*max(1, s.Cluster.NodeSize))
+}
+
+// compare sets the run against the pre-training.
+func (s *Setting) compare(w *Workload, out *Result) error {
 	if w.Pretraining.Tokens == 0 {
 		return nil
 	}

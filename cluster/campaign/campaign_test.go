@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/temper-ml/temper/cluster/campaign/goodput"
 	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/hardware"
@@ -43,7 +41,7 @@ func setting(t testing.TB, model, cluster string, devices int, layouts ...string
 			if err == nil {
 				var s *costmodel.Step
 				if s, err = m.Evaluate(l); err == nil && (best.Seconds == 0 || s.Seconds < best.Seconds) {
-					best = TrainStep{s.Seconds, text}
+					best = StepOf(s)
 				}
 			}
 			if err != nil {
@@ -60,7 +58,9 @@ func setting(t testing.TB, model, cluster string, devices int, layouts ...string
 // flat takes a microsecond for every token, whatever the devices.
 func flat(t testing.TB) Setting {
 	s := setting(t, "deepseek-v3", "h800", 512)
-	s.Train = func(_, seq, gb int) (TrainStep, error) { return TrainStep{1e-6 * float64(seq*gb), "flat"}, nil }
+	s.Train = func(_, seq, gb int) (TrainStep, error) {
+		return TrainStep{Seconds: 1e-6 * float64(seq*gb), Layout: "flat"}, nil
+	}
 	return s
 }
 
@@ -78,6 +78,14 @@ func TestTuningIsTokensOverRate(t *testing.T) {
 	}
 	step := 1e-6 * 64 * 4096
 	a, b, c, d := r.Phases[0], r.Phases[1], r.Phases[2], r.Phases[3]
+	start := a.Start
+	if want := s.Policy.Restart + s.checkpoint().Load; start != want {
+		t.Errorf("a phase starts in %v s, want %v", start, want)
+	}
+	for i := range r.Phases {
+		r.Phases[i].Seconds -= start
+	}
+	a, b, c, d = r.Phases[0], r.Phases[1], r.Phases[2], r.Phases[3]
 	if a.Tokens != 2e8 || a.Filled < 0.95 || a.Filled > 1 || math.Abs(a.Seconds-2e8/a.Filled*1e-6) > step {
 		t.Errorf("packed: %+v", a)
 	}
@@ -87,12 +95,12 @@ func TestTuningIsTokensOverRate(t *testing.T) {
 	if c.Tokens != 1e9 || math.Abs(c.Seconds-1000) > step {
 		t.Errorf("cpt: %+v", c)
 	}
-	// Two sequences a pair, twice; the reference reads once: a third of a sixth... of
-	// one epoch, which is half of the whole.
-	if d.Tokens != 4e8 || math.Abs(d.Seconds/(4e8/d.Filled*1e-6)-(1+1.0/3/2)) > 0.01 {
+	// Two sequences a pair, twice; the reference reads once: a third of one epoch,
+	// which is half of the whole.
+	if d.Tokens != 4e8 || math.Abs(d.Prepare-d.Seconds/7) > 0.01*d.Prepare || math.Abs(d.Seconds/(4e8/d.Filled*1e-6)-(1+1.0/3/2)) > 0.01 {
 		t.Errorf("dpo: %+v", d)
 	}
-	if sum := a.Seconds + b.Seconds + c.Seconds + d.Seconds; math.Abs(sum-r.Undisturbed) > 1e-9*sum || r.Seconds < r.Undisturbed {
+	if sum := a.Seconds + b.Seconds + c.Seconds + d.Seconds + float64(4*start); math.Abs(sum-r.Undisturbed) > 1e-9*sum || r.Seconds < r.Undisturbed {
 		t.Errorf("%v s in all, %v disturbed", r.Undisturbed, r.Seconds)
 	}
 	if got := r.Seconds / 3600 * 512; math.Abs(got-r.DeviceHours) > 1e-9*got || r.EnergyKWh <= 0 {
@@ -118,7 +126,7 @@ func TestR1Zero(t *testing.T) {
 	if hours := r.Seconds / 3600; hours < 99 || hours > 396 {
 		t.Errorf("%.0f hours, published 198", hours)
 	}
-	if r.Generated != 10400*512*6000 || r.ShareOfPretraining <= 0 || r.ShareOfHours < r.ShareOfPretraining {
+	if math.Abs(r.Generated-10400*512*6000) > 1 || r.ShareOfPretraining <= 0 || r.ShareOfHours < r.ShareOfPretraining {
 		t.Errorf("%+v", r)
 	}
 }
@@ -141,31 +149,44 @@ func TestPlacements(t *testing.T) {
 	together := play(func(*Phase) {})
 	apart := play(func(p *Phase) { p.Placement = "disaggregated" })
 	ahead := play(func(p *Phase) { p.Placement, p.OffPolicy = "disaggregated", true })
-	sum := func(r PhaseResult) (s float64) {
-		for _, x := range r.Parts {
-			s += x.Value
-		}
-		return s
-	}
-	for _, r := range []PhaseResult{together, apart} {
-		if math.Abs(sum(r)-r.StepSeconds) > 1e-9*r.StepSeconds {
-			t.Errorf("parts %v, step %v s", r.Parts, r.StepSeconds)
+	for _, r := range []PhaseResult{together, apart, ahead} {
+		if sum := r.Parts.Sum(); math.Abs(sum-r.StepSeconds) > 1e-9*r.StepSeconds || math.Abs(r.Seconds-r.Start-10*r.StepSeconds) > 1e-9*r.Seconds {
+			t.Errorf("parts %v, step %v s, phase %v s", r.Parts, r.StepSeconds, r.Seconds)
 		}
 	}
-	if apart.Rollout.Seconds < together.Rollout.Seconds || apart.Written != together.Written {
-		t.Errorf("half the devices generate in %v s, all in %v s", apart.Rollout.Seconds, together.Rollout.Seconds)
+	if apart.Generator.Seconds < together.Generator.Seconds || apart.Generated != together.Generated || apart.Training+apart.Generator.Devices != 512 || together.Training != 512 {
+		t.Errorf("%d devices generate in %v s, all in %v s", apart.Generator.Devices, apart.Generator.Seconds, together.Generator.Seconds)
 	}
-	write, learn := ahead.Parts[0].Value+ahead.Parts[1].Value, ahead.Parts[2].Value+ahead.Parts[3].Value
-	if want := max(write, learn) + ahead.Parts[4].Value; math.Abs(ahead.StepSeconds-want) > 1e-9*want || ahead.StepSeconds >= apart.StepSeconds {
-		t.Errorf("one step ahead %v s, want %v, apart %v", ahead.StepSeconds, want, apart.StepSeconds)
+	if !together.Generator.Offloaded || together.Parts.Of("offload and back") <= 0 || apart.Parts.Of("offload and back") != 0 {
+		t.Errorf("together %v, apart %v", together.Parts, apart.Parts)
+	}
+	if apart.Idle <= 0.1 || apart.Idle >= 1 || together.Idle != 0 || ahead.Idle >= apart.Idle {
+		t.Errorf("idle: apart %v, ahead %v", apart.Idle, ahead.Idle)
+	}
+	write, learn := apart.Parts.Of("rollout")+apart.Parts.Of("reward"), apart.Parts.Of("log-probabilities")+apart.Parts.Of("train")
+	if apart.Training == ahead.Training {
+		if want := max(write, learn) + ahead.Parts.Of("weight sync"); math.Abs(ahead.StepSeconds-want) > 1e-9*want {
+			t.Errorf("one step ahead %v s, want %v", ahead.StepSeconds, want)
+		}
+	}
+	if ahead.StepSeconds >= apart.StepSeconds || ahead.Hidden.Sum() <= 0 {
+		t.Errorf("one step ahead %v s, apart %v", ahead.StepSeconds, apart.StepSeconds)
 	}
 	reference := play(func(p *Phase) { p.Reference = true })
-	if got := reference.Parts[2].Value / together.Parts[2].Value; math.Abs(got-2) > 1e-9 {
+	if got := reference.Parts.Of("log-probabilities") / together.Parts.Of("log-probabilities"); math.Abs(got-2) > 1e-9 {
 		t.Errorf("a reference model makes reading %v times as long", got)
+	}
+	partial := play(func(p *Phase) { p.Partial = true })
+	if partial.StepSeconds >= together.StepSeconds || partial.Generator.Tail != 0 || partial.Generated != together.Generated {
+		t.Errorf("partial rollouts: %v s, whole ones %v s", partial.StepSeconds, together.StepSeconds)
+	}
+	batched := play(func(p *Phase) { p.Minibatches = 8 })
+	if batched.Parts.Of("rollout") >= together.Parts.Of("rollout") || batched.Parts.Of("train") != together.Parts.Of("train") {
+		t.Errorf("one rollout for eight steps: %v, for one: %v", batched.Parts, together.Parts)
 	}
 	teachers := play(func(p *Phase) { p.Method, p.Teachers = "opd", 10 })
 	more := play(func(p *Phase) { p.Method, p.Teachers = "opd", 20 })
-	if teachers.Parts[2].Name != "teachers" || teachers.Parts[2].Value <= together.Parts[2].Value || more.Parts[2].Value <= teachers.Parts[2].Value {
+	if got := more.Parts.Of("teacher loading") / teachers.Parts.Of("teacher loading"); math.Abs(got-2) > 1e-9 || teachers.Parts.Of("divergence") <= 0 || teachers.Parts.Of("teachers") != together.Parts.Of("log-probabilities") {
 		t.Errorf("teachers: %v, twenty: %v", teachers.Parts, more.Parts)
 	}
 }
@@ -183,10 +204,6 @@ func TestBuiltins(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		again, _ := Play(w, s)
-		if d := cmp.Diff(r, again); d != "" {
-			t.Errorf("%s: two runs differ:\n%s", name, d)
-		}
 		if !(r.Goodput > 0.8 && r.Goodput < 1 && r.ETTR >= r.Goodput && r.Finish.P10 <= r.Finish.P50 && r.Finish.P50 <= r.Finish.P90 && r.ShareOfPretraining > 0 && r.ShareOfPretraining < 1) {
 			t.Errorf("%s: %+v", name, r)
 		}
@@ -194,7 +211,14 @@ func TestBuiltins(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, field := range []string{"goodput", "ettr", "interruptions", "checkpoint_interval_seconds", "finish", "p10", "p50", "p90", "device_hours", "energy_kwh", "share_of_pretraining"} {
+		again, err := Play(w, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if repeated, err := json.Marshal(again); err != nil || string(repeated) != string(text) {
+			t.Errorf("%s: two runs differ, %v:\n%s\n%s", name, err, text, repeated)
+		}
+		for _, field := range []string{"goodput", "ettr", "interruptions", "checkpoint_interval_seconds", "finish", "p10", "p50", "p90", "device_hours", "energy_kwh", "share_of_pretraining", "checkpoint", "policies", "seconds_undisturbed"} {
 			if !strings.Contains(string(text), fmt.Sprintf("%q:", field)) {
 				t.Errorf("%s: no field %s in %s", name, field, text)
 			}
@@ -221,7 +245,7 @@ func TestFailuresOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := FailuresOf(c)
-	if math.Abs(f.MTBF/3600-50677) > 1 || f.HangShare != 0.1 || len(f.Causes) != 18 {
+	if math.Abs(f.MTBF/3600-50677) > 1 || f.HangShare != 0.1 || len(f.Causes) != 17 {
 		t.Errorf("%+v", f)
 	}
 	p, err := PolicyOf("restart", c)
@@ -266,7 +290,7 @@ phases:
 			t.Errorf("%s: got %v\nwant %s", c.new, err, c.want)
 		}
 	}
-	if _, err := Read("sftt"); err == nil || err.Error() != `campaign: no workload is called "sftt", want one of sft, dpo, grpo, opd, posttrain or a YAML file` {
+	if _, err := Read("sftt"); err == nil || err.Error() != `campaign: no workload is called "sftt", want one of cpt, sft, dpo, grpo, opd, posttrain or a YAML file` {
 		t.Error(err)
 	}
 }
@@ -280,9 +304,9 @@ func TestPolicies(t *testing.T) {
 	}
 	by := map[string]PolicyResult{}
 	for _, p := range all {
-		by[p.Name] = p
+		by[p.Name] = p // restart with blocking saves comes first
 	}
-	if len(all) != 4 || by["memory"].Goodput <= by["restart"].Goodput || by["spares"].Goodput <= by["memory"].Goodput || by["spares"].Spares == 0 {
+	if len(all) != 5 || all[0].Goodput >= all[1].Goodput || by["memory"].Goodput <= by["restart"].Goodput || by["spares"].Goodput <= by["memory"].Goodput || by["spares"].Spares == 0 {
 		t.Errorf("%+v", all)
 	}
 	// A quarter of the speed for every broken node, a day each, three a day: shrinking does not pay here.

@@ -5,32 +5,53 @@ import (
 	"math"
 
 	"github.com/temper-ml/temper/cluster/campaign/rollout"
-	"github.com/temper-ml/temper/cluster/hardware"
 	"github.com/temper-ml/temper/model/arch"
 )
 
-// PhaseResult is one phase without any interruption. Times are seconds.
+// PhaseResult is one phase. Times are seconds, undisturbed but for Wall.
 type PhaseResult struct {
-	Name    string  `json:"name"`
-	Method  string  `json:"method"`
-	Steps   float64 `json:"steps"`
-	Tokens  float64 `json:"tokens"`    // trained on, padding not counted
-	Written float64 `json:"generated"` // tokens that the model wrote itself
-	Filled  float64 `json:"packing"`   // share of the rows' tokens that are real
-	Seconds float64 `json:"seconds"`
-	FLOPs   float64 `json:"flops"`
-	Layout  string  `json:"layout"` // of training
+	Name      string  `json:"name"`
+	Method    string  `json:"method"`
+	Source    string  `json:"source"` // of the budget
+	Steps     float64 `json:"steps"`
+	Tokens    float64 `json:"tokens"`    // trained on, padding not counted
+	Generated float64 `json:"generated"` // tokens that the model wrote itself
+	Filled    float64 `json:"packing"`   // share of the rows' tokens that are real
+	FLOPs     float64 `json:"flops"`
+	Layout    string  `json:"layout"` // of training
+	BoundBy   string  `json:"bound_by"`
 
-	StepSeconds float64         `json:"step_seconds"`
-	Parts       []Part          `json:"parts"` // of a step; they may run side by side
-	Rollout     *rollout.Result `json:"-"`
-	Replica     int             `json:"replica,omitempty"` // devices that generate together
+	Start       float64 `json:"start_seconds"` // processes, links, loading the state
+	Prepare     float64 `json:"prepare_seconds"`
+	StepSeconds float64 `json:"step_seconds"`
+	Parts       Parts   `json:"step_parts_seconds"`            // of a step, one after the other: they sum to StepSeconds
+	Hidden      Parts   `json:"step_hidden_seconds,omitempty"` // of a step, beside them
+	Seconds     float64 `json:"seconds"`                       // start, preparation and all steps
+	Wall        float64 `json:"seconds_with_failures"`         // mean
+	DeviceHours float64 `json:"device_hours"`                  // of Wall
+	Generator   *Writer `json:"generation,omitempty"`          // grpo and opd
+	Training    int     `json:"training_devices"`              // that train
+	Idle        float64 `json:"idle_device_share,omitempty"`   // of device time that nothing uses, when disaggregated
+
+	train, write float64 // share of Seconds that training decides, and generation
+	sigma        float64 // of training
+	replica      int
 }
 
-// Part is a named amount.
-type Part struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
+// Writer is how the responses of a step come about.
+type Writer struct {
+	Devices   int     `json:"devices"`
+	Replica   int     `json:"replica_devices"` // that hold the weights together
+	DType     string  `json:"dtype"`
+	Slots     int     `json:"slots"` // sequences that a replica writes at once
+	Rate      float64 `json:"tokens_per_second_per_device"`
+	Seconds   float64 `json:"seconds"` // of a rollout
+	Tail      float64 `json:"tail_seconds"`
+	TokenTime float64 `json:"seconds_per_token"` // of one sequence, in the middle
+	BoundBy   string  `json:"bound_by"`
+	Offloaded bool    `json:"training_state_offloaded"`
+
+	result *rollout.Result
 }
 
 // filled is the share of real tokens in the rows of the phase.
@@ -50,17 +71,27 @@ func (p *Phase) filled(mean float64) float64 {
 
 // play predicts one phase.
 func (s *Setting) play(p *Phase) (*PhaseResult, error) {
-	out := &PhaseResult{Name: p.Name, Method: p.Method}
-	var err error
-	switch {
-	case p.generates():
-		err = s.generate(p, out)
-	default:
-		err = s.rows(p, out)
+	out := &PhaseResult{Name: p.Name, Method: p.Method, Source: p.Source, Training: s.Devices}
+	play := s.rows
+	if p.generates() {
+		play = s.generate
 	}
-	if err != nil {
+	if err := play(p, out); err != nil {
 		return nil, fmt.Errorf("campaign: phase %s: %w", p.Name, err)
 	}
+	check := s.checkpoint()
+	out.Start = s.Policy.Restart + check.Load
+	steps := out.Steps * out.StepSeconds
+	out.Seconds = out.Start + out.Prepare + steps
+	for _, part := range out.Parts {
+		switch part.Name {
+		case "train", "log-probabilities", "reference", "teachers":
+			out.train += part.Value * out.Steps / out.Seconds
+		case "rollout":
+			out.write += part.Value * out.Steps / out.Seconds
+		}
+	}
+	out.train += out.Prepare / out.Seconds
 	return out, nil
 }
 
@@ -82,7 +113,8 @@ func (s *Setting) rows(p *Phase, out *PhaseResult) error {
 	if p.Method == "dpo" {
 		each = 2
 	}
-	out.Layout, out.Filled = step.Layout, p.filled(p.MeanLength)
+	out.trained(&step)
+	out.Filled = p.filled(p.MeanLength)
 	perStep := float64(p.GlobalBatch*p.Seq) * out.Filled
 	switch {
 	case p.Steps > 0:
@@ -94,19 +126,37 @@ func (s *Setting) rows(p *Phase, out *PhaseResult) error {
 	}
 	out.Steps = math.Ceil(out.Tokens / perStep)
 	out.StepSeconds = step.Seconds
-	out.Parts = []Part{{"train", step.Seconds}}
-	out.Seconds = out.Steps * step.Seconds
+	out.Parts = Parts{{"train", step.Seconds}}
 	forward, whole := s.flops(p.Seq)
 	out.FLOPs = out.Tokens * whole
 	if p.Method == "dpo" {
-		// The reference model reads every pair once, however often it is trained on.
-		share := forward / whole / p.epochs()
-		out.Seconds += float64(out.Seconds * share)
-		out.FLOPs += float64(out.Tokens / p.epochs() * forward)
-		out.Parts = append(out.Parts, Part{"reference", step.Seconds * share})
-		out.StepSeconds += float64(step.Seconds * share)
+		// The reference model reads every pair once, however often it is trained
+		// on, and its log-probabilities are kept.
+		once := out.Tokens / p.epochs()
+		out.Prepare = once / perStep * s.reading(&step, p.Seq)
+		out.FLOPs += float64(once * forward)
 	}
 	return nil
+}
+
+// trained notes what the reader wants to know of a training step.
+func (r *PhaseResult) trained(step *TrainStep) {
+	r.Layout, r.BoundBy, r.sigma = step.Layout, step.BoundBy, step.sigma()
+	if step.Devices > 0 {
+		r.Training = step.Devices
+	}
+	if r.replica = step.Replica; r.replica == 0 {
+		r.replica = r.Training
+	}
+}
+
+// reading is how long it takes to read the rows of a step without training.
+func (s *Setting) reading(step *TrainStep, seq int) float64 {
+	if step.Forward > 0 {
+		return min(step.Forward, step.Seconds)
+	}
+	forward, whole := s.flops(seq)
+	return step.Seconds * forward / whole
 }
 
 // flops returns the operations per token of a forward pass, and of both.
@@ -125,95 +175,4 @@ func batch(rows float64) int {
 		unit *= 2
 	}
 	return (n + unit - 1) / unit * unit
-}
-
-// generate predicts grpo and opd: write, score or let teachers read, train.
-func (s *Setting) generate(p *Phase, out *PhaseResult) error {
-	train, write := s.Devices, s.Devices
-	if p.Placement == "disaggregated" {
-		share := p.TrainShare
-		if share == 0 {
-			share = 0.5
-		}
-		node := max(1, s.Cluster.NodeSize)
-		train = max(node, int(share*float64(s.Devices))/node*node)
-		if write = s.Devices - train; write < 1 {
-			return fmt.Errorf("placement: disaggregated leaves no devices to generate: %d of %d train", train, s.Devices)
-		}
-	}
-	run := rollout.Run{
-		Lengths: rollout.Lengths{Prompt: p.PromptLength, Mean: p.MeanLength, Max: p.MaxLength, Spread: p.Spread},
-		Prompts: p.Prompts * max(1, p.Minibatches), Group: p.Group, Seed: s.Seed,
-	}
-	engine, text, err := rollout.Choose(rollout.Spec{Model: s.Model, Cluster: s.Cluster, DType: p.GenerationDType}, write, run)
-	if err != nil {
-		return err
-	}
-	out.Rollout, out.Replica = text, engine.Replica
-	sequences := float64(p.Prompts * p.Group)
-	tokens := sequences * (p.PromptLength + p.MeanLength)
-	out.Filled = p.filled(p.PromptLength + p.MeanLength)
-	rows := tokens / out.Filled / float64(p.Seq)
-	gb := p.GlobalBatch
-	if gb == 0 {
-		gb = batch(rows)
-	}
-	step, err := s.Train(train, p.Seq, gb)
-	if err != nil {
-		return err
-	}
-	out.Layout = step.Layout
-	s.step(p, out, tokens, step.Seconds*rows/float64(gb), engine)
-	out.Steps = float64(p.Steps)
-	out.Tokens, out.Written = out.Steps*tokens, out.Steps*sequences*p.MeanLength
-	out.Seconds = out.Steps * out.StepSeconds
-	out.FLOPs *= out.Steps
-	return nil
-}
-
-// step puts the parts of a step together.
-func (s *Setting) step(p *Phase, out *PhaseResult, tokens, train float64, engine *rollout.Engine) {
-	forward, whole := s.flops(p.Seq)
-	share := forward / whole
-	reads := 1.0 // log-probabilities of the policy that wrote, in training arithmetic
-	name := "log-probabilities"
-	if p.Reference {
-		reads++
-	}
-	each := float64(max(1, p.Minibatches)) // steps of a rollout
-	out.FLOPs = float64(tokens*whole) + float64(tokens*forward*reads) + out.Rollout.FLOPs/each
-	read := train * share * reads
-	if p.Method == "opd" {
-		name = "teachers"
-		read = float64(train*share) + s.teachers(p, tokens)
-	}
-	sync := engine.Sync(s.Devices) / each
-	write, reward := out.Rollout.Seconds/each, p.RewardSeconds/each
-	out.Parts = []Part{{"rollout", write}, {"reward", reward}, {name, read}, {"train", train}, {"weight sync", sync}}
-	learn := read + train
-	switch {
-	case p.Placement == "disaggregated" && p.OffPolicy:
-		out.StepSeconds = max(write+reward, learn) + sync
-	default:
-		out.StepSeconds = write + reward + learn + sync
-	}
-}
-
-// teachers returns what teachers cost beside one forward pass: each is loaded
-// from host memory once per step, and the divergence over the whole vocabulary
-// needs its head's product for every position, from hidden states kept.
-func (s *Setting) teachers(p *Phase, tokens float64) float64 {
-	total, _, _ := s.Model.Count()
-	d := &s.Cluster.Device
-	load := 0.0
-	if d.HostLink > 0 {
-		load = float64(p.Teachers) * 2 * float64(total) / float64(s.Devices) / d.HostLink
-	}
-	peak, _ := d.PeakOf(hardware.BF16)
-	share := d.Efficiency.Product
-	if share == 0 {
-		share = 0.7
-	}
-	head := 2 * float64(s.Model.VocabSize) * float64(s.Model.HiddenSize)
-	return load + float64(tokens*head)/(float64(s.Devices)*peak*share)
 }

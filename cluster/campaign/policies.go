@@ -9,23 +9,30 @@ import (
 // PolicyResult is what one way to recover makes of a run.
 type PolicyResult struct {
 	Name        string  `json:"name"`
+	Saving      string  `json:"saving"` // blocking, asynchronous, or copies in memory beside it
 	Goodput     float64 `json:"goodput"`
 	ETTR        float64 `json:"ettr"`
 	Seconds     float64 `json:"seconds"`
 	Finish      Finish  `json:"finish"`
+	Interval    float64 `json:"checkpoint_interval_seconds"`
 	Spares      int     `json:"spare_nodes"`
 	DeviceHours float64 `json:"device_hours"` // spares included
-	Losses      []Part  `json:"losses_seconds"`
+	Losses      Parts   `json:"losses_seconds"`
 }
 
 // Policies plays so many seconds of undisturbed work under each way to recover
 // that has a name (restart, memory, shrink, spares), with the cluster's own
-// times. All meet the same failures. In a shrunk run one missing node takes its
-// replica with it: replicas of replicaDevices devices each.
+// times, and restart once more with checkpoints that training waits for. All meet
+// the same failures. In a shrunk run one missing node takes its replica with it:
+// replicas of replicaDevices devices each.
 func (s *Setting) Policies(work float64, replicaDevices int) ([]PolicyResult, error) {
+	names := []string{"restart"}
+	for _, p := range goodput.Policies() {
+		names = append(names, p.Name)
+	}
 	var out []PolicyResult
-	for _, named := range goodput.Policies() {
-		p, err := PolicyOf(named.Name, s.Cluster)
+	for i, name := range names {
+		p, err := PolicyOf(name, s.Cluster)
 		if err != nil {
 			return nil, err
 		}
@@ -34,16 +41,30 @@ func (s *Setting) Policies(work float64, replicaDevices int) ([]PolicyResult, er
 		}
 		r := s.Run(work)
 		r.Policy = p
+		saving := "asynchronous"
+		switch {
+		case i == 0:
+			saving, r.Check = "blocking", blocking(r.Check)
+		case p.Source == goodput.Memory:
+			saving = "copies in memory"
+		}
 		days, err := r.Play()
 		if err != nil {
 			return nil, fmt.Errorf("campaign: %w", err)
 		}
-		one := PolicyResult{Name: p.Name, Goodput: days.Goodput, ETTR: days.ETTR, Seconds: days.Wall, Finish: Finish(days.Finish), Spares: days.Spares}
-		one.DeviceHours = days.Wall / 3600 * float64(s.Devices+days.Spares*max(1, s.Cluster.NodeSize))
-		for _, l := range days.Losses {
-			one.Losses = append(one.Losses, Part(l))
-		}
-		out = append(out, one)
+		out = append(out, PolicyResult{
+			Name: p.Name, Saving: saving, Goodput: days.Goodput, ETTR: days.ETTR, Seconds: days.Wall, Finish: Finish(days.Finish),
+			Interval: days.Interval, Spares: days.Spares, DeviceHours: s.deviceHours(days.Wall, days.Spares), Losses: parts(days.Losses),
+		})
 	}
 	return out, nil
+}
+
+// parts turns the parts of a goodput.Result into ours.
+func parts(list []goodput.Part) Parts {
+	var out Parts
+	for _, p := range list {
+		out = append(out, Part(p))
+	}
+	return out
 }

@@ -2,16 +2,50 @@ package campaign
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/temper-ml/temper/cluster/campaign/goodput"
+	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/hardware"
 	"github.com/temper-ml/temper/model/arch"
 )
 
 // TrainStep is a training step that a Trainer found.
 type TrainStep struct {
-	Seconds float64
-	Layout  string // in words, for the reader
+	Seconds   float64
+	Low, High float64 // 90 % interval of Seconds; 0: not known
+	Forward   float64 // a forward pass alone over the same rows; 0: by its share of the operations
+	Devices   int     // that train; 0: all that were asked for
+	Replica   int     // devices that hold one copy of everything; 0: all of them
+	BoundBy   string
+	Layout    string // in words, for the reader
+}
+
+// StepOf reads a TrainStep off a prediction of the cost model.
+func StepOf(s *costmodel.Step) TrainStep {
+	m := s.Layout.Mesh
+	out := TrainStep{
+		Seconds: s.Seconds, Low: s.Low, High: s.High, Devices: s.Devices, BoundBy: s.BoundBy, Layout: s.Layout.String(),
+		Replica: m.World() / max(1, min(m.DP, m.EDP())),
+	}
+	slowest := 0.0
+	for stage := range s.Shape.Stages {
+		pass := 0.0
+		for _, c := range s.Chunks[stage*s.Shape.Chunks : (stage+1)*s.Shape.Chunks] {
+			pass += c.Forward.Seconds()
+		}
+		slowest = max(slowest, pass)
+	}
+	out.Forward = float64(s.Shape.Micro+s.Shape.Stages-1) * slowest
+	return out
+}
+
+// sigma is the standard deviation of the logarithm of the step's time.
+func (t *TrainStep) sigma() float64 {
+	if !(t.Low > 0 && t.High > t.Low) {
+		return 0
+	}
+	return math.Log(t.High/t.Low) / (2 * 1.6449)
 }
 
 // Trainer predicts the fastest step of globalBatch rows of seq tokens on a
@@ -20,6 +54,7 @@ type Trainer func(devices, seq, globalBatch int) (TrainStep, error)
 
 // Setting is where a workload runs.
 type Setting struct {
+	Name    string // of the model, for the reader
 	Model   *arch.Config
 	Cluster *hardware.Cluster
 	Devices int
@@ -29,7 +64,7 @@ type Setting struct {
 	Policy   goodput.Policy
 	Failures *goodput.Failures   // nil: the cluster's
 	Check    *goodput.Checkpoint // nil: what the model's state costs on the cluster's storage
-	Trials   int
+	Trials   int                 // 0: 400, fewer where there are very many interruptions
 	Seed     uint64
 }
 
@@ -44,74 +79,36 @@ func (s *Setting) check() error {
 	return nil
 }
 
-// FailuresOf returns the failures of a cluster as its description has them.
-// Without a rate of its own nothing fails: the description says so.
-func FailuresOf(c *hardware.Cluster) goodput.Failures {
-	f := c.Failure
-	out := goodput.Failures{MTBF: f.MTBF, HangShare: f.HangShare, SilentMTBF: f.SilentCorruption, Causes: goodput.Llama3()}
-	if out.SilentMTBF > 0 {
-		out.SilentDetect = silentDetect
-	}
-	return out
-}
+// stateBytes is what a checkpoint holds: bf16 weights, fp32 master weights and
+// moments.
+func (s *Setting) stateBytes() float64 { return stateBytes(s.Model, s.Muon) }
 
-// silentDetect is how long a silent corruption goes unseen, on average: until a
-// spike of the loss is looked into. An assumption.
-const silentDetect = 6 * 3600
-
-// PolicyOf returns the named policy with the cluster's own times, where its
-// description has them. What spares and process-level recovery save of a
-// restart, they save here too.
-func PolicyOf(name string, c *hardware.Cluster) (goodput.Policy, error) {
-	p, err := goodput.PolicyNamed(name)
-	if err != nil {
-		return p, err
-	}
-	full, _ := goodput.PolicyNamed("restart")
-	f := c.Failure
-	if f.Detect > 0 {
-		p.Detect = f.Detect
-	}
-	if f.HangDetect > 0 && p.Source == goodput.Storage {
-		p.Timeout = f.HangDetect
-	}
-	if f.Restart > 0 {
-		p.Restart *= f.Restart / full.Restart
-	}
-	return p, nil
-}
-
-// CheckpointOf returns what a checkpoint of the model costs: bf16 weights, fp32
-// master weights and moments, written by all nodes at once behind the training
-// after a copy to host memory; and a copy of the same over the network into
-// another node's memory, every minute.
-func CheckpointOf(m *arch.Config, c *hardware.Cluster, devices int, muon bool) goodput.Checkpoint {
+func stateBytes(m *arch.Config, muon bool) float64 {
 	total, mtp, _ := m.Count()
 	each := 14.0
 	if muon {
 		each = 10
 	}
-	state := float64(total+mtp) * each
-	through := func(all float64) float64 {
-		if c.Storage.Node > 0 {
-			all = min(all, c.Storage.Node*float64(c.Nodes(devices)))
-		}
-		return all
+	return float64(total+mtp) * each
+}
+
+// heldBytes is what training holds on each device between steps: the state and
+// fp32 gradients, spread evenly.
+func (s *Setting) heldBytes() float64 {
+	total, mtp, _ := s.Model.Count()
+	return (s.stateBytes() + float64(4*float64(total+mtp))) / float64(s.Devices)
+}
+
+// product is the rate at which the devices multiply large matrices.
+func (s *Setting) product() float64 {
+	d := &s.Cluster.Device
+	peak, _ := d.PeakOf(hardware.BF16)
+	return float64(s.Devices) * peak * fallback(d.Efficiency.Product, 0.7)
+}
+
+func fallback(x, otherwise float64) float64 {
+	if x > 0 {
+		return x
 	}
-	out := goodput.Checkpoint{CopyInterval: 60}
-	if c.Device.HostLink > 0 {
-		out.Save = state / float64(devices) / c.Device.HostLink
-	}
-	if w := through(c.Storage.Write); w > 0 {
-		out.Write = max(out.Save, state/w)
-	}
-	if r := through(c.Storage.Read); r > 0 {
-		out.Load = state / r
-	}
-	out.Copy = out.Save
-	last := c.Domains[len(c.Domains)-1]
-	out.LoadCopy = state / float64(devices) / last.Bandwidth
-	// The copy must have left for the other node before the next one starts.
-	out.CopyInterval = max(out.CopyInterval, 2*out.LoadCopy)
-	return out
+	return otherwise
 }

@@ -24,6 +24,7 @@ type Run struct {
 // Result is the mean of the trials, but for Finish. Times are seconds.
 type Result struct {
 	Wall, Useful  float64
+	Walls         []float64 // wall time of each trial, in order
 	Goodput, ETTR float64
 	GoodputError  float64 // standard error of Goodput over the trials
 	Losses        []Part
@@ -112,8 +113,7 @@ func (r *Run) Play() (*Result, error) {
 		total += x / n
 	}
 	out.PerDay = total / out.Wall * 86400
-	slices.Sort(walls)
-	out.Finish = Quantiles{quantile(walls, 0.1), quantile(walls, 0.5), quantile(walls, 0.9)}
+	out.Walls, out.Finish = walls, QuantilesOf(walls)
 	return out, nil
 }
 
@@ -124,6 +124,12 @@ func (s *setup) names() []string {
 		names = append(names, c.Name)
 	}
 	return append(names, "silent corruption, found late")
+}
+
+// QuantilesOf returns the quantiles of a list, which stays as it is.
+func QuantilesOf(list []float64) Quantiles {
+	sorted := slices.Sorted(slices.Values(list))
+	return Quantiles{quantile(sorted, 0.1), quantile(sorted, 0.5), quantile(sorted, 0.9)}
 }
 
 // quantile interpolates in a sorted list.

@@ -66,6 +66,7 @@ type Result struct {
 	Seconds   float64
 	Prefill   float64 // reading prompts, once for each group
 	Tail      float64 // after fewer than half of the sequences that could run are left
+	Steady    float64 // as Seconds, if what is unfinished is taken over into the next rollout
 	Generated float64 // tokens
 	PerDevice float64 // generated tokens per second and device
 	Slots     int     // sequences that a replica runs at once
@@ -99,6 +100,7 @@ func (e *Engine) Play(r Run) (*Result, error) {
 	generate, tail := e.decode(lengths, slots, r)
 	out.Seconds = out.Prefill + generate + float64((scale-1)*(generate-tail))
 	out.Tail = tail
+	out.Steady = min(out.Seconds, out.Prefill+float64(float64(n)*r.Mean/float64(slots)*out.FullStep.Seconds()))
 	out.Generated = float64(all) * r.Mean
 	out.FLOPs = float64(out.Generated*e.FLOPs(middle)) + float64(float64(r.Prompts)*r.Prompt*e.FLOPs(r.Prompt/2))
 	out.PerDevice = out.Generated / out.Seconds / float64(r.Replicas*e.Replica)
