@@ -314,3 +314,19 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("shrinking by a quarter: %+v", by["shrink"])
 	}
 }
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte("name: a\nphases:\n  - {name: x, method: cpt, steps: 3, seq: 10, global_batch: 2}\n"))
+	f.Add([]byte("name: a\nphases:\n  - {name: x, method: grpo, steps: 3, seq: 100, prompts: 2, group: 2, prompt_length: 5, mean_length: 6, max_length: 7}\n"))
+	s := flat(f)
+	s.Trials = 1
+	f.Fuzz(func(t *testing.T, src []byte) {
+		w, err := Decode(src, "w.yaml")
+		if err != nil || len(w.Phases) > 3 || w.Phases[0].Prompts > 100 || w.Phases[0].Group > 100 || w.Phases[0].Minibatches > 10 {
+			return
+		}
+		if r, err := Play(w, s); err == nil && !(r.Seconds >= r.Undisturbed && r.Goodput > 0 && r.Goodput <= 1) {
+			t.Fatalf("%+v", r)
+		}
+	})
+}

@@ -14,7 +14,7 @@ func BenchmarkStep(b *testing.B) {
 	y := toy{stages: 8, ep: 64, layers: 8, attention: 9e9, experts: 7e9, route: 3e9, send: 5e8, reduce: 4e11, update: 9e10}
 	for _, ranks := range []int{512, 1024, 2048, 4096, 8192} {
 		y.width = ranks / y.stages
-		for _, micro := range []int{16384 / y.width, 64} {
+		for _, micro := range []int{16384 / y.width, 60} {
 			y.micro = micro
 			b.Run(fmt.Sprintf("ranks=%d/micro=%d", ranks, micro), func(b *testing.B) { benchmark(b, y.program(b), nil) })
 		}
@@ -54,7 +54,7 @@ func benchmark(b *testing.B, p *Program, f *Faults) {
 // global batch of 15,360 sequences and at a fixed batch of each rank.
 func BenchmarkPro(b *testing.B) {
 	for _, devices := range []int{512, 1024, 2048, 4096, 8192} {
-		for _, batch := range []int{15360, 60 * devices / 8} {
+		for _, batch := range []int{15360, 64 * devices / 8} {
 			s := pro
 			s.devices, s.workload.GlobalBatch = devices, batch
 			b.Run(fmt.Sprintf("devices=%d/batch=%d", devices, batch), func(b *testing.B) {

@@ -137,6 +137,9 @@ func TestRoutingCostsTheBusiest(t *testing.T) {
 	routing := &Routing{Loads: []float64{4, 3, 2, 1}}
 	r := run(t, p, &Faults{Seed: 9, Routing: routing})
 	conserved(t, r)
+	if r.Imbalance < 1 || r.Imbalance > 1.6 {
+		t.Errorf("imbalance %v", r.Imbalance)
+	}
 	var want float64
 	rt := newRouter(p, routing, 9)
 	for layer := range y.layers {
@@ -256,4 +259,23 @@ func TestCompare(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
 	}
+}
+
+func FuzzDecodeFaults(f *testing.F) {
+	f.Add([]byte("slow:\n  - {ranks: [17], factor: 1.3}\nrouting: {zipf: 1}\n"))
+	f.Add([]byte("stops: [{rank: 1e99, at_seconds: .inf, cause: dead}]\n"))
+	y := ordinary
+	y.width, y.stages, y.micro = 4, 2, 2
+	p := y.program(f)
+	f.Fuzz(func(t *testing.T, src []byte) {
+		faults, err := DecodeFaults(src, "f.yaml", p.Ranks, p.Node)
+		if err != nil {
+			return
+		}
+		r, err := p.Run(faults)
+		if err != nil {
+			t.Skip(err)
+		}
+		conserved(t, r)
+	})
 }

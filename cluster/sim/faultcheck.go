@@ -142,8 +142,8 @@ func (r *Routing) check(path string) error {
 	if (len(r.Loads) > 0) && r.Zipf != 0 {
 		return config.Bad(path+".zipf", "give loads or zipf, not both")
 	}
-	if len(r.Loads) > 1<<16 {
-		return config.Bad(path+".loads", "%d numbers: at most 65536", len(r.Loads))
+	if len(r.Loads) > 1<<12 {
+		return config.Bad(path+".loads", "%d numbers: at most 4096", len(r.Loads))
 	}
 	sum := 0.0
 	for i, x := range r.Loads {

@@ -13,6 +13,8 @@ type router struct {
 	seed      uint64
 	layers    [][]preference // by layer + 1 (layer -1: none), by member of a group
 	variation float64
+	sum       float64 // of the busiest rank's load over all draws
+	count     int
 }
 
 // preference is one member's lasting share of the tokens, and the deviation of
@@ -139,4 +141,6 @@ func (t *router) draw(g *group, d *drawn) {
 		}
 		d.busiest = max(d.busiest, d.rho[i])
 	}
+	t.sum += d.busiest
+	t.count++
 }

@@ -31,6 +31,10 @@ type Run struct {
 	Culprits []Waiting // ranks that others waited for, worst first; late through no fault of their own are not listed; the cause is that of the first 64
 	Stopped  *Stop     // nil when every rank came to the end
 
+	// Imbalance is the load of the busiest rank of an expert group over the mean
+	// load, averaged over all draws; 0 where routing was not disturbed.
+	Imbalance float64
+
 	e *engine
 }
 
@@ -63,6 +67,9 @@ func (e *engine) finish(f *Faults) *Run {
 		default:
 			e.ledger[r].Stall += rest
 		}
+	}
+	if t := e.d.router; t != nil && t.count > 0 {
+		run.Imbalance = t.sum / float64(t.count)
 	}
 	for r, w := range e.waited {
 		if w.Total > 0 {

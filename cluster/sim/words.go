@@ -21,6 +21,9 @@ func (run *Run) Explain(w io.Writer) {
 	for _, s := range run.Stages() {
 		fmt.Fprintf(w, "  %5d  %8.2f%%  %12.2f%%  %7.2f%%  %6.2f%%\n", s.Stage, 100*s.Compute/wall, 100*s.Communication/wall, 100*s.Bubble/wall, 100*s.Stall/wall)
 	}
+	if run.Imbalance > 0 {
+		fmt.Fprintf(w, "\nthe busiest rank of an expert group has %.3f times the mean load, on average\n", run.Imbalance)
+	}
 	if p := run.CriticalPath(); p != nil {
 		fmt.Fprintf(w, "\n")
 		p.Explain(w, run)

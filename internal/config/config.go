@@ -52,15 +52,14 @@ var ErrEmpty = errors.New("the file is empty")
 // Decode reads the one document of src into v and checks it. Errors begin with
 // name, and with line and column where there are any.
 func Decode(src []byte, name string, v Checker) error {
-	d := yaml.NewDecoder(bytes.NewReader(src), yaml.Strict())
-	if err := d.Decode(v); err != nil {
-		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("%s: %w", name, ErrEmpty)
-		}
-		return fmt.Errorf("%s: %s", name, yaml.FormatError(err, false, true))
+	if len(src) > MostBytes {
+		return fmt.Errorf("%s: %d bytes, at most %d are read", name, len(src), MostBytes)
 	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: there is a second document, one is read", name)
+	if line, rule := tangled(src); rule != "" {
+		return fmt.Errorf("%s:%d: %s", name, line, rule)
+	}
+	if err := decode(src, v); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	if err := v.Check(); err != nil {
 		return fmt.Errorf("%s%w", position(src, name, err), err)
@@ -68,9 +67,75 @@ func Decode(src []byte, name string, v Checker) error {
 	return nil
 }
 
+// The bounds of a file's form. What people write stays far below them; beyond
+// them the reader takes quadratic time, or more stack than there is.
+const (
+	MostBytes = 64 << 10
+	mostDepth = 32
+	mostLine  = 8 << 10
+)
+
+// tangled returns the rule of form that src breaks, and in which line.
+func tangled(src []byte) (line int, rule string) {
+	depth, run, column := 0, 0, 0
+	line = 1
+	for _, b := range src {
+		column++
+		switch b {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(0, depth-1)
+		}
+		switch b {
+		case '-', '?', '&', '*', '!', ':': // opens a level, or names one
+			run++
+		case '\n':
+			run, column = 0, 0
+			line++
+		case ' ', '\t', '\r':
+		default:
+			run = 0
+		}
+		if depth > mostDepth || run > mostDepth {
+			return line, fmt.Sprintf("must not nest deeper than %d levels", mostDepth)
+		}
+		if column > mostLine {
+			return line, fmt.Sprintf("a line must be at most %d bytes", mostLine)
+		}
+	}
+	return 0, ""
+}
+
+// decode reads one document. The reader below gives up on some malformed files
+// by panicking, which is an error like any other here.
+func decode(src []byte, v any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("not understood as YAML (%v)", p)
+		}
+	}()
+	d := yaml.NewDecoder(bytes.NewReader(src), yaml.Strict())
+	switch err := d.Decode(v); {
+	case errors.Is(err, io.EOF):
+		return ErrEmpty
+	case err != nil:
+		return errors.New(yaml.FormatError(err, false, true))
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return errors.New("there is a second document, one is read")
+	}
+	return nil
+}
+
 // position returns "file:line:column: " of the field that err names, or of the
 // nearest one above it that the file has.
-func position(src []byte, name string, err error) string {
+func position(src []byte, name string, err error) (at string) {
+	defer func() {
+		if recover() != nil {
+			at = name + ": "
+		}
+	}()
 	var field *FieldError
 	file, perr := parser.ParseBytes(src, 0)
 	if !errors.As(err, &field) || perr != nil {

@@ -54,5 +54,6 @@ func TestDecode(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("name: a\nparts:\n  - size: 2\n"))
 	f.Add([]byte("{[\x00"))
+	f.Add([]byte("parts:\n  ! 0"))
 	f.Fuzz(func(_ *testing.T, src []byte) { _ = Decode(src, "x.yaml", new(thing)) })
 }
