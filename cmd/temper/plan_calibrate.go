@@ -33,8 +33,8 @@ func (f *planFlags) constants(r *planner.Request) error {
 		return err
 	}
 	for i := range cases {
-		if cases[i].Grade == "measured" && layout == "" {
-			return fmt.Errorf("--calibrate %s says nothing of the layout that it was measured in: give --layout, or write the layout after a colon, as in %s:tp=2,pp=4,mbs=1", path, path)
+		if err := f.usable(&cases[i], r, path, layout); err != nil {
+			return err
 		}
 	}
 	c, err := validation.Calibrate(costmodel.DefaultConstants(), cases)
@@ -43,6 +43,21 @@ func (f *planFlags) constants(r *planner.Request) error {
 	}
 	f.calibration, r.Options.Constants = c, c.Constants
 	return f.saveConstants()
+}
+
+// usable refuses steps of another device, and logs without a layout.
+func (f *planFlags) usable(c *measured.Case, r *planner.Request, path, layout string) error {
+	if c.Grade == "measured" && layout == "" {
+		return fmt.Errorf("--calibrate %s says nothing of the layout that it was measured in: give --layout, or write the layout after a colon, as in %s:tp=2,pp=4,mbs=1", path, path)
+	}
+	cl, err := c.Cluster()
+	if err != nil {
+		return err
+	}
+	if cl.Device.Name != r.Cluster.Device.Name {
+		return fmt.Errorf("--calibrate %s: measured on %s, but the plan is for %s: want steps of the same device", c.Position, cl.Device.Name, r.Cluster.Device.Name)
+	}
+	return nil
 }
 
 // saveConstants writes the calibrated constants where --save-constants says.
