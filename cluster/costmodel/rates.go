@@ -147,19 +147,22 @@ func powerLimit(c *hardware.Cluster, energy float64) float64 {
 // usualShare is what the catalogue says of devices with tuned libraries.
 const usualShare = 0.75
 
-// cores returns the catalogue's number of cores, or the usual one.
+// cores returns the catalogue's number of cores, or the usual one; fewer for
+// devices that are slower than one usual core would be for each.
 func cores(c *hardware.Cluster, usual float64) float64 {
 	if n := c.Device.Cores; n > 0 {
 		return float64(n)
 	}
-	return usual
+	return max(1, min(usual, math.Ceil(usualPeak(c)/h100Core)))
 }
+
+// h100Core is the bf16 peak of one core of an H100.
+const h100Core = 989.4e12 / 132
 
 // corePeak returns the bf16 peak of one core over that of an H100's: the faster a
 // core multiplies, the larger the tiles that keep it fed.
 func corePeak(c *hardware.Cluster, cores float64) float64 {
-	const h100 = 989.4e12 / 132
-	return usualPeak(c) / cores / h100
+	return usualPeak(c) / cores / h100Core
 }
 
 // limited is a smooth minimum of what the unit and what the power allow.
