@@ -187,8 +187,13 @@ type NamedBytes struct {
 // Parts lists what Total is made of.
 func (m *Memory) Parts() []NamedBytes {
 	return []NamedBytes{
-		{"weights", m.Weights}, {"gradients", m.Gradients}, {"optimizer", m.Optimizer}, {"activations", m.Activations},
-		{"buffers", m.Buffers}, {"workspace", m.Workspace}, {"fragmentation", m.Fragmentation},
+		{"weights", m.Weights},
+		{"gradients", m.Gradients},
+		{"optimizer", m.Optimizer},
+		{"activations", m.Activations},
+		{"buffers", m.Buffers},
+		{"workspace", m.Workspace},
+		{"fragmentation", m.Fragmentation},
 	}
 }
 

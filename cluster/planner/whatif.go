@@ -76,17 +76,23 @@ func (c *change) fix(ctx context.Context, r Request, base *Answer) (Fix, error) 
 	}
 	var start *costmodel.Layout
 	if len(base.Plans) > 0 && r.Devices == base.Devices {
-		start = &base.Plans[0].Evaluated.Layout
+		was := base.Plans[0].Evaluated
+		known := was.Layout
+		known.Split = was.Split.String() // cut as it was, whatever the change makes of the blocks' times
+		start = &known
 	}
 	best, err := fastest(ctx, r, start)
 	if best == nil || err != nil {
 		return f, err
 	}
 	f.Fits, f.StepSeconds, f.Tokens = true, best.Seconds, best.TokensPerSecond(r.Workload)
-	f.Layout, f.Moved = best.Layout.String(), true
+	f.Layout, f.Moved = best.Layout.String(), start == nil || best.Layout != *start
+	if !f.Moved {
+		f.Layout = base.Plans[0].Text
+	}
 	if len(base.Plans) > 0 {
 		f.Gain = 1 - base.Plans[0].TokensPerSec/f.Tokens
-		f.Moved = f.Layout != base.Plans[0].Text
+		f.Moved = f.Moved && f.Layout != base.Plans[0].Text
 	}
 	return f, nil
 }

@@ -326,8 +326,11 @@ func hasKey(layout, key string) bool {
 func (f *planFlags) layoutText() string {
 	text := f.layout
 	for _, more := range []struct{ key, value string }{
-		{"mbs", positive(f.microBatch)}, {"recompute", chosen(f.recompute)}, {"zero", chosen(f.zero)},
-		{"offload", chosen(f.offload)}, {"schedule", chosen(f.schedule)},
+		{"mbs", positive(f.microBatch)},
+		{"recompute", chosen(f.recompute)},
+		{"zero", chosen(f.zero)},
+		{"offload", chosen(f.offload)},
+		{"schedule", chosen(f.schedule)},
 	} {
 		if more.value != "" && !hasKey(text, more.key) {
 			text = more.key + "=" + more.value + "," + text

@@ -99,10 +99,28 @@ func TestPlanExitCodes(t *testing.T) {
 	planJSON(t, exitFailed, "--model", "llama3-8b", "--cluster", "h100", "--devices", "8", "--layout", "tp=3")
 	base := []string{"plan", "--model", "llama3-8b", "--cluster", "h100", "--devices", "8"}
 	for _, wrong := range [][]string{
-		{"--model", "llama9"}, {"--cluster", "h1"}, {"--devices", "0"}, {"--devices", "-3"}, {"--devices", "1e9"}, {"--devices", "9999999999"},
-		{"--seq", "0"}, {"--seq", "9223372036854775807"}, {"--global-batch", "9223372036854775807"}, {"--dtype", "int3"}, {"--routing", "odd"},
-		{"--optimizer", "sgd"}, {"--offload", "disk"}, {"--zero", "9"}, {"--engine", "none"}, {"--layout", "tp"}, {"--layout", "tp=x"},
-		{"--calibrate", "absent.csv"}, {"--top", "-1"}, {"--micro-batch", "-1"}, {"--no-such-flag"}, {"extra"},
+		{"--model", "llama9"},
+		{"--cluster", "h1"},
+		{"--devices", "0"},
+		{"--devices", "-3"},
+		{"--devices", "1e9"},
+		{"--devices", "9999999999"},
+		{"--seq", "0"},
+		{"--seq", "9223372036854775807"},
+		{"--global-batch", "9223372036854775807"},
+		{"--dtype", "int3"},
+		{"--routing", "odd"},
+		{"--optimizer", "sgd"},
+		{"--offload", "disk"},
+		{"--zero", "9"},
+		{"--engine", "none"},
+		{"--layout", "tp"},
+		{"--layout", "tp=x"},
+		{"--calibrate", "absent.csv"},
+		{"--top", "-1"},
+		{"--micro-batch", "-1"},
+		{"--no-such-flag"},
+		{"extra"},
 	} {
 		begin := time.Now()
 		var errs bytes.Buffer
