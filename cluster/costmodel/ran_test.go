@@ -196,3 +196,25 @@ func TestWeightsAloneFitWhereTheyWereImported(t *testing.T) {
 		}
 	}
 }
+
+// Engines split the attention of DeepSeek-V4 over as many ranks as they can.
+func TestWidthsThatEnginesLackAreRefused(t *testing.T) {
+	w := costmodel.Workload{Seq: 4096, GlobalBatch: 512}
+	for _, tc := range []struct {
+		s    situation
+		rule string
+	}{
+		{situation{"deepseek-v4-pro", "ascend-910c", 512, w, "tp=2,pp=8,ep=32,recompute=full", ""}, ""},
+		{situation{"deepseek-v4-pro", "ascend-910c", 512, w, "tp=4,pp=8,ep=32,recompute=full", ""}, "sharding"},
+		{situation{"deepseek-v4-pro", "h100", 512, w, "tp=2,pp=8,ep=32,recompute=full", ""}, "sharding"},
+		{situation{"deepseek-v3", "ascend-910c", 512, w, "tp=16,pp=8,ep=32,recompute=full", ""}, ""},
+	} {
+		l, err := costmodel.ParseLayout(tc.s.layout, tc.s.devices)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tc.s.bare(t, loadCluster(t, tc.s.cluster), true).Evaluate(l); rejection(err) != tc.rule || (err == nil) != (tc.rule == "") {
+			t.Errorf("%s on %s, %s: %v, want rule %q", tc.s.model, tc.s.cluster, tc.s.layout, err, tc.rule)
+		}
+	}
+}

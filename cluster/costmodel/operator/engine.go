@@ -174,13 +174,19 @@ func EngineNamed(name string) (*Engine, error) {
 	return nil, fmt.Errorf("operator: no engine %q, want one of %v%s", base, Engines(), hint)
 }
 
-// refusesTP says why the engine cannot split the model's matrices, or nothing.
-func (e *Engine) refusesTP(c *arch.Config) string {
+// widestV4 is over how many ranks MindSpeed splits the attention of DeepSeek-V4.
+const widestV4 = 2
+
+// refusesTP says why the engine cannot split the model's matrices over so many
+// ranks, and the nearest number over which it can, or nothing.
+func (e *Engine) refusesTP(c *arch.Config, tp int) (why string, nearest int) {
 	switch {
 	case e.Base() == "temper" || e.Base() == "hai-llm":
-		return e.Base() + " splits no matrices"
+		return e.Base() + " splits no matrices", 1
 	case c.Family == arch.V4 && e.Base() != "mindspeed":
-		return e.Base() + " does not split the attention of deepseek_v4"
+		return e.Base() + " does not split the attention of deepseek_v4", 1
+	case c.Family == arch.V4 && tp > widestV4:
+		return fmt.Sprintf("%s splits the attention of deepseek_v4 over at most %d ranks", e.Base(), widestV4), widestV4
 	}
-	return ""
+	return "", 0
 }

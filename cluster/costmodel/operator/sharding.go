@@ -90,8 +90,8 @@ func (s Sharding) checkTP(c *arch.Config, n Numbers) error {
 	if s.TP == 1 {
 		return nil
 	}
-	if why := n.Engine.refusesTP(c); why != "" {
-		return fmt.Errorf("operator: tp is %d, want 1: %s", s.TP, why)
+	if why, nearest := n.Engine.refusesTP(c, s.TP); why != "" {
+		return fmt.Errorf("operator: tp is %d, want at most %d: %s", s.TP, nearest, why)
 	}
 	for _, x := range splits(c) {
 		if x.size%s.TP != 0 {
