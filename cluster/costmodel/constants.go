@@ -36,7 +36,7 @@ func (c *Constant) Device() string {
 type Constants struct {
 	list     []Constant
 	at       map[string]int
-	measured []string // keys of devices with measured steps
+	measured []string // keys of devices with enough measured steps
 	widths   Widths
 }
 
@@ -131,10 +131,10 @@ func (k *Constants) Value(name, device string) float64 {
 	return v
 }
 
-// Calibrated reports whether steps were measured on the device, by its key.
+// Calibrated reports whether enough steps were measured on the device, by its key.
 func (k *Constants) Calibrated(device string) bool { return slices.Contains(k.measured, device) }
 
-// Measured returns the keys of the devices on which steps were measured.
+// Measured returns the keys of the devices on which enough steps were measured.
 func (k *Constants) Measured() []string { return slices.Clone(k.measured) }
 
 // Widths returns how far predictions may be off.

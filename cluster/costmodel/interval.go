@@ -21,7 +21,7 @@ func (m *Model) interval(s *Step) {
 	}
 	s.Spread = Spread{System: w.System, Row: w.Row, Beyond: w.beyond(n)}
 	if n.Device {
-		s.Spread.Reason = append(s.Spread.Reason, fmt.Sprintf("nothing was measured on %s", m.Cluster.Device.Name))
+		s.Spread.Reason = append(s.Spread.Reason, fmt.Sprintf("few or no steps were measured on %s", m.Cluster.Device.Name))
 	}
 	if n.MoE {
 		s.Spread.Reason = append(s.Spread.Reason, "mixture of experts")

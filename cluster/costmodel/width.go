@@ -12,7 +12,7 @@ import (
 type Widths struct {
 	Row      float64 `yaml:"row"`      // two layouts on one system differ by this for no reason that the model knows
 	System   float64 `yaml:"system"`   // another site, network or version of the engine on a measured device
-	Device   float64 `yaml:"device"`   // a device on which nothing was measured
+	Device   float64 `yaml:"device"`   // a device on which few or no steps were measured
 	MoE      float64 `yaml:"moe"`      // a model with experts
 	Schedule float64 `yaml:"schedule"` // an order of passes that was never measured
 	Factor   float64 `yaml:"factor"`   // standard deviations on each side of a 90 % interval

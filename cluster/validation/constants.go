@@ -9,8 +9,8 @@ import (
 )
 
 // Constants are the cost model's constants with the values of the fit, their
-// standard errors, the systems that say most about each, the devices that were
-// measured and the widths of intervals: what costmodel/constants.yaml holds.
+// standard errors, the systems that say most about each, the devices with
+// enough rows and the widths of intervals: what costmodel/constants.yaml holds.
 // The predictor must be a [CostModel].
 func (v *Validation) Constants() (*costmodel.Constants, error) {
 	m := v.Set.Predictor.(*CostModel)
@@ -25,7 +25,7 @@ func (v *Validation) Constants() (*costmodel.Constants, error) {
 	}
 	var measured []string
 	for i := range v.Set.Cases {
-		if v.Set.Cases[i].Held {
+		if v.Set.Cases[i].Held || !v.known(v.Set.Cases[i].Device) {
 			continue
 		}
 		c, err := v.Set.Cases[i].Cluster()

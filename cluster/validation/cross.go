@@ -67,14 +67,30 @@ func (v *Validation) others(seen []sighting, system int) []sighting {
 	return out
 }
 
-// unseen reports whether no other system has the machine of case i.
+// knownRows is how many steps make a device known: fewer cannot tell its own
+// deviation from an odd row.
+const knownRows = 10
+
+// unseen reports whether the other systems have too few rows of case i's machine.
 func (v *Validation) unseen(i int) bool {
+	n := 0
 	for j, c := range v.Set.Cases {
-		if v.Set.system[j] != v.Set.system[i] && c.Device == v.Set.Cases[i].Device {
-			return false
+		if v.Set.system[j] != v.Set.system[i] && !c.Held && c.Device == v.Set.Cases[i].Device {
+			n++
 		}
 	}
-	return true
+	return n < knownRows
+}
+
+// known reports whether the fit has enough rows of a machine.
+func (v *Validation) known(device string) bool {
+	n := 0
+	for _, c := range v.Set.Cases {
+		if !c.Held && c.Device == device {
+			n++
+		}
+	}
+	return n >= knownRows
 }
 
 // outcome describes case i.
@@ -82,7 +98,7 @@ func (v *Validation) outcome(i int, out float64, x sighting, w costmodel.Widths)
 	c, q := &v.Set.Cases[i], v.Set.prepared[i]
 	o := Outcome{Case: c, MoE: q.MoE(), Residual: v.Fit.Residuals[i], Out: out, Unseen: x.unseen}
 	o.Seconds = c.Seconds * math.Exp(o.Residual)
-	o.Low, o.High = v.Widths.Interval(o.Seconds, costmodel.Novelty{MoE: o.MoE})
+	o.Low, o.High = v.Widths.Interval(o.Seconds, costmodel.Novelty{MoE: o.MoE, Device: !v.known(c.Device)})
 	o.OutLow, o.OutHigh = w.Interval(c.Seconds*math.Exp(out), costmodel.Novelty{MoE: o.MoE, Device: x.unseen})
 	if c.Memory > 0 {
 		o.Memory = q.Memory(c.MemoryKind)

@@ -98,7 +98,7 @@ func (v *Validation) writeGoals(b *strings.Builder) {
 // writeSystems tells the errors of each system.
 func (v *Validation) writeSystems(b *strings.Builder) {
 	b.WriteString("## By system\n\nBias is the signed mean: above zero, the prediction is too slow. A system that is left out takes all rows of its source with it;\n" +
-		"where no other system has the device, the device is new to the fit as well.\n\n" +
+		"where the others have fewer than ten rows of the device, it is as good as new to the fit.\n\n" +
 		"| system | rows | bias | mean | 95 % | worst | left out: mean | worst | interval holds | device known without it | memory: rows | mean | worst |\n" +
 		"|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, g := range v.systems() {
@@ -129,7 +129,7 @@ func (v *Validation) writeIntervals(b *strings.Builder) {
 	fmt.Fprintf(b, `## Intervals
 
 A 90 %% interval is the predicted time divided and multiplied by exp(%.2f x sigma). Sigma adds, in squares, what the rows left out show:
-rows of one system differ by %s from each other, systems on known devices by %s, a device without any measured row adds %s, a model
+rows of one system differ by %s from each other, systems on known devices by %s, a device with fewer than ten measured rows adds %s, a model
 with experts %s. Widths that few systems tell are drawn towards what was assumed before any was seen (%s, %s and %s). The interval of a row
 that was left out uses the errors of the other systems only.
 
@@ -139,7 +139,7 @@ that was left out uses the errors of the other systems only.
 	for _, x := range []struct {
 		name        string
 		moe, unseen bool
-	}{{"dense, device measured before", false, false}, {"dense, new device", false, true}, {"experts, device measured before", true, false}, {"experts, new device", true, true}} {
+	}{{"dense, device with ten rows", false, false}, {"dense, new device", false, true}, {"experts, device with ten rows", true, false}, {"experts, new device", true, true}} {
 		low, high := w.Interval(1, costmodel.Novelty{MoE: x.moe, Device: x.unseen})
 		fmt.Fprintf(b, "| %s | %s to %s |\n", x.name, signed(low-1), signed(high-1))
 	}
