@@ -28,7 +28,7 @@ var (
 		Source: "DeepSeek-V4: one specialist per domain by SFT and GRPO, at least ten. Steps, batch and lengths assumed",
 	}
 	distillation = Phase{
-		Name: "opd", Method: "opd", Steps: 2000, Prompts: 1024, Group: 1, PromptLength: 1000, MeanLength: 8000, MaxLength: 65536, Spread: 0.8, Seq: 65536,
+		Name: "opd", Method: "opd", Steps: 500, Prompts: 4096, Group: 1, PromptLength: 1000, MeanLength: 8000, MaxLength: 65536, Spread: 0.8, Seq: 65536,
 		Placement: "colocated", Teachers: 10,
 		Source: "DeepSeek-V4: on-policy distillation from at least ten teachers, divergence over the full vocabulary, teachers' hidden states cached. Steps, batch and lengths assumed",
 	}

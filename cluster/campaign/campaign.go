@@ -86,6 +86,11 @@ func Play(w *Workload, s Setting) (*Result, error) {
 
 // disturb plays the failures.
 func (s *Setting) disturb(out *Result) error {
+	replica := 0
+	for i := range out.Phases {
+		replica = max(replica, out.Phases[i].replica)
+	}
+	s.Policy = s.shrinking(s.Policy, replica)
 	r := s.Run(out.Undisturbed)
 	days, err := r.Play()
 	if err != nil {
@@ -103,10 +108,6 @@ func (s *Setting) disturb(out *Result) error {
 	s.finish(out, days.Walls)
 	if out.Checkpoint, err = s.intervals(r, days); err != nil {
 		return err
-	}
-	replica := 0
-	for i := range out.Phases {
-		replica = max(replica, out.Phases[i].replica)
 	}
 	out.Policies, err = s.Policies(out.Undisturbed, replica)
 	return err

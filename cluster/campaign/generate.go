@@ -42,8 +42,8 @@ func (s *Setting) generate(p *Phase, out *PhaseResult) error {
 	return nil
 }
 
-// shares of the devices that are tried for training, in eighths.
-var shares = []float64{6, 5, 4, 3, 2}
+// trainShares of the devices are tried for training, in eighths.
+var trainShares = []float64{6, 5, 4, 3, 2}
 
 // placed is how many devices train: all of them, or, disaggregated, the share
 // that is given, or else the best of a few, by the time that training takes on
@@ -66,7 +66,7 @@ func (s *Setting) placed(p *Phase) (int, error) {
 	}
 	best, least := 0, math.Inf(1)
 	var refused error
-	for _, eighths := range shares {
+	for _, eighths := range trainShares {
 		n := s.part(eighths / 8)
 		if n >= s.Devices {
 			continue

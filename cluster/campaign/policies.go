@@ -36,11 +36,8 @@ func (s *Setting) Policies(work float64, replicaDevices int) ([]PolicyResult, er
 		if err != nil {
 			return nil, err
 		}
-		if p.Capacity == goodput.Shrink {
-			p.ShrinkShare = min(1, float64(max(replicaDevices, s.Cluster.NodeSize))/float64(s.Devices))
-		}
 		r := s.Run(work)
-		r.Policy = p
+		r.Policy = s.shrinking(p, replicaDevices)
 		saving := "asynchronous"
 		switch {
 		case i == 0:
@@ -58,6 +55,14 @@ func (s *Setting) Policies(work float64, replicaDevices int) ([]PolicyResult, er
 		})
 	}
 	return out, nil
+}
+
+// shrinking sets what one missing node takes from a shrunk run.
+func (s *Setting) shrinking(p goodput.Policy, replicaDevices int) goodput.Policy {
+	if p.Capacity == goodput.Shrink && p.ShrinkShare == 0 {
+		p.ShrinkShare = min(1, float64(max(replicaDevices, s.Cluster.NodeSize))/float64(s.Devices))
+	}
+	return p
 }
 
 // parts turns the parts of a goodput.Result into ours.
