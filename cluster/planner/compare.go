@@ -15,6 +15,8 @@ type Compare struct {
 	Base   Rate               `json:"base_rate"`
 	Rate   Rate               `json:"rate"`
 	Ratios map[string]float64 `json:"ratios"` // this cluster over the base; above 1 is better for this one
+
+	Other *hardware.Cluster `json:"-"`
 }
 
 // Rate is the speed of a plan, by what it is divided by. A zero is not known.
@@ -104,7 +106,7 @@ func CompareWith(ctx context.Context, r Request, base *Answer, other *hardware.C
 	if err != nil {
 		return nil, err
 	}
-	c := &Compare{Basis: basis, Answer: a, Base: newRate(r.Cluster, base), Rate: newRate(other, a), Ratios: map[string]float64{}}
+	c := &Compare{Other: other, Basis: basis, Answer: a, Base: newRate(r.Cluster, base), Rate: newRate(other, a), Ratios: map[string]float64{}}
 	for name, pair := range map[string][2]float64{
 		"step_seconds":                      {c.Base.Step, c.Rate.Step}, // inverted: shorter is better
 		"tokens_per_second":                 {c.Rate.Tokens, c.Base.Tokens},

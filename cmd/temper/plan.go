@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/temper-ml/temper/cluster/campaign"
 	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/costmodel/operator"
 	"github.com/temper-ml/temper/cluster/hardware"
@@ -31,6 +32,10 @@ type planFlags struct {
 	basis                   string
 	top                     int
 	asJSON, help            bool
+
+	workload, policy string
+	run              *campaign.Workload // what --workload names
+	runs             []*campaign.Result // on the cluster, then on each that it is compared with; nil where nothing fits
 
 	calibration *validation.Calibration // when --calibrate named measured steps
 }
@@ -72,6 +77,8 @@ what_would_help (with --what-if), compare. docs/planning.md explains every field
 func (f *planFlags) register(cmd *cobra.Command) {
 	f.registerStep(cmd)
 	s := cmd.Flags()
+	s.StringVar(&f.workload, "workload", "", "a whole post-training run: "+strings.Join(campaign.Builtins(), ", ")+", or a YAML file")
+	s.StringVar(&f.policy, "policy", "restart", "how the run of --workload recovers from failures, as for simulate")
 	s.StringArrayVar(&f.compare, "compare", nil, "another cluster for the same step (repeatable)")
 	s.StringVar(&f.basis, "basis", "devices", "what is equal in a comparison: devices, power or peak")
 	s.IntVar(&f.top, "top", 10, "plans to rank")
@@ -126,11 +133,14 @@ func runPlan(cmd *cobra.Command, f *planFlags) error {
 	if err := f.more(cmd.Context(), r, a); err != nil {
 		return err
 	}
+	if err := f.play(cmd.Context(), r, a); err != nil {
+		return err
+	}
 	out := cmd.OutOrStdout()
 	if f.asJSON {
 		err = printJSON(out, f.answered(a))
 	} else {
-		_, err = fmt.Fprint(out, planText(r, a), f.calibrationText())
+		_, err = fmt.Fprint(out, planText(r, a), f.workloadTexts(), f.calibrationText())
 	}
 	if err == nil && !a.Fits {
 		err = errVerdict
@@ -169,6 +179,11 @@ func (f *planFlags) request() (planner.Request, error) {
 	}
 	if err := f.chooseEngine(&r); err != nil {
 		return r, err
+	}
+	if f.workload != "" {
+		if f.run, err = campaign.Read(f.workload); err != nil {
+			return r, err
+		}
 	}
 	return r, errors.Join(f.constants(&r), f.space(&r))
 }

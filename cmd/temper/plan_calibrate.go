@@ -72,20 +72,6 @@ func (f *planFlags) saveConstants() error {
 	return os.WriteFile(f.save, text, 0o644)
 }
 
-// calibratedAnswer is an answer with what the calibration found, for --json.
-type calibratedAnswer struct {
-	*planner.Answer
-	Calibration *validation.Summary `json:"calibration,omitempty"`
-}
-
-// answered is what --json prints.
-func (f *planFlags) answered(a *planner.Answer) any {
-	if f.calibration == nil {
-		return a
-	}
-	return calibratedAnswer{a, f.calibration.Summary()}
-}
-
 // calibrationText tells a person what the calibration found.
 func (f *planFlags) calibrationText() string {
 	if f.calibration == nil {

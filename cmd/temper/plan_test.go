@@ -117,6 +117,8 @@ func TestPlanExitCodes(t *testing.T) {
 		{"--layout", "tp"},
 		{"--layout", "tp=x"},
 		{"--calibrate", "absent.csv"},
+		{"--workload", "absent"},
+		{"--workload", "sft", "--policy", "hope"},
 		{"--top", "-1"},
 		{"--micro-batch", "-1"},
 		{"--no-such-flag"},
@@ -130,5 +132,25 @@ func TestPlanExitCodes(t *testing.T) {
 		if took := time.Since(begin); took > 2*time.Second {
 			t.Errorf("plan %v: refused after %v", wrong, took)
 		}
+	}
+}
+
+// A whole run: how long, how many device-hours, what failures cost, here and on
+// the other cluster.
+func TestPlanWorkloadJSON(t *testing.T) {
+	v := planJSON(t, exitDone, "--model", "qwen3-30b-a3b", "--cluster", "ascend-910c", "--devices", "64", "--global-batch", "64", "--workload", "sft", "--compare", "h100")
+	for _, where := range [][]any{{"workload"}, {"compare", 0, "workload"}} {
+		run := field(t, v, where...)
+		for _, name := range []string{"tokens", "steps", "seconds", "device_hours", "goodput"} {
+			if x := field(t, run, name).(float64); x <= 0 {
+				t.Errorf("%v %s is %v", where, name, x)
+			}
+		}
+		if g := field(t, run, "goodput").(float64); g > 1 {
+			t.Errorf("%v goodput is %v", where, g)
+		}
+	}
+	if r := field(t, v, "compare", 0, "ratios", "workload_seconds").(float64); r <= 0 {
+		t.Errorf("ratio of the run's time is %v", r)
 	}
 }

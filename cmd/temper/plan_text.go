@@ -71,6 +71,7 @@ func verdictText(b *strings.Builder, r planner.Request, a *planner.Answer) {
 	if len(p.Uncertain) > 0 {
 		fmt.Fprintf(b, "The interval is wide because: %s.\n", strings.Join(p.Uncertain, "; "))
 	}
+	fmt.Fprintf(b, "%s\n", durationText(p))
 	if c := a.Certificate; c != nil {
 		fmt.Fprintf(b, "Proof: %s.\n", c.Statement)
 		fmt.Fprintf(b, "%s layouts: %s refused, %s bounded away, %s scored one by one, %d timed, in %s.\n", unit.Count(a.Considered),
