@@ -187,7 +187,7 @@ func (f *Fabric) Exchange(t Tokens, g mesh.Group) float64 {
 	if g.Size < 2 || t.Payload <= 0 {
 		return 0
 	}
-	slowest := 0.0
+	stages := 0.0 // crossing and spreading overlap, but not where they take as long as each other
 	below := 1
 	for i := range f.levels {
 		n := f.members(i, g)
@@ -202,11 +202,13 @@ func (f *Fabric) Exchange(t Tokens, g mesh.Group) float64 {
 		case !l.outer && t.TopK > 1 && n < g.Size:
 			bytes = t.Payload * float64(n-below) / float64(n) // what arrives from outside is spread too
 		}
-		slowest = max(slowest, (bytes+l.half)/(f.rate(i, n)*f.rates.AllToAll))
+		stages += fourth((bytes + l.half) / (f.rate(i, n) * f.rates.AllToAll))
 		below = n
 	}
-	return f.rates.Start + f.delay(g) + slowest
+	return f.rates.Start + f.delay(g) + math.Sqrt(math.Sqrt(stages))
 }
+
+func fourth(x float64) float64 { x *= x; return x * x }
 
 // crossing returns the bytes that one rank sends to other nodes, when a token
 // goes once to every node that holds one of its experts.
