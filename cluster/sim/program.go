@@ -145,3 +145,12 @@ func (p *Program) checkInstruction(stage, pc int) error {
 	}
 	return nil
 }
+
+// Instructions is how many instructions all ranks carry out together.
+func (p *Program) Instructions() int {
+	n := 0
+	for _, code := range p.Stages {
+		n += len(code) * p.block()
+	}
+	return n
+}

@@ -53,14 +53,14 @@ func thisMachine() machine {
 func newBenchCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "measure this machine: kernels, whole steps, the data path, itself as a device, its links",
+		Short: "measure this machine: kernels, whole steps, the data path, itself as a device, its links, planning",
 		Long: `Measures on this machine, in one run, so that ratios mean something. Leave the
 machine alone meanwhile.
 
 With --json: one object with machine and results (name, value, unit, min,
 median, n); value is the best of n.`,
 	}
-	cmd.AddCommand(newBenchKernelsCmd(), newBenchStepCmd(), newBenchDataCmd(), newBenchDeviceCmd(), newBenchLinksCmd())
+	cmd.AddCommand(newBenchKernelsCmd(), newBenchStepCmd(), newBenchDataCmd(), newBenchDeviceCmd(), newBenchLinksCmd(), newBenchPlanCmd())
 	return cmd
 }
 
@@ -74,8 +74,12 @@ func report(cmd *cobra.Command, asJSON bool, results []stepbench.Result) error {
 		}{m, results})
 	}
 	fmt.Fprintf(w, "cpu: %s, %d cores\nsimd: %s, %d threads\ncommit: %s %s\n\n", m.CPU, m.Cores, m.SIMD, m.Threads, m.Build.Revision, m.Build.Go)
+	name, unit := 46, 22
 	for _, r := range results {
-		fmt.Fprintf(w, "%-46s %12.5g %-22s min %.5g  median %.5g  n %d\n", r.Name, r.Value, r.Unit, r.Min, r.Median, r.N)
+		name, unit = max(name, len(r.Name)), max(unit, len(r.Unit))
+	}
+	for _, r := range results {
+		fmt.Fprintf(w, "%-*s %12.5g %-*s min %.5g  median %.5g  n %d\n", name, r.Name, r.Value, unit, r.Unit, r.Min, r.Median, r.N)
 	}
 	return nil
 }

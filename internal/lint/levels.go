@@ -23,6 +23,7 @@ var levels = []struct {
 	{"model/generate", 4},
 	{"dashboard", 4},
 	{"model/deepseek/...", 3},
+	{"cluster/planbench", 4},
 	{"cluster/sim", 3},
 	{"cluster/planner", 3},
 	{"cluster/planner/order", 2},
