@@ -7,12 +7,12 @@ import (
 )
 
 // BenchmarkStep simulates one step of a model of 61 routed layers over 8
-// stages, 64 ranks to an expert group, at a fixed global batch of 16,384
+// stages, 32 ranks to an expert group, at a fixed global batch of 16,384
 // sequences: so the number of instructions stays, and one more case keeps the
 // micro-batches of a rank instead, so that it grows.
 func BenchmarkStep(b *testing.B) {
-	y := toy{stages: 8, ep: 64, layers: 8, attention: 9e9, experts: 7e9, route: 3e9, send: 5e8, reduce: 4e11, update: 9e10}
-	for _, ranks := range []int{512, 1024, 2048, 4096, 8192} {
+	y := toy{stages: 8, ep: 32, layers: 8, attention: 9e9, experts: 7e9, route: 3e9, send: 5e8, reduce: 4e11, update: 9e10}
+	for _, ranks := range []int{256, 512, 1024, 2048, 4096, 8192} {
 		y.width = ranks / y.stages
 		for _, micro := range []int{16384 / y.width, 60} {
 			y.micro = micro
