@@ -206,6 +206,17 @@ func TestSharedPorts(t *testing.T) {
 	if got := four.Wall - one.Wall; got != 180 {
 		t.Errorf("sharing costs %d, want 180", got)
 	}
+	// Forward and backward, each once; four sends in turn, and one back.
+	path := four.CriticalPath()
+	want := map[string]Time{"attention": 100 + 100 + 200 + 200, "send": 3*60 + 70 + 70}
+	for _, s := range path.Parts {
+		if s.Time != want[s.Name] {
+			t.Errorf("%s takes %d of the path, want %d", s.Name, s.Time, want[s.Name])
+		}
+	}
+	if len(path.Excess) != 0 {
+		t.Errorf("a path without disturbances has an excess: %+v", path.Excess)
+	}
 }
 
 // Jitter of a given deviation has it, and mean 1.

@@ -100,3 +100,36 @@ func TestCheckpointIsPartOfTheStep(t *testing.T) {
 		t.Errorf("the checkpoint takes %v s", got)
 	}
 }
+
+// Eight devices that share four cards: taking turns at the whole card is about
+// as fast as half a card each, when all send at once.
+func TestPortsTakeTurns(t *testing.T) {
+	m, step := situation{"llama3-70b", "a100-4nic", 64, costmodel.Workload{Seq: 4096, GlobalBatch: 64}, "tp=8,pp=4,mbs=1"}.step(t)
+	shares, err := New(m, step, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turns, err := New(m, step, Options{Ports: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shares.PortRanks != 1 || turns.PortRanks != 2 {
+		t.Fatalf("%d and %d ranks to a port", shares.PortRanks, turns.PortRanks)
+	}
+	shared := 0
+	for _, code := range turns.Stages {
+		for i := range code {
+			if code[i].Kind == Send {
+				shared++
+				if code[i].Shared <= 0 || code[i].Shared > code[i].Time {
+					t.Fatalf("%+v", code[i])
+				}
+			}
+		}
+	}
+	a, b := run(t, shares, nil), run(t, turns, nil)
+	conserved(t, b)
+	if shared == 0 || math.Abs(b.Wall.Seconds()/a.Wall.Seconds()-1) > 0.02 {
+		t.Errorf("shares %v s, turns %v s", a.Wall.Seconds(), b.Wall.Seconds())
+	}
+}

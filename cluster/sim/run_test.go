@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/temper-ml/temper/distributed/mesh"
 )
 
 func run(t testing.TB, p *Program, f *Faults) *Run {
@@ -173,4 +175,36 @@ func TestConservation(t *testing.T) {
 		}
 		conserved(t, jittered)
 	})
+}
+
+// Collectives of one axis follow each other on its stream, also when they are
+// only begun: the second waits for the first, and the path runs through both.
+func TestStreamKeepsItsOrder(t *testing.T) {
+	code := []Instruction{
+		{Kind: Compute, Layer: -1, Time: 10},
+		{Kind: Start, Part: 1, Layer: -1, Time: 100},
+		{Kind: Start, Part: 1, Layer: -1, Time: 70},
+		{Kind: Compute, Layer: -1, Time: 30},
+		{Kind: Wait, Part: 1, Layer: -1, Match: 2},
+		{Kind: Collective, Part: 1, Layer: -1, Time: 5},
+	}
+	p := &Program{
+		Ranks: 4, Stages: [][]Instruction{code}, Parts: []string{"work", "message"}, Node: 4, PortRanks: 1, ExpertAxis: -1,
+		Axes: []Axis{{Name: "dp", Group: func(int) mesh.Group { return mesh.Group{First: 0, Stride: 1, Size: 4} }}},
+	}
+	r := run(t, p, nil)
+	conserved(t, r)
+	path := r.CriticalPath()
+	if r.Wall != 10+100+70+5 || len(path.Segments) != 4 || path.Parts[0] != (Share{"message", 175}) {
+		t.Errorf("wall %d, path %+v", r.Wall, path)
+	}
+	if l := r.Ranks[2]; l.Compute != 40 || l.Communication != 145 || l.Stall != 0 {
+		t.Errorf("%+v", l)
+	}
+	// A rank that comes late holds the second one up, and is named for it.
+	r = run(t, p, &Faults{Slow: []Slow{{Target{Ranks: []int{1}}, 20}}})
+	conserved(t, r)
+	if r.Wall != 805 || len(r.Culprits) != 1 || r.Culprits[0].Rank != 1 {
+		t.Errorf("wall %d, culprits %+v", r.Wall, r.Culprits)
+	}
 }

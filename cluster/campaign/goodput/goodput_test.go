@@ -364,3 +364,37 @@ func TestOptimum(t *testing.T) {
 		t.Errorf("%+v, %v", o, err)
 	}
 }
+
+// A run taken back before its last checkpoint has no use for that checkpoint.
+func TestRewindForgetsLaterCheckpoints(t *testing.T) {
+	s, err := (&Run{Devices: 8, NodeSize: 8, Work: 1000, Policy: Policy{Source: Storage, Capacity: Requeue}}).setup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trial := s.newTrial(0)
+	trial.useful, trial.durable, trial.captured = 120, 100, 110
+	trial.silent = []corruption{{useful: 70}, {useful: 40}}
+	trial.rewind(50)
+	if trial.useful != 50 || trial.durable != 50 || trial.captured != 50 || trial.lost[LostWork] != 70 || len(trial.silent) != 1 || trial.silent[0].useful != 40 {
+		t.Errorf("%+v", trial)
+	}
+	if trial.rewind(90); trial.useful != 50 || trial.lost[LostWork] != 70 {
+		t.Error("going back went forward")
+	}
+}
+
+// With two nodes the copy of the one is on the other: a second failure during a
+// recovery takes the work back to storage. With many nodes it hardly ever does.
+func TestBothCopiesLost(t *testing.T) {
+	r := Run{
+		Devices: 64, Work: 20 * day, Failures: Failures{MTBF: 64 * 3600}, Check: Checkpoint{Interval: 7200, CopyInterval: 30},
+		Policy: Policy{Source: Memory, Capacity: Requeue, Restart: 900}, Trials: 50, Seed: 2,
+	}
+	lost := func(node int) float64 {
+		r.NodeSize = node
+		return play(t, r).Losses[LostWork].Value
+	}
+	if two, many := lost(32), lost(1); two < 3*many {
+		t.Errorf("two nodes lose %.0f s of work, 64 nodes %.0f s", two, many)
+	}
+}

@@ -303,7 +303,7 @@ func (t *trial) back(source Source) {
 
 // rewind books the work beyond to as lost. Corruptions in that work are gone.
 func (t *trial) rewind(to float64) {
-	to = max(0, to)
+	to = max(0, min(to, t.useful))
 	t.lost[LostWork] += t.useful - to
 	t.useful = to
 	t.durable = min(t.durable, to)
