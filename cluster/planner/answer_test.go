@@ -315,3 +315,19 @@ func BenchmarkSearch(b *testing.B) {
 		})
 	}
 }
+
+// 296 devices have a factor of 37 that nothing can absorb: some stay idle.
+func TestAwkwardNumberOfDevices(t *testing.T) {
+	r := request(t, "llama3-8b", "h100", 296, 4096, 64)
+	a, err := SearchWithin(context.Background(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !a.Fits || a.Idle == 0 || a.Devices+a.Idle != r.Devices || a.Devices%r.Cluster.NodeSize != 0 || a.WhyIdle == "" {
+		t.Errorf("fits %v on %d devices, %d idle because %q", a.Fits, a.Devices, a.Idle, a.WhyIdle)
+	}
+	r.Devices = 256
+	if a, err = SearchWithin(context.Background(), r); err != nil || a.Idle != 0 {
+		t.Errorf("on 256 devices %d idle, %v", a.Idle, err)
+	}
+}

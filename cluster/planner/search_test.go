@@ -190,3 +190,35 @@ func TestEveryLayoutIsCounted(t *testing.T) {
 		}
 	}
 }
+
+// A floor is below every bound of its mesh, and what a floor refuses for its
+// memory does not fit in any layout.
+func TestFloorsAreBelowEverything(t *testing.T) {
+	for _, r := range cases(t) {
+		p, err := newProblem(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.byFloor(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		s := newSearch(p)
+		rapid.Check(t, func(t *rapid.T) {
+			at := place{
+				mesh:  uint32(rapid.IntRange(0, len(p.grid.meshes)-1).Draw(t, "mesh")),
+				micro: uint16(rapid.IntRange(0, len(p.grid.micros)-1).Draw(t, "micro")),
+			}
+			u := &p.units[p.unitOf[at.mesh]]
+			list := s.open(at)
+			if len(list) == 0 {
+				return
+			}
+			if p.starved(u, at.mesh, int(at.micro)) {
+				t.Fatalf("%v fits, but its floor says that nothing does", p.layout(list[0].at))
+			}
+			if floor := p.floor(u, at.mesh); floor > list[0].bound {
+				t.Fatalf("%v: bound %v s below the floor %v s", p.layout(list[0].at), list[0].bound, floor)
+			}
+		})
+	}
+}
