@@ -99,7 +99,11 @@ func (w Workload) checkFormat(c *hardware.Cluster) error {
 			has = append(has, string(d))
 		}
 	}
-	return &Rejection{Rule: "dtype", Text: fmt.Sprintf("dtype is %s, which %s does not multiply in natively: it has %v, nearest legal value bf16", w.DType, c.Device.Name, has)}
+	near := "bf16"
+	if len(has) > 0 && !slices.Contains(has, near) {
+		near = has[len(has)-1]
+	}
+	return &Rejection{Rule: "dtype", Text: fmt.Sprintf("dtype is %s, which %s does not multiply in natively: it has %v, nearest legal value %s", w.DType, c.Device.Name, has, near)}
 }
 
 // product is the catalogue's name of the format of the matrix products.

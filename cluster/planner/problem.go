@@ -36,6 +36,7 @@ type problem struct {
 	layers   int
 	batch    int
 	capacity int64
+	link     bool    // the device can offload to its host
 	host     int64   // host memory of a device; the largest number where it is not known
 	perByte  float64 // buckets per byte
 	tied     bool    // the head is the input embedding
@@ -85,10 +86,11 @@ func newProblem(r Request) (*problem, error) {
 		}
 		p.again = append(p.again, again)
 	}
-	p.tied = r.Model.TieEmbeddings
+	p.tied, p.link = r.Model.TieEmbeddings, r.Cluster.Device.HostLink > 0
 	p.pairs = slices.ContainsFunc(p.grid.variants, func(v variant) bool { return v.kind.SplitsBackward() && v.chunks == 2 })
 	p.keeper = newKeeper(m.Engine, m.Workload.Optimizer)
 	p.runs = runsOf(m.Engine, r.Space, p.grid)
+	p.runs.offload = p.runs.offload && p.link
 	p.divide()
 	return p, nil
 }

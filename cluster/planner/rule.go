@@ -142,6 +142,7 @@ const (
 	ruleEngine               // the engine has no such schedule or ZeRO level
 	ruleMemory
 	ruleHost     // of memory, on the host
+	ruleOffload  // to a host that nothing is known of
 	ruleSchedule // and numKinds-1 after it: the shape of a schedule
 	numRules     = ruleSchedule + numKinds
 )

@@ -182,8 +182,11 @@ func (w *worker) order(c *minima, geo *order.Order, r, v int) {
 			continue
 		}
 		for o := range g.offload {
+			if at.leaf = g.leaf(r, v, z, o); g.offload[o] == "optimizer" && !w.p.link {
+				w.tally.refuse(ruleOffload, 1, at)
+				continue
+			}
 			need, host := w.memory(geo, zero, g.offload[o] == "optimizer")
-			at.leaf = g.leaf(r, v, z, o)
 			w.scored++
 			if need > w.p.capacity {
 				w.overfull++

@@ -3,6 +3,7 @@ package planner
 import (
 	"cmp"
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -96,10 +97,11 @@ func (s *search) time(at place) float64 {
 	}
 	t := inf
 	step, err := s.p.model.Evaluate(s.p.layout(at))
+	var refused *costmodel.Rejection
 	switch {
 	case err == nil:
 		t = step.Seconds
-	case s.err == nil:
+	case !errors.As(err, &refused) && s.err == nil:
 		s.err = err
 	}
 	s.times[at] = t

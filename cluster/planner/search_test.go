@@ -32,12 +32,15 @@ func cases(t testing.TB) []Request {
 	muon.Workload.Optimizer = "muon"
 	natural := request(t, "qwen3-30b-a3b", "h100", 64, 4096, 256)
 	natural.Workload.Routing, natural.Workload.DType = "natural", "fp8"
+	own := request(t, "tiny-v4", "cpu", 8, 512, 32)
+	own.Workload.DType = "fp32"
 	return []Request{
 		request(t, "deepseek-v4-pro", "ascend-910c", 2048, 4096, 4096),
 		request(t, "deepseek-v4-flash", "h100", 128, 4096, 1024),
 		request(t, "deepseek-v3", "h800", 2048, 4096, 15360),
 		request(t, "llama3-8b", "h100", 24, 8192, 96),
 		request(t, "gpt3-175b", "a100", 256, 2048, 1536),
+		own,
 		muon, natural,
 	}
 }

@@ -96,7 +96,7 @@ func (f *planFlags) registerStep(cmd *cobra.Command) {
 	s.IntVar(&f.work.Seq, "seq", 4096, "tokens of a sequence")
 	s.IntVar(&f.work.GlobalBatch, "global-batch", 0, "sequences of a step (default 2 for each device)")
 	s.IntVar(&f.microBatch, "micro-batch", 0, "sequences that pass the pipeline together (default: searched)")
-	s.StringVar(&f.work.DType, "dtype", "bf16", "of the matrix products: bf16, fp8, mxfp8, fp16, fp32")
+	s.StringVar(&f.work.DType, "dtype", "", "of the matrix products: bf16, fp8, mxfp8, fp16, fp32 (default bf16, or the narrowest the device has)")
 	s.StringVar(&f.work.Scaling, "scaling", "", "of fp8 operands: tensorwise, rowwise, blockwise (default: as the model's family was trained)")
 	s.StringVar(&f.recompute, "recompute", "auto", "none, selective, full, or auto")
 	s.StringVar(&f.work.Routing, "routing", "balanced", "of tokens to experts: balanced (forced) or natural")
@@ -171,6 +171,9 @@ func (f *planFlags) request() (planner.Request, error) {
 	if f.top < 1 || f.top > 1000 {
 		return r, fmt.Errorf("--top is %d, must lie in 1..1000", f.top)
 	}
+	if r.Workload.DType == "" {
+		r.Workload.DType = usualFormat(r.Cluster)
+	}
 	if r.Workload.GlobalBatch == 0 {
 		r.Workload.GlobalBatch = max(64, 2*r.Devices)
 	}
@@ -186,6 +189,16 @@ func (f *planFlags) request() (planner.Request, error) {
 		}
 	}
 	return r, errors.Join(f.constants(&r), f.space(&r))
+}
+
+// usualFormat is bf16 where the device has it, or the nearest it has.
+func usualFormat(c *hardware.Cluster) string {
+	for _, d := range []hardware.DType{hardware.BF16, hardware.FP16, hardware.FP32} {
+		if _, ok := c.Device.PeakOf(d); ok {
+			return string(d)
+		}
+	}
+	return string(hardware.BF16)
 }
 
 // chooseEngine takes --engine, or the usual one. Selective recomputation came to

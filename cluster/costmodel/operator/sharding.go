@@ -60,6 +60,9 @@ func (s Sharding) Check(c *arch.Config, n Numbers) error {
 	if s.Sequence && !n.Engine.Sequence {
 		return fmt.Errorf("operator: sequence parallelism with %s, want it off: the engine has none", n.Engine.Name)
 	}
+	if s.CP > 1 && n.Engine.CP == NoPattern {
+		return fmt.Errorf("operator: cp is %d, want 1: %s has no context parallelism", s.CP, n.Engine.Name)
+	}
 	if err := s.checkTP(c, n); err != nil {
 		return err
 	}
