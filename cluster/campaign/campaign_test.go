@@ -131,6 +131,24 @@ func TestR1Zero(t *testing.T) {
 	}
 }
 
+// DeepSeek-V3's whole post-training took 5,000 H800-hours; its instruction tuning,
+// with the mean length that had to be assumed, is predicted to fit into that.
+func TestV3Tuning(t *testing.T) {
+	s := setting(t, "deepseek-v3", "h800", 512, "pp=16,ep=32,mbs=1,zero=1,recompute=full", "pp=8,ep=64,mbs=1,zero=1,recompute=full")
+	w, err := Read("sft")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Play(w, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%.0f hours", r.DeviceHours)
+	if r.DeviceHours < 500 || r.DeviceHours > 5000 {
+		t.Errorf("%.0f H800-hours for instruction tuning, published 5,000 for all post-training", r.DeviceHours)
+	}
+}
+
 // Generating beside training on the step before hides the shorter of the two;
 // both placements write the same tokens.
 func TestPlacements(t *testing.T) {

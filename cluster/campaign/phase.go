@@ -52,6 +52,7 @@ type Writer struct {
 	Offloaded bool    `json:"training_state_offloaded"`
 
 	result *rollout.Result
+	part   float64 // bytes of weights on each device
 }
 
 // filled is the share of real tokens in the rows of the phase.
@@ -87,7 +88,7 @@ func (s *Setting) play(p *Phase) (*PhaseResult, error) {
 		switch part.Name {
 		case "train", "log-probabilities", "reference", "teachers":
 			out.train += part.Value * out.Steps / out.Seconds
-		case "rollout":
+		case "rollout", "weight sync":
 			out.write += part.Value * out.Steps / out.Seconds
 		}
 	}

@@ -59,7 +59,8 @@ type Setting struct {
 	Cluster *hardware.Cluster
 	Devices int
 	Train   Trainer
-	Muon    bool // the optimizer keeps one moment instead of two
+	Muon    bool   // the optimizer keeps one moment instead of two
+	DType   string // of the weights that generate, where the workload does not say; "" is bf16
 
 	Policy   goodput.Policy
 	Failures *goodput.Failures   // nil: the cluster's

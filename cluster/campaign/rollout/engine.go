@@ -54,6 +54,9 @@ const (
 // bytesOf are the formats that weights may have.
 var bytesOf = map[string]float64{"bf16": 2, "fp16": 2, "fp8": 1, "int8": 1, "fp4": 0.5}
 
+// BytesOf is how many bytes a weight takes in a format, 0 if it is not known.
+func BytesOf(dtype string) float64 { return bytesOf[dtype] }
+
 // New checks the spec.
 func New(s Spec) (*Engine, error) {
 	if s.Model == nil || s.Cluster == nil {
