@@ -14,9 +14,13 @@ type Fold struct {
 	Deviation []float64 // of Rows: what the uncertainty of Theta alone makes of the prediction
 }
 
+// foldJacobians bounds the Jacobians of a fold beside that of the fit of all
+// rows.
+const foldJacobians = 2
+
 // LeaveOut refits the problem without each group in turn, starting from the
 // fit of all rows, and predicts the group. group[i] is the group of row i. The
-// fit of all rows is close: a fold first steps with its Jacobian, then with one
+// fit of all rows is close: a fold first steps with its Jacobian, then with some
 // of its own.
 func LeaveOut(p *Problem, full *Result, group []int) ([]Fold, error) {
 	if len(group) != len(p.Weight) {
@@ -49,21 +53,25 @@ func leaveOne(p *Problem, full *Result, group []int, g int) (Fold, error) {
 		}
 		rest.Weight[i] = w
 	}
+	// What does not move a row at the fit of all rows does not move it nearby.
+	rest.Affects = func(parameter, row int) bool { return full.Jacobian[row][parameter] != 0 }
 	s, err := newSolver(&rest, full.Theta)
 	if err != nil {
 		return f, err
 	}
 	s.jacobian = full.Jacobian
-	damping := 1e-3
-	if _, err := s.descend(&damping); err != nil {
-		return f, err
-	}
-	s.jacobian = nil
-	if err := s.differentiate(); err != nil {
-		return f, err
-	}
-	if _, err := s.descend(&damping); err != nil {
-		return f, err
+	for n := 0; ; n++ {
+		before, damping := s.loss, 1e-3
+		if _, err := s.descend(&damping); err != nil {
+			return f, err
+		}
+		if n == foldJacobians || n > 0 && before-s.loss < 1e-3*(1+before) {
+			break
+		}
+		s.jacobian = nil
+		if err := s.differentiate(); err != nil {
+			return f, err
+		}
 	}
 	r := &Result{Theta: s.theta, Residuals: s.residuals, Jacobian: s.jacobian, Covariance: s.covariance()}
 	f.Theta = r.Theta

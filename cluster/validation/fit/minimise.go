@@ -9,6 +9,9 @@ import (
 // maxIterations bounds the accepted steps; a well-posed problem needs ten.
 const maxIterations = 40
 
+// small is the share of the loss below which a gain does not count.
+const small = 1e-3
+
 // solver is the state of one minimisation.
 type solver struct {
 	*Problem
@@ -105,16 +108,16 @@ func (s *solver) run(iterations int) (*Result, error) {
 			return nil, err
 		}
 		before := s.loss
-		accepted, err := s.descend(&damping)
-		if err != nil {
+		if _, err := s.descend(&damping); err != nil {
 			return nil, err
 		}
-		if !accepted {
-			if accepted, err = s.poll(); err != nil {
+		if before-s.loss < small*(1+before) {
+			damping = 1e-3
+			if _, err := s.poll(); err != nil {
 				return nil, err
 			}
 		}
-		if !accepted || before-s.loss < 1e-5*(1+before) {
+		if before-s.loss < small*(1+before) {
 			break
 		}
 	}
@@ -132,8 +135,9 @@ func (s *solver) run(iterations int) (*Result, error) {
 	return r, nil
 }
 
-// differentiate fills the Jacobian by forward differences. The step is a small
-// share of the prior's width, which is what a change of a parameter means.
+// differentiate fills the Jacobian by central differences. The step is a tenth
+// of the prior's width: a step's duration is made of maxima, and a slope across
+// a kink says more than the slope on one side of it.
 func (s *solver) differentiate() error {
 	if s.jacobian == nil {
 		s.jacobian = make([][]float64, len(s.all))
@@ -142,19 +146,21 @@ func (s *solver) differentiate() error {
 		}
 	}
 	moved := slices.Clone(s.theta)
-	out := make([]float64, len(s.all))
+	up, down := make([]float64, len(s.all)), make([]float64, len(s.all))
 	for j := range s.Parameters {
 		rows := s.affected(j)
-		h := 0.02 * s.Parameters[j].Sigma
-		if s.Parameters[j].clamp(s.theta[j]+h) != s.theta[j]+h {
-			h = -h
+		h := 0.1 * s.Parameters[j].Sigma
+		above, below := s.Parameters[j].clamp(s.theta[j]+h), s.Parameters[j].clamp(s.theta[j]-h)
+		moved[j] = above
+		if err := s.Problem.Residuals(moved, rows, up[:len(rows)]); err != nil {
+			return err
 		}
-		moved[j] = s.theta[j] + h
-		if err := s.Problem.Residuals(moved, rows, out[:len(rows)]); err != nil {
+		moved[j] = below
+		if err := s.Problem.Residuals(moved, rows, down[:len(rows)]); err != nil {
 			return err
 		}
 		for k, i := range rows {
-			s.jacobian[i][j] = (out[k] - s.residuals[i]) / h
+			s.jacobian[i][j] = (up[k] - down[k]) / (above - below)
 		}
 		moved[j] = s.theta[j]
 	}
@@ -219,7 +225,7 @@ func (s *solver) descend(damping *float64) (bool, error) {
 			return moved, err
 		}
 		moved = true
-		if before-s.loss < 1e-3*(1+before) {
+		if before-s.loss < small*(1+before) {
 			break
 		}
 	}
@@ -270,7 +276,7 @@ func (s *solver) try(next []float64) (bool, error) {
 func (s *solver) poll() (bool, error) {
 	moved := false
 	for j, q := range s.Parameters {
-		for _, h := range []float64{0.1, -0.1} {
+		for _, h := range []float64{0.3, -0.3, 0.1, -0.1, 0.03, -0.03} {
 			next := slices.Clone(s.theta)
 			next[j] = q.clamp(next[j] + float64(h*q.Sigma))
 			better, err := s.try(next)
