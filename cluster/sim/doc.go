@@ -24,5 +24,5 @@
 // where communication is transfer time that the rank could not hide, bubble is
 // waiting for another stage's work, and stall is waiting for a slower member of
 // the same group, for a shared port, or for somebody who never comes. The
-// same program, durations and seed give the same bytes on every machine.
+// same program, durations and seed give the same bytes every time.
 package sim
