@@ -50,9 +50,9 @@ func (r *rates) rateOf(o *operator.Operator) float64 {
 }
 
 // attend returns the seconds of attention. Unfused attention is batched products
-// and passes over the scores; flash attention is one kernel whose rate grows
-// with the length it can stream over.
-func (r *rates) attend(o *operator.Operator, flash, backward bool) float64 {
+// and passes over the scores; flash attention is one kernel, or several pieces,
+// whose rate grows with the length that each can stream over.
+func (r *rates) attend(o *operator.Operator, flash, backward bool, pieces int) float64 {
 	if !flash {
 		return r.unfused(o)
 	}
@@ -63,7 +63,7 @@ func (r *rates) attend(o *operator.Operator, flash, backward bool) float64 {
 	if o.K > 128 {
 		rate *= r.wide
 	}
-	streamed := max(1, float64(o.N))
+	streamed := max(1, float64(o.N)/float64(max(1, pieces)))
 	rate *= streamed / (streamed + r.ramp)
 	return smoothMax((o.FLOPs+o.Extra)/rate, o.Bytes/r.memory)
 }

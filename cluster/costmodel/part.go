@@ -93,11 +93,13 @@ func (t *partTimer) pass(ops []operator.Operator, backward bool) Pass {
 		case operator.Product, operator.GroupedProduct:
 			p.Product += t.r.multiply(o)
 		case operator.Attention:
-			a := t.r.attend(o, t.engine.FlashAttention, backward)
+			pieces := t.pieces(o)
+			a := t.r.attend(o, t.engine.FlashAttention, backward, pieces)
 			if t.groups[operator.CP].Size > 1 {
 				a /= t.r.pieces
 			}
 			p.Attention += a
+			launches += float64(pieces - 1)
 		case operator.Vector:
 			p.Vector += o.Bytes / t.r.memory
 			if o.Name == "router" && !backward {
@@ -118,6 +120,15 @@ func (t *partTimer) pass(ops []operator.Operator, backward bool) Pass {
 		p.Launch += late
 	}
 	return p
+}
+
+// pieces returns into how many kernels a ring of context parallel ranks cuts
+// attention: keys arrive from one rank after another.
+func (t *partTimer) pieces(o *operator.Operator) int {
+	if t.engine.CP != operator.SendRecv || o.Name != "attn.full" {
+		return 1
+	}
+	return max(1, t.groups[operator.CP].Size)
 }
 
 // hostWork is the host's work for one kernel of the operator over that for a
