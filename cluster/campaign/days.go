@@ -2,7 +2,9 @@ package campaign
 
 import (
 	"fmt"
+	"io"
 	"math"
+	"strings"
 
 	"github.com/temper-ml/temper/cluster/campaign/goodput"
 	"github.com/temper-ml/temper/cluster/costmodel"
@@ -96,4 +98,18 @@ func (s *Setting) stretched(walls []float64, sigma float64) Finish {
 		out[i] = w * math.Exp(sigma*draws[i])
 	}
 	return Finish(goodput.QuantilesOf(out))
+}
+
+// Explain writes the days for a person: what gets done, what failures take, and
+// which way to recover is best.
+func (d *DaysResult) Explain(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%g days: %s steps, %s tokens (%s a day), goodput %.1f %% (+- %.2f, %d trials), %s device-hours\n",
+		d.Days, count(d.Steps), count(d.Tokens), count(d.PerDay), 100*d.Goodput, 100*d.GoodputError, d.Trials, count(d.DeviceHours))
+	fmt.Fprintf(&b, "What they would hold undisturbed is done after %s, one time in ten within %s, nine in ten within %s (failures alone: %s to %s; the step's time may be off by %.0f %%)\n",
+		span(d.Finish.P50), span(d.Finish.P10), span(d.Finish.P90), span(d.FinishFailures.P10), span(d.FinishFailures.P90), 100*d.Spread)
+	explainFailures(&b, d.Policy, d.Days*86400, d.ETTR, d.Interruptions, d.Losses, &d.Checkpoint)
+	explainPolicies(&b, d.Policies, d.Policy)
+	_, err := io.WriteString(w, b.String())
+	return err
 }

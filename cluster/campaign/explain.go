@@ -26,7 +26,7 @@ func (r *Result) Explain(w io.Writer) error {
 	r.explainFinish(&b)
 	r.explainPhases(&b)
 	r.explainParts(&b)
-	r.explainFailures(&b)
+	explainFailures(&b, r.Policy, r.Seconds, r.ETTR, r.Interruptions, r.Losses, &r.Checkpoint)
 	explainPolicies(&b, r.Policies, r.Policy)
 	r.explainBill(&b)
 	_, err := io.WriteString(w, b.String())
@@ -113,22 +113,25 @@ func (r *Result) Dominant() string {
 	return fmt.Sprintf("%s of phase %s, %.0f %% of the run, %s", part.Name, best.Name, 100*most/r.Undisturbed, why)
 }
 
-func (r *Result) explainFailures(b *strings.Builder) {
-	n := r.Interruptions.Sum()
-	fmt.Fprintf(b, "\nFailures, with policy %s: ", r.Policy)
+// explainFailures says what happened in so many seconds, and what it took.
+func explainFailures(b *strings.Builder, policy string, seconds, ettr float64, causes, losses Parts, c *Checkpoint) {
+	n := causes.Sum()
+	fmt.Fprintf(b, "\nFailures, with policy %s: ", policy)
 	if n == 0 {
-		fmt.Fprintf(b, "none\n")
-		return
+		fmt.Fprintf(b, "none, the description of the cluster has no failure rate\n")
+	} else {
+		fmt.Fprintf(b, "%.3g interruptions, one every %s; they and checkpoints take %s, %.1f %% of the run (ETTR %.1f %%)\n",
+			n, span(seconds/n), span(losses.Sum()), 100*losses.Sum()/seconds, 100*ettr)
+		fmt.Fprintf(b, "  goes to: %s\n", shares(losses, seconds))
+		fmt.Fprintf(b, "  causes: %s\n", most(causes, 6))
 	}
-	fmt.Fprintf(b, "%.3g interruptions, one every %s; they and checkpoints take %s, %.1f %% of the run (ETTR %.1f %%)\n",
-		n, span(r.Seconds/n), span(r.Losses.Sum()), 100*r.Losses.Sum()/r.Seconds, 100*r.ETTR)
-	fmt.Fprintf(b, "  goes to: %s\n", shares(r.Losses, r.Seconds))
-	fmt.Fprintf(b, "  causes: %s\n", most(r.Interruptions, 6))
-	c := &r.Checkpoint
 	fmt.Fprintf(b, "  A checkpoint is %.3g TB, %.3g GB from each device: training stops for %s, storage has it after %s, loading takes %s.\n",
 		c.Bytes/1e12, c.PerDevice/1e9, span(c.Save), span(c.Write), span(c.Load))
-	fmt.Fprintf(b, "  One every %s (Young %s, Daly %s, best of those simulated %s: %.2f %% shorter)\n",
-		span(c.Interval), span(c.Young), span(c.Daly), span(c.Simulated), 100*c.Gain)
+	fmt.Fprintf(b, "  One every %s", span(c.Interval))
+	if n > 0 {
+		fmt.Fprintf(b, " (Young %s, Daly %s, best of those simulated %s: %.2f %% shorter)", span(c.Young), span(c.Daly), span(c.Simulated), 100*c.Gain)
+	}
+	fmt.Fprintf(b, "\n")
 }
 
 func explainPolicies(b *strings.Builder, all []PolicyResult, used string) {

@@ -32,6 +32,22 @@ func TestExplain(t *testing.T) {
 			t.Errorf("the text does not say %q", want)
 		}
 	}
+	m, step := predicted(t, "deepseek-v4-pro", "ascend-910c", 2048, "pp=8,ep=64,recompute=full,offload=optimizer")
+	d, err := Days(m, step, 30, "spares")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Reset()
+	if err := d.Explain(&b); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + b.String())
+	for _, want := range []string{"30 days: 7", "goodput 98", "Failures, with policy spares", "spares *"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the text of days does not say %q", want)
+		}
+	}
+	text += b.String()
 	for i, line := range strings.Split(text, "\n") {
 		if strings.Contains(line, "NaN") || strings.Contains(line, "Inf") || strings.Contains(line, "%!") {
 			t.Errorf("line %d: %s", i+1, line)

@@ -22,8 +22,8 @@ type Spread struct {
 }
 
 // generationSpread is how far off steps with generation may be: nine published
-// ones, listed in the tests, are met with this spread and 3 % too fast on average.
-const generationSpread = 0.35
+// ones, listed in the tests, are met with this spread, 6 % too slow in the mean.
+const generationSpread = 0.43
 
 // finish spreads the trials of the failures by how far off the predicted times
 // may be. A step that is slower than predicted is so in every step and phase: the

@@ -109,7 +109,7 @@ func (s *Setting) writers(p *Phase, train int) int {
 // goes to host memory meanwhile if there is room, and stays in the way if not.
 func (s *Setting) write(p *Phase, devices int) (*Writer, *rollout.Engine, error) {
 	dtype := fallbackText(p.GenerationDType, fallbackText(s.DType, "bf16"))
-	spec := rollout.Spec{Model: s.Model, Cluster: s.Cluster, DType: dtype}
+	spec := rollout.Spec{Model: s.Model, Cluster: s.Cluster, DType: dtype, Replica: p.Replica}
 	out := &Writer{Devices: devices, DType: dtype}
 	d := &s.Cluster.Device
 	if p.Placement != "disaggregated" {

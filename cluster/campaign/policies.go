@@ -57,10 +57,11 @@ func (s *Setting) Policies(work float64, replicaDevices int) ([]PolicyResult, er
 	return out, nil
 }
 
-// shrinking sets what one missing node takes from a shrunk run.
+// shrinking sets what one missing node takes from a shrunk run: its replica, or,
+// where there is but one, half of the devices, for which there is another layout.
 func (s *Setting) shrinking(p goodput.Policy, replicaDevices int) goodput.Policy {
 	if p.Capacity == goodput.Shrink && p.ShrinkShare == 0 {
-		p.ShrinkShare = min(1, float64(max(replicaDevices, s.Cluster.NodeSize))/float64(s.Devices))
+		p.ShrinkShare = min(0.5, float64(max(replicaDevices, s.Cluster.NodeSize))/float64(s.Devices))
 	}
 	return p
 }

@@ -82,7 +82,7 @@ func (p *Phase) checkGeneration(path string) error {
 	if !p.generates() {
 		given := map[string]bool{
 			"prompts": p.Prompts != 0, "group": p.Group != 0, "minibatches": p.Minibatches != 0, "prompt_length": p.PromptLength != 0, "max_length": p.MaxLength != 0, "spread": p.Spread != 0,
-			"generation_dtype": p.GenerationDType != "", "placement": p.Placement != "", "train_share": p.TrainShare != 0, "off_policy": p.OffPolicy, "partial": p.Partial,
+			"generation_dtype": p.GenerationDType != "", "generation_replica": p.Replica != 0, "placement": p.Placement != "", "train_share": p.TrainShare != 0, "off_policy": p.OffPolicy, "partial": p.Partial,
 			"reference": p.Reference, "reward_seconds": p.RewardSeconds != 0, "teachers": p.Teachers != 0,
 		}
 		for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -107,6 +107,7 @@ func (p *Phase) checkGeneration(path string) error {
 	return firstOf(
 		config.Within(path+".prompts", float64(p.Prompts), 1, 1e6),
 		config.Within(path+".group", float64(p.Group), 1, 1e4),
+		config.Within(path+".generation_replica", float64(p.Replica), 0, 1<<24),
 		config.Within(path+".minibatches", float64(p.Minibatches), 0, 1e4),
 		config.Within(path+".prompt_length", p.PromptLength, 1, float64(p.Seq)),
 		config.Within(path+".max_length", p.MaxLength, p.MeanLength, 1e7),

@@ -36,7 +36,9 @@ func StepOf(s *costmodel.Step) TrainStep {
 		}
 		slowest = max(slowest, pass)
 	}
-	out.Forward = float64(s.Shape.Micro+s.Shape.Stages-1) * slowest
+	// The pipeline fills in steps of one chunk.
+	fill := float64(s.Shape.Stages-1) / float64(max(1, s.Shape.Chunks))
+	out.Forward = (float64(s.Shape.Micro) + fill) * slowest
 	return out
 }
 

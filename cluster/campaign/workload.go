@@ -56,14 +56,14 @@ type Phase struct {
 	PromptLength float64 `yaml:"prompt_length"`
 	MaxLength    float64 `yaml:"max_length"`
 	Spread       float64 `yaml:"spread"` // of the logarithm of response lengths
-	// Generation: dtype of the weights that generate, where, and with what
-	// imbalance between devices' experts.
+	// Generation: dtype of the weights that generate, and where.
 	GenerationDType string  `yaml:"generation_dtype"`
-	Placement       string  `yaml:"placement"`   // colocated (the default) or disaggregated
-	TrainShare      float64 `yaml:"train_share"` // of the devices that train, when disaggregated; the best when 0
-	OffPolicy       bool    `yaml:"off_policy"`  // disaggregated: train on the step before while generating
-	Partial         bool    `yaml:"partial"`     // responses that are not done go on in the next rollout
-	Reference       bool    `yaml:"reference"`   // grpo: a reference model reads every response too
+	Replica         int     `yaml:"generation_replica"` // devices that hold the weights together; the best when 0
+	Placement       string  `yaml:"placement"`          // colocated (the default) or disaggregated
+	TrainShare      float64 `yaml:"train_share"`        // of the devices that train, when disaggregated; the best when 0
+	OffPolicy       bool    `yaml:"off_policy"`         // disaggregated: train on the step before while generating
+	Partial         bool    `yaml:"partial"`            // responses that are not done go on in the next rollout
+	Reference       bool    `yaml:"reference"`          // grpo: a reference model reads every response too
 	RewardSeconds   float64 `yaml:"reward_seconds"`
 	Teachers        int     `yaml:"teachers"` // opd: models of the same size, each for its own prompts
 }

@@ -1,14 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/temper-ml/temper/cluster/campaign"
+	"github.com/temper-ml/temper/cluster/hardware"
 	"github.com/temper-ml/temper/cluster/planner"
 	"github.com/temper-ml/temper/cluster/validation"
 	"github.com/temper-ml/temper/internal/unit"
@@ -111,8 +110,12 @@ func (f *planFlags) campaign(ctx context.Context, r planner.Request) (*campaign.
 		known[k] = campaign.StepOf(s)
 		return known[k], nil
 	}
+	dtype := "bf16"
+	if _, fp8 := r.Cluster.Device.PeakOf(hardware.FP8); fp8 && strings.HasSuffix(r.Workload.DType, "fp8") {
+		dtype = "fp8"
+	}
 	return campaign.Play(f.run, campaign.Setting{
-		Name: r.Name, Model: r.Model, Cluster: r.Cluster, Devices: r.Devices, Train: train, Muon: r.Workload.Optimizer == "muon", Policy: policy,
+		Name: r.Name, DType: dtype, Model: r.Model, Cluster: r.Cluster, Devices: r.Devices, Train: train, Muon: r.Workload.Optimizer == "muon", Policy: policy,
 	})
 }
 
@@ -121,48 +124,60 @@ func durationText(p *planner.Plan) string {
 	return fmt.Sprintf("At this rate 1 T tokens take %s, failures and pauses left out (--workload counts them).", secondsWords(1e12/p.TokensPerSec))
 }
 
-// workloadText explains a whole run.
-func workloadText(b *strings.Builder, r *campaign.Result) {
-	if r == nil {
-		return
+// workloadTexts explains the run on the cluster, and sets the others beside it.
+func (f *planFlags) workloadTexts() string {
+	var b strings.Builder
+	if len(f.runs) == 0 || f.runs[0] == nil {
+		return ""
 	}
-	fmt.Fprintf(b, "\nThe run %q on %s: done after %s (10 %%: %s, 90 %%: %s), %s device-hours", r.Workload, r.Cluster,
-		secondsWords(r.Finish.P50), secondsWords(r.Finish.P10), secondsWords(r.Finish.P90), unit.Count(r.DeviceHours))
-	if r.EnergyKWh > 0 {
-		fmt.Fprintf(b, ", %s kWh", unit.Count(r.EnergyKWh))
-	}
-	if r.Cost > 0 {
-		fmt.Fprintf(b, ", %s %s", unit.Count(r.Cost), r.Currency)
-	}
-	fmt.Fprintf(b, "\n")
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "  phase\tsteps\ttokens\tgenerated\ta step\twith failures\tdevice-hours\tbound by\t")
-	for i := range r.Phases {
-		p := &r.Phases[i]
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Name, unit.Count(p.Steps), unit.Count(p.Tokens), unit.Count(p.Generated),
-			secondsText(p.StepSeconds), secondsWords(p.Wall), unit.Count(p.DeviceHours), p.BoundBy)
-	}
-	_ = w.Flush()
-	fmt.Fprintf(b, "  goodput %.1f %%, ETTR %.1f %%, a checkpoint every %s, recovery by %s with %d spare nodes\n",
-		100*r.Goodput, 100*r.ETTR, secondsWords(r.Interval), r.Policy, r.Spares)
-	losses := slices.Clone(r.Losses)
-	slices.SortStableFunc(losses, func(x, y campaign.Part) int { return cmp.Compare(y.Value, x.Value) })
-	for _, l := range losses {
-		if share := l.Value / r.Seconds; share >= 0.001 {
-			fmt.Fprintf(b, "  %6.2f %%  %s\n", 100*share, l.Name)
+	b.WriteString("\nThe whole run: ")
+	_ = f.runs[0].Explain(&b) // a strings.Builder does not fail
+	var others []*campaign.Result
+	for _, r := range f.runs[1:] {
+		if r != nil {
+			others = append(others, r)
 		}
 	}
-	if r.ShareOfPretraining > 0 {
-		fmt.Fprintf(b, "  %.2f %% of the operations of the pre-training (%s tokens), %.2f %% of its device-hours here\n",
-			100*r.ShareOfPretraining, unit.Count(r.Pretraining.Tokens), 100*r.ShareOfHours)
+	if len(others) > 0 {
+		workloadCompare(&b, append(f.runs[:1:1], others...))
+	}
+	return b.String()
+}
+
+// workloadCompare is a table of the run on several clusters.
+func workloadCompare(b *strings.Builder, runs []*campaign.Result) {
+	fmt.Fprintf(b, "\n%s elsewhere\n", runs[0].Workload)
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, row := range []struct {
+		name string
+		text func(r *campaign.Result) string
+	}{
+		{"", func(r *campaign.Result) string { return r.Cluster }},
+		{"devices", func(r *campaign.Result) string { return fmt.Sprint(r.Devices) }},
+		{"done after", func(r *campaign.Result) string { return secondsWords(r.Finish.P50) }},
+		{"10 %", func(r *campaign.Result) string { return secondsWords(r.Finish.P10) }},
+		{"90 %", func(r *campaign.Result) string { return secondsWords(r.Finish.P90) }},
+		{"device-hours", func(r *campaign.Result) string { return unit.Count(r.DeviceHours).String() }},
+		{"goodput, %", func(r *campaign.Result) string { return fmt.Sprintf("%.1f", 100*r.Goodput) }},
+		{"energy, MWh", func(r *campaign.Result) string { return fmt.Sprintf("%.4g", r.EnergyKWh/1000) }},
+		{"cost", func(r *campaign.Result) string { return costText(r) }},
+		{"of pre-training's hours, %", func(r *campaign.Result) string { return fmt.Sprintf("%.3g", 100*r.ShareOfHours) }},
+	} {
+		fmt.Fprintf(w, "  %s\t", row.name)
+		for _, r := range runs {
+			fmt.Fprintf(w, "%s\t", row.text(r))
+		}
+		fmt.Fprintln(w)
+	}
+	_ = w.Flush()
+	for _, r := range runs[1:] {
+		fmt.Fprintf(b, "  %s: %s\n", r.Cluster, r.Dominant())
 	}
 }
 
-// workloadTexts explains the run on every cluster.
-func (f *planFlags) workloadTexts() string {
-	var b strings.Builder
-	for _, r := range f.runs {
-		workloadText(&b, r)
+func costText(r *campaign.Result) string {
+	if r.Cost == 0 {
+		return "?"
 	}
-	return b.String()
+	return fmt.Sprintf("%s %s", unit.Count(r.Cost), r.Currency)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/temper-ml/temper/cluster/campaign"
 	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/sim"
 	"github.com/temper-ml/temper/internal/durable"
@@ -42,8 +43,9 @@ recoveries, at the failure rates of the cluster.
 With --json it prints one object: step_seconds, predicted_seconds (by plan), ranks,
 stages (compute, communication, bubble, stall: mean seconds of a rank), critical_path
 (parts, ranks), disturbances (name, extra_seconds), culprits, stopped, and with --days
-goodput, ettr, interruptions (cause -> per run), checkpoint_interval_seconds, losses,
-finish (p10, p50, p90: seconds), policies (the same for each way to recover).`,
+goodput, ettr, interruptions (cause -> in these days), checkpoint_interval_seconds,
+checkpoint, losses_seconds, finish (p10, p50, p90: seconds until as much is done as the
+days hold undisturbed), policies (the same for each way to recover). docs/campaign.md.`,
 		Example: `  temper plan --model deepseek-v4-pro --cluster ascend-910c --devices 1024cards --json > plan.json
   temper simulate plan.json --trace step.json.gz
   temper simulate plan.json --faults faults.yaml --days 30`,
@@ -55,7 +57,7 @@ finish (p10, p50, p90: seconds), policies (the same for each way to recover).`,
 	f.StringVar(&s.faults, "faults", "", "YAML file of what goes wrong in the step")
 	f.StringVar(&s.trace, "trace", "", "write the timeline to this file, for Perfetto")
 	f.IntSliceVar(&s.ranks, "ranks", nil, "ranks in the trace (default: the first of each stage)")
-	f.Float64Var(&s.days, "days", 0, "play a run of so many days of training, with failures and recoveries")
+	f.Float64Var(&s.days, "days", 0, "play so many days of the step, with failures, checkpoints and recoveries")
 	f.StringVar(&s.policy, "policy", "restart", "how --days recovers: restart, memory, shrink or spares; the others are compared")
 	f.BoolVar(&s.asJSON, "json", false, "print one JSON object")
 	return cmd
@@ -160,9 +162,9 @@ func (s *simulation) run(cmd *cobra.Command, args []string) error {
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "temper: wrote %s: open it at ui.perfetto.dev\n", s.trace)
 	}
-	var days *played
+	var days *campaign.DaysResult
 	if s.days > 0 {
-		if days, err = s.play(m); err != nil {
+		if days, err = s.play(m, step); err != nil {
 			return err
 		}
 	}
@@ -177,7 +179,8 @@ func (s *simulation) run(cmd *cobra.Command, args []string) error {
 		compared.Plain.Explain(w)
 	}
 	if days != nil {
-		days.explain(w)
+		fmt.Fprintln(w)
+		return days.Explain(w)
 	}
 	return nil
 }

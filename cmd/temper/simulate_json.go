@@ -2,7 +2,6 @@ package main
 
 import (
 	"github.com/temper-ml/temper/cluster/campaign"
-	"github.com/temper-ml/temper/cluster/campaign/goodput"
 	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/sim"
 )
@@ -18,7 +17,7 @@ type simulated struct {
 	Disturbances []disturbance  `json:"disturbances,omitempty"`
 	Culprits     []culprit      `json:"culprits,omitempty"`
 	Stopped      *stopped       `json:"stopped,omitempty"`
-	*daysPlayed
+	*campaign.DaysResult
 }
 
 // stageSeconds is the mean over the ranks of a stage; the four sum to step_seconds.
@@ -65,22 +64,12 @@ type stopped struct {
 	Blocked  int     `json:"blocked_ranks"`
 }
 
-type daysPlayed struct {
-	Goodput       float64                 `json:"goodput"`
-	ETTR          float64                 `json:"ettr"`
-	Interruptions map[string]float64      `json:"interruptions"`
-	Interval      float64                 `json:"checkpoint_interval_seconds"`
-	Losses        map[string]float64      `json:"losses_seconds"`
-	Finish        campaign.Finish         `json:"finish"`
-	Policies      []campaign.PolicyResult `json:"policies"`
-}
-
 // newSimulated gathers the answer; days may be nil.
-func newSimulated(step *costmodel.Step, c *sim.Comparison, days *played) *simulated {
+func newSimulated(step *costmodel.Step, c *sim.Comparison, days *campaign.DaysResult) *simulated {
 	run := c.Disturbed
 	out := &simulated{
 		StepSeconds: run.Wall.Seconds(), Undisturbed: c.Plain.Wall.Seconds(), Predicted: step.Seconds, Ranks: run.Program.Ranks,
-		CriticalPath: newPath(run),
+		CriticalPath: newPath(run), DaysResult: days,
 	}
 	for _, s := range run.Stages() {
 		out.Stages = append(out.Stages, stageSeconds{s.Stage, s.Compute, s.Communication, s.Bubble, s.Stall})
@@ -93,13 +82,6 @@ func newSimulated(step *costmodel.Step, c *sim.Comparison, days *played) *simula
 	}
 	if s := run.Stopped; s != nil {
 		out.Stopped = &stopped{s.Rank, s.Node, s.Cause, s.At.Seconds(), s.Detected.Seconds(), s.DetectedBy, s.Blocked}
-	}
-	if days != nil {
-		r := days.result
-		out.daysPlayed = &daysPlayed{
-			r.Goodput, r.ETTR, byName(r.Interruptions), r.Interval, byName(r.Losses),
-			campaign.Finish{P10: r.Finish.P10, P50: r.Finish.P50, P90: r.Finish.P90}, days.policies,
-		}
 	}
 	return out
 }
@@ -115,14 +97,6 @@ func newPath(run *sim.Run) *pathSeconds {
 	}
 	for _, s := range p.Ranks {
 		out.Ranks = append(out.Ranks, namedSeconds{s.Name, s.Time.Seconds()})
-	}
-	return out
-}
-
-func byName(parts []goodput.Part) map[string]float64 {
-	out := map[string]float64{}
-	for _, p := range parts {
-		out[p.Name] += p.Value
 	}
 	return out
 }

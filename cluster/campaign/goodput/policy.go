@@ -149,8 +149,15 @@ func (c *Checkpoint) Check() error {
 		name string
 		v    float64
 	}{
-		{"interval", c.Interval}, {"save", c.Save}, {"write", c.Write}, {"load", c.Load}, {"copy_interval", c.CopyInterval},
-		{"copy", c.Copy}, {"load_copy", c.LoadCopy}, {"kept", c.Kept}, {"milestone", c.Milestone},
+		{"interval", c.Interval},
+		{"save", c.Save},
+		{"write", c.Write},
+		{"load", c.Load},
+		{"copy_interval", c.CopyInterval},
+		{"copy", c.Copy},
+		{"load_copy", c.LoadCopy},
+		{"kept", c.Kept},
+		{"milestone", c.Milestone},
 	} {
 		if err := within("checkpoint."+x.name, x.v, 0, 1e9); err != nil {
 			return err

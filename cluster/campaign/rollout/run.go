@@ -174,12 +174,19 @@ func (s *Spec) largest() int {
 // Choose returns the fastest engine for the run on a number of devices. The
 // replica sizes tried are the powers of two that hold the weights, up to the
 // larger of the scale-up domain and four times the fewest devices, and to
-// MostReplica. Replicas of r is not read.
+// MostReplica; a Replica of s that is not 0 is taken as it is. Replicas of r is not read.
 func Choose(s Spec, devices int, r Run) (*Engine, *Result, error) {
 	var best *Engine
 	var result *Result
 	var refused error
-	for n := 1; n <= devices && n <= s.largest(); n *= 2 {
+	first, last := 1, min(devices, s.largest())
+	if s.Replica > 0 {
+		first, last = s.Replica, s.Replica
+		if first > devices {
+			return nil, nil, fmt.Errorf("rollout: replica is %d devices, must lie in 1..%d, which generate: nearest legal value %d", s.Replica, devices, devices)
+		}
+	}
+	for n := first; n <= last; n *= 2 {
 		s.Replica = n
 		e, err := New(s)
 		if err == nil {
