@@ -84,6 +84,9 @@ func (x *explored) count(a *Answer) {
 			continue
 		}
 		l := x.p.layout(w.tally.first[r])
+		if short := w.found.short; rule(r) == ruleMemory && short.memory < starving {
+			l = x.p.layout(short.at) // the nearest miss says more than the first
+		}
 		name, text := x.p.word(rule(r), l)
 		v, ok := a.Rejected[name]
 		if !ok {

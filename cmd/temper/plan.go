@@ -33,6 +33,7 @@ type planFlags struct {
 	top                     int
 	asJSON, help            bool
 
+	others           []*hardware.Cluster // what --compare names
 	workload, policy string
 	run              *campaign.Workload // what --workload names
 	runs             []*campaign.Result // on the cluster, then on each that it is compared with; nil where nothing fits
@@ -183,12 +184,37 @@ func (f *planFlags) request() (planner.Request, error) {
 	if err := f.chooseEngine(&r); err != nil {
 		return r, err
 	}
-	if f.workload != "" {
-		if f.run, err = campaign.Read(f.workload); err != nil {
-			return r, err
-		}
+	if err := f.early(&r); err != nil {
+		return r, err
 	}
 	return r, errors.Join(f.constants(&r), f.space(&r))
+}
+
+// early refuses, before any search, what would be refused after it: clusters to
+// compare with, what is equal between them, and the run.
+func (f *planFlags) early(r *planner.Request) error {
+	for _, name := range f.compare {
+		c, err := hardware.Load(name)
+		if err != nil {
+			return err
+		}
+		if err := r.Workload.Check(c); err != nil {
+			return fmt.Errorf("--compare %s: %w", name, err)
+		}
+		if _, err := planner.Equivalent(r.Cluster, max(1, r.Devices), c, f.basis, r.Workload.DType); err != nil {
+			return fmt.Errorf("--compare %s: %w", name, err)
+		}
+		f.others = append(f.others, c)
+	}
+	if f.workload == "" {
+		return nil
+	}
+	if _, err := campaign.PolicyOf(f.policy, r.Cluster); err != nil {
+		return fmt.Errorf("--policy: %w", err)
+	}
+	var err error
+	f.run, err = campaign.Read(f.workload)
+	return err
 }
 
 // usualFormat is bf16 where the device has it, or the nearest it has.
@@ -395,11 +421,7 @@ func (f *planFlags) more(ctx context.Context, r planner.Request, a *planner.Answ
 			return err
 		}
 	}
-	for _, name := range f.compare {
-		c, err := hardware.Load(name)
-		if err != nil {
-			return usageError{err}
-		}
+	for _, c := range f.others {
 		other, err := planner.CompareWith(ctx, r, a, c, f.basis)
 		if err != nil {
 			return asUsage(err)
