@@ -66,6 +66,9 @@ func (m *Model) reduce(out *StageCost, zero int, shape schedule.Shape, w *StageW
 			passes = 1
 		}
 		blocks, micro := w.Blocks*int(passes), float64(shape.Micro)
+		if shape.Kind == schedule.DualPipe { // each of its two copies works on half of them
+			micro /= 2
+		}
 		m.hide(y.AllGather*passes, w.Forward*micro, blocks, &out.Gather, &out.Hidden)
 		if shape.Stages == 1 {
 			m.hide(y.AllGather*passes, w.Backward*micro/2, blocks, &out.Gather, &out.Hidden)

@@ -40,7 +40,7 @@ func (l *lowering) stage(stage int) {
 // cost model gives no time, are left out.
 func (l *lowering) update(stage int) {
 	for _, start := range l.open {
-		l.code = append(l.code, Instruction{Kind: Wait, Part: partGradients, Axis: l.code[start].Axis, Layer: -1, Match: start})
+		l.code = append(l.code, Instruction{Kind: Wait, Part: l.code[start].Part, Axis: l.code[start].Axis, Layer: -1, Match: start})
 	}
 	l.open = l.open[:0]
 	c := &l.s.Stages[stage]
@@ -134,9 +134,13 @@ func (l *lowering) pair(stage int, in *schedule.Instruction) float64 {
 // compute writes the phases of a compute instruction, beside a message of the
 // given length.
 func (l *lowering) compute(stage int, in *schedule.Instruction, beside float64) {
-	if t := FromSeconds(beside); t > 0 {
+	for i, axis := range l.streams {
+		t := FromSeconds(beside / float64(len(l.streams)))
+		if t == 0 {
+			continue
+		}
 		l.open = append(l.open, int32(len(l.code)))
-		l.code = append(l.code, Instruction{Kind: Start, Part: partGradients, Axis: l.axis[l.shared], Layer: -1, Chunk: int16(in.Chunk), Micro: in.Micro, Time: t})
+		l.code = append(l.code, Instruction{Kind: Start, Part: partGradients + uint8(i), Axis: axis, Layer: -1, Chunk: int16(in.Chunk), Micro: in.Micro, Time: t})
 	}
 	pieces := l.chunks[stage*l.s.Shape.Chunks+int(in.Chunk)]
 	switch in.Op {

@@ -58,20 +58,21 @@ var partNames = []string{
 
 // lowering turns a step of the cost model into a Program.
 type lowering struct {
-	m      *costmodel.Model
-	s      *costmodel.Step
-	o      Options
-	rank   *schedule.Program
-	out    *Program
-	cell   *costmodel.Cell
-	again  operator.Recompute
-	chunks [][]piece // by stage*chunks+chunk, in forward order
-	axis   map[mesh.Axis]uint8
-	tensor mesh.Axis // the axis of tensor parallel exchanges
-	shared mesh.Axis // the axis that shares parameters: of gradients and gathers
-	code   []Instruction
-	open   []int32 // Starts not waited for
-	routes map[[2]int]*route
+	m       *costmodel.Model
+	s       *costmodel.Step
+	o       Options
+	rank    *schedule.Program
+	out     *Program
+	cell    *costmodel.Cell
+	again   operator.Recompute
+	chunks  [][]piece // by stage*chunks+chunk, in forward order
+	axis    map[mesh.Axis]uint8
+	tensor  mesh.Axis // the axis of tensor parallel exchanges
+	shared  mesh.Axis // the axis that shares parameters: of gradients and gathers
+	streams []uint8   // on which hidden messages of that axis run
+	code    []Instruction
+	open    []int32 // Starts not waited for
+	routes  map[[2]int]*route
 }
 
 // piece is one block of a chunk, its embedding or its head.
@@ -161,10 +162,20 @@ func (l *lowering) axes() {
 		}
 		g := ms.Group(a, 0)
 		l.axis[a] = uint8(len(l.out.Axes))
-		l.out.Axes = append(l.out.Axes, Axis{
+		one := Axis{
 			Name: a.String(), Group: func(rank int) mesh.Group { return ms.Group(a, rank) },
 			ScaleOut: len(c.Domains) > 1 && c.DomainOf(0, g.Stride, g.Size) == len(c.Domains)-1,
-		})
+		}
+		l.out.Axes = append(l.out.Axes, one)
+		if a != l.shared {
+			continue
+		}
+		l.streams = []uint8{l.axis[a]}
+		if l.s.Layout.Zero == 3 { // gathers do not wait for reductions, nor these for them
+			one.Name += " gather"
+			l.streams = append(l.streams, uint8(len(l.out.Axes)))
+			l.out.Axes = append(l.out.Axes, one)
+		}
 	}
 	if n := c.Domains[len(c.Domains)-1].NICs; l.o.Ports && l.out.SendsScaleOut && n > 0 && c.NodeSize%n == 0 {
 		l.out.PortRanks = c.NodeSize / n
