@@ -28,6 +28,8 @@ type Result struct {
 	Checkpoint    Checkpoint     `json:"checkpoint"`
 	Policies      []PolicyResult `json:"policies"` // the ways to recover, all against the same failures
 
+	Options []Option `json:"what_would_help"` // changes to the phases, what saves most first
+
 	Finish         Finish `json:"finish"`          // failures, and how far off the predicted step times may be
 	FinishFailures Finish `json:"finish_failures"` // failures alone
 	Spread         Spread `json:"spread"`
@@ -81,6 +83,7 @@ func Play(w *Workload, s Setting) (*Result, error) {
 		return nil, err
 	}
 	s.account(out)
+	out.Options = s.options(w, out)
 	return out, s.compare(w, out)
 }
 

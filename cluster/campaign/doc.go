@@ -13,6 +13,14 @@
 // How long one training step takes is asked of a Trainer, the planner behind it;
 // generation is cluster/campaign/rollout's; what failures, hangs, checkpoints
 // and recovery make of the undisturbed time is cluster/campaign/goodput's. The
-// built-in workloads (sft, dpo, grpo, opd, posttrain) have the published budgets
+// built-in workloads (cpt, sft, dpo, grpo, opd, posttrain) have the published budgets
 // of DeepSeek's models, with what had to be assumed said in their sources.
+//
+//	workload.go, rules.go   what a run is, as read from YAML; builtin.go has some
+//	phase.go, generate.go   how long a step and a phase take, undisturbed
+//	recovery.go, checkpoint.go   failures and what answers them
+//	finish.go               the distribution of the end, predictions' errors included
+//	option.go               what would make the run shorter
+//	days.go                 days of one training step, for simulators
+//	explain.go              all of it in words
 package campaign

@@ -85,6 +85,15 @@ func (r *Result) explainParts(b *strings.Builder) {
 		}
 	}
 	fmt.Fprintf(b, "  What dominates: %s.\n", r.Dominant())
+	if len(r.Options) == 0 {
+		return
+	}
+	b.WriteString("  What would make it shorter, each change alone (what it does to learning is another question):\n")
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, o := range r.Options[:min(6, len(r.Options))] {
+		fmt.Fprintf(w, "    -%.1f %%\t%s\t%s\ta step takes %s\n", 100*o.Saves, o.Phase, o.Change, span(o.StepSeconds))
+	}
+	w.Flush()
 }
 
 // Dominant says which part of which phase takes most of the run.
@@ -107,7 +116,7 @@ func (r *Result) Dominant() string {
 	if g := best.Generator; g != nil && part.Name == "rollout" {
 		why = "bound by " + g.BoundBy
 		if g.Tail > 0.3*g.Seconds {
-			why = fmt.Sprintf("%.0f %% of it after most responses are done, for the longest: partial rollouts or off-policy steps would help", 100*g.Tail/g.Seconds)
+			why = fmt.Sprintf("%.0f %% of it after most responses are done, for the longest", 100*g.Tail/g.Seconds)
 		}
 	}
 	return fmt.Sprintf("%s of phase %s, %.0f %% of the run, %s", part.Name, best.Name, 100*most/r.Undisturbed, why)

@@ -17,6 +17,11 @@ func TestExplain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i, o := range r.Options {
+		if o.Saves <= 0 || o.Saves >= 1 || o.Seconds <= 0 || i > 0 && o.Saves > r.Options[i-1].Saves {
+			t.Errorf("option %d: %+v", i, o)
+		}
+	}
 	var b strings.Builder
 	if err := r.Explain(&b); err != nil {
 		t.Fatal(err)
@@ -25,7 +30,7 @@ func TestExplain(t *testing.T) {
 	t.Log("\n" + text)
 	for _, want := range []string{
 		"posttrain on 2048 devices of ascend-910c, deepseek-v4-pro\n", "Finished after ", "failures alone", "Phases\n", "specialists", "Where a step's time goes\n",
-		"What dominates: rollout of phase specialists", "Failures, with policy memory: ", "faulty device", "A checkpoint is 22.4 TB", "Young", "Ways to recover",
+		"What dominates: rollout of phase specialists", "What would make it shorter", "partial: true", "Failures, with policy memory: ", "faulty device", "A checkpoint is 22.4 TB", "Young", "Ways to recover",
 		"memory *", "Energy: ", "power.pue", "Cost: not known", "Of a pre-training on 33.0 T tokens",
 	} {
 		if !strings.Contains(text, want) {
