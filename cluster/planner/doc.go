@@ -24,7 +24,6 @@
 // fits. The tables and costmodel.Model.Evaluate agree, which the tests hold them
 // to on random layouts: equal memory, no bound above the time.
 //
-// The same search, asked again, answers the other questions: [FindSmallest] the
-// least number of devices, [WhatWouldHelp] what to improve, [CompareWith] which
-// cluster is better at it. [One] evaluates a single layout.
+// [One] evaluates a single layout. Package advice asks the same search about other
+// clusters, numbers of devices and improvements; package order bounds pipelines.
 package planner

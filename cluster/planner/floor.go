@@ -146,15 +146,11 @@ func (p *problem) explore(ctx context.Context, keep int) (*worker, *search, floa
 	return all, s, best * p.reach, err
 }
 
-// Fastest returns the best step of a request, or nil when nothing fits. It is
-// [Search] for callers that want the step and nothing about the others.
-func Fastest(ctx context.Context, r Request) (*costmodel.Step, error) { return fastest(ctx, r, nil) }
-
-// fastest returns the best step of a request, or nil when nothing fits: the same
+// Fastest returns the best step of a request, or nil when nothing fits: the same
 // answer as [Search] finds, on one processor and without all that it counts. Units
 // are taken by ascending floor, and every time found bounds more of the rest away.
 // The search may start from the time of a known layout.
-func fastest(ctx context.Context, r Request, start *costmodel.Layout) (*costmodel.Step, error) {
+func Fastest(ctx context.Context, r Request, start *costmodel.Layout) (*costmodel.Step, error) {
 	r.Options.AnyMemory, r.Workers = false, 1
 	p, err := newProblem(r)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/temper-ml/temper/cluster/costmodel/operator"
 	"github.com/temper-ml/temper/cluster/hardware"
 	"github.com/temper-ml/temper/cluster/planner"
+	"github.com/temper-ml/temper/cluster/planner/advice"
 	"github.com/temper-ml/temper/cluster/validation"
 	"github.com/temper-ml/temper/distributed/schedule"
 	"github.com/temper-ml/temper/train/checkpoint/hf"
@@ -201,7 +202,7 @@ func (f *planFlags) early(r *planner.Request) error {
 		if err := r.Workload.Check(c); err != nil {
 			return fmt.Errorf("--compare %s: %w", name, err)
 		}
-		if _, err := planner.Equivalent(r.Cluster, max(1, r.Devices), c, f.basis, r.Workload.DType); err != nil {
+		if _, err := advice.Equivalent(r.Cluster, max(1, r.Devices), c, f.basis, r.Workload.DType); err != nil {
 			return fmt.Errorf("--compare %s: %w", name, err)
 		}
 		f.others = append(f.others, c)
@@ -308,10 +309,10 @@ func (f *planFlags) answer(ctx context.Context, r planner.Request) (*planner.Ans
 	case f.layout != "":
 		return f.one(r)
 	case r.Devices > 0:
-		a, err := planner.SearchWithin(ctx, r)
+		a, err := advice.SearchWithin(ctx, r)
 		return a, asUsage(err)
 	}
-	s, err := planner.FindSmallest(ctx, r)
+	s, err := advice.FindSmallest(ctx, r)
 	if err != nil {
 		return nil, asUsage(err)
 	}
@@ -412,17 +413,17 @@ func (f *planFlags) more(ctx context.Context, r planner.Request, a *planner.Answ
 	r.Devices = a.Devices
 	var err error
 	if f.help || !a.Fits && f.layout == "" && !f.asJSON {
-		if a.Fixes, err = planner.WhatWouldHelp(ctx, r, a); err != nil {
+		if a.Fixes, err = advice.WhatWouldHelp(ctx, r, a); err != nil {
 			return err
 		}
 	}
 	if !a.Fits && f.layout == "" && a.Smallest == nil {
-		if a.Smallest, err = planner.FindLarger(ctx, r); err != nil {
+		if a.Smallest, err = advice.FindLarger(ctx, r); err != nil {
 			return err
 		}
 	}
 	for _, c := range f.others {
-		other, err := planner.CompareWith(ctx, r, a, c, f.basis)
+		other, err := advice.CompareWith(ctx, r, a, c, f.basis)
 		if err != nil {
 			return asUsage(err)
 		}

@@ -100,7 +100,7 @@ func (f *planFlags) campaign(ctx context.Context, r planner.Request) (*campaign.
 		}
 		v := r
 		v.Devices, v.Workload.Seq, v.Workload.GlobalBatch = devices, seq, rows
-		s, err := planner.Fastest(ctx, v)
+		s, err := planner.Fastest(ctx, v, nil)
 		if err != nil {
 			return campaign.TrainStep{}, err
 		}

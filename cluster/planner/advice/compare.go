@@ -1,40 +1,12 @@
-package planner
+package advice
 
 import (
 	"context"
 	"fmt"
 
 	"github.com/temper-ml/temper/cluster/hardware"
+	"github.com/temper-ml/temper/cluster/planner"
 )
-
-// Compare is the same training step on another cluster: its answer, and both
-// clusters' rates.
-type Compare struct {
-	*Answer
-	Basis  string             `json:"basis"` // devices, power or peak: what is equal
-	Base   Rate               `json:"base_rate"`
-	Rate   Rate               `json:"rate"`
-	Ratios map[string]float64 `json:"ratios"` // this cluster over the base; above 1 is better for this one
-
-	Other *hardware.Cluster `json:"-"`
-}
-
-// Rate is the speed of a plan, by what it is divided by. A zero is not known.
-type Rate struct {
-	Cluster   string  `json:"cluster"`
-	Devices   int     `json:"devices"`
-	Step      float64 `json:"step_seconds"`
-	Tokens    float64 `json:"tokens_per_second"`
-	PerDevice float64 `json:"tokens_per_second_per_device"`
-	PerCard   float64 `json:"tokens_per_second_per_card"`
-	PerPFLOPs float64 `json:"tokens_per_second_per_peak_pflops"`
-	PerKW     float64 `json:"tokens_per_second_per_kw"` // of the whole machine, cooling left out
-	Watts     float64 `json:"watts_per_device"`
-	PerCost   float64 `json:"tokens_per_cost"` // per unit of currency
-	MFU       float64 `json:"mfu"`
-	Headroom  float64 `json:"memory_headroom"` // share of capacity
-	BoundBy   string  `json:"bound_by"`
-}
 
 // The bases of a comparison.
 const (
@@ -53,18 +25,18 @@ func Equivalent(base *hardware.Cluster, n int, other *hardware.Cluster, basis, d
 	case SamePower:
 		a, b := watts(base), watts(other)
 		if a == 0 || b == 0 {
-			return 0, fmt.Errorf("planner: power of %s or %s is not known: compare by devices or peak", base.Name, other.Name)
+			return 0, fmt.Errorf("advice: power of %s or %s is not known: compare by devices or peak", base.Name, other.Name)
 		}
 		share = a / b
 	case SamePeak:
 		a, ok := peak(base, dtype)
 		b, also := peak(other, dtype)
 		if !ok || !also {
-			return 0, fmt.Errorf("planner: peak of %s or %s in %s is not known: compare by devices or power", base.Name, other.Name, dtype)
+			return 0, fmt.Errorf("advice: peak of %s or %s in %s is not known: compare by devices or power", base.Name, other.Name, dtype)
 		}
 		share = a / b
 	default:
-		return 0, fmt.Errorf("planner: basis of a comparison is %q, want %s, %s or %s", basis, SameDevices, SamePower, SamePeak)
+		return 0, fmt.Errorf("advice: basis of a comparison is %q, want %s, %s or %s", basis, SameDevices, SamePower, SamePeak)
 	}
 	node := max(1, other.NodeSize)
 	nodes := max(1, int(float64(n)*share/float64(node)+0.5))
@@ -91,7 +63,7 @@ func peak(c *hardware.Cluster, dtype string) (float64, bool) {
 
 // CompareWith searches the same step on another cluster, with as many devices
 // as the basis makes equal.
-func CompareWith(ctx context.Context, r Request, base *Answer, other *hardware.Cluster, basis string) (*Compare, error) {
+func CompareWith(ctx context.Context, r planner.Request, base *planner.Answer, other *hardware.Cluster, basis string) (*planner.Compare, error) {
 	v := r
 	n, err := Equivalent(r.Cluster, r.Devices, other, basis, base.Step.DType)
 	if err != nil {
@@ -102,11 +74,11 @@ func CompareWith(ctx context.Context, r Request, base *Answer, other *hardware.C
 	if basis == "" {
 		basis = SameDevices
 	}
-	a, err := Search(ctx, v)
+	a, err := planner.Search(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	c := &Compare{Other: other, Basis: basis, Answer: a, Base: newRate(r.Cluster, base), Rate: newRate(other, a), Ratios: map[string]float64{}}
+	c := &planner.Compare{Other: other, Basis: basis, Answer: a, Base: newRate(r.Cluster, base), Rate: newRate(other, a), Ratios: map[string]float64{}}
 	for name, pair := range map[string][2]float64{
 		"step_seconds":                      {c.Base.Step, c.Rate.Step}, // inverted: shorter is better
 		"tokens_per_second":                 {c.Rate.Tokens, c.Base.Tokens},
@@ -125,8 +97,8 @@ func CompareWith(ctx context.Context, r Request, base *Answer, other *hardware.C
 }
 
 // newRate divides an answer's best plan by what a reader may want to pay for.
-func newRate(c *hardware.Cluster, a *Answer) Rate {
-	out := Rate{Cluster: c.Name, Devices: a.Devices, Watts: watts(c)}
+func newRate(c *hardware.Cluster, a *planner.Answer) planner.Rate {
+	out := planner.Rate{Cluster: c.Name, Devices: a.Devices, Watts: watts(c)}
 	if len(a.Plans) == 0 {
 		return out
 	}

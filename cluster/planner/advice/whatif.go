@@ -1,4 +1,4 @@
-package planner
+package advice
 
 import (
 	"cmp"
@@ -13,31 +13,20 @@ import (
 
 	"github.com/temper-ml/temper/cluster/costmodel"
 	"github.com/temper-ml/temper/cluster/hardware"
+	"github.com/temper-ml/temper/cluster/planner"
 )
-
-// Fix is one change to the cluster, the software or the workload, searched anew.
-type Fix struct {
-	Name        string  `json:"name"`
-	Detail      string  `json:"detail"` // what exactly was changed
-	Fits        bool    `json:"fits"`
-	StepSeconds float64 `json:"step_seconds,omitempty"`
-	Tokens      float64 `json:"tokens_per_second,omitempty"`
-	Gain        float64 `json:"gain"` // share of the time of a token that is saved; 0 where nothing fitted before
-	Layout      string  `json:"layout,omitempty"`
-	Moved       bool    `json:"layout_changed"` // another layout is best then
-}
 
 // change is a variation of a request.
 type change struct {
 	name, detail string
-	apply        func(*Request) error
+	apply        func(*planner.Request) error
 }
 
 // WhatWouldHelp searches again under one change at a time and sorts the changes
 // by what they gain. The base is the answer to the unchanged request.
-func WhatWouldHelp(ctx context.Context, r Request, base *Answer) ([]Fix, error) {
+func WhatWouldHelp(ctx context.Context, r planner.Request, base *planner.Answer) ([]planner.Fix, error) {
 	list := changes(r)
-	out, errs := make([]Fix, len(list)), make([]error, len(list))
+	out, errs := make([]planner.Fix, len(list)), make([]error, len(list))
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, max(1, runtime.GOMAXPROCS(0)))
 	for i := range list {
@@ -51,7 +40,7 @@ func WhatWouldHelp(ctx context.Context, r Request, base *Answer) ([]Fix, error) 
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(out, func(a, b Fix) int {
+	slices.SortStableFunc(out, func(a, b planner.Fix) int {
 		if a.Fits != b.Fits {
 			return cmp.Compare(word(b.Fits), word(a.Fits))
 		}
@@ -68,9 +57,9 @@ func word(yes bool) int {
 }
 
 // fix searches under one change.
-func (c *change) fix(ctx context.Context, r Request, base *Answer) (Fix, error) {
+func (c *change) fix(ctx context.Context, r planner.Request, base *planner.Answer) (planner.Fix, error) {
 	r.Cluster = clone(r.Cluster)
-	f := Fix{Name: c.name, Detail: c.detail}
+	f := planner.Fix{Name: c.name, Detail: c.detail}
 	if err := c.apply(&r); err != nil {
 		return f, err
 	}
@@ -81,7 +70,7 @@ func (c *change) fix(ctx context.Context, r Request, base *Answer) (Fix, error) 
 		known.Split = was.Split.String() // cut as it was, whatever the change makes of the blocks' times
 		start = &known
 	}
-	best, err := fastest(ctx, r, start)
+	best, err := planner.Fastest(ctx, r, start)
 	if best == nil || err != nil {
 		return f, err
 	}
@@ -98,12 +87,12 @@ func (c *change) fix(ctx context.Context, r Request, base *Answer) (Fix, error) 
 }
 
 // changes lists what is tried.
-func changes(r Request) []change {
+func changes(r planner.Request) []change {
 	out := []change{
 		memory("25 % more memory", 1.25), memory("50 % more memory", 1.5), memory("twice the memory", 2),
 		{"better kernels", "matrix products reach 10 points more of the peak", betterKernels},
 		{"half the launch overhead", "gaps between kernels and host work per kernel halved", halfLaunch},
-		{"twice the memory bandwidth", "device memory", func(v *Request) error {
+		{"twice the memory bandwidth", "device memory", func(v *planner.Request) error {
 			v.Cluster.Device.Bandwidth *= 2
 			return nil
 		}},
@@ -112,36 +101,36 @@ func changes(r Request) []change {
 		if d.Size <= 1 || i > 0 && r.Cluster.Domains[i-1].Size >= r.Devices {
 			continue // no layout uses it
 		}
-		out = append(out, change{"twice as fast " + d.Name + " links", d.Name + " domain, bandwidth", func(v *Request) error {
+		out = append(out, change{"twice as fast " + d.Name + " links", d.Name + " domain, bandwidth", func(v *planner.Request) error {
 			v.Cluster.Domains[i].Bandwidth *= 2
 			v.Cluster.Domains[i].NICBandwidth *= 2
 			return nil
 		}})
 	}
 	if r.Workload.Routing == "natural" || r.Workload.Imbalance > 1 {
-		out = append(out, change{"balanced routing", "every expert gets the mean load", func(v *Request) error {
+		out = append(out, change{"balanced routing", "every expert gets the mean load", func(v *planner.Request) error {
 			v.Workload.Routing, v.Workload.Imbalance = "balanced", 1
 			return nil
 		}})
 	}
 	if len(r.Space.Schedules) == 0 {
-		out = append(out, change{"an engine with every schedule", "zero-bubble and dualpipe orders beside those the engine has", func(v *Request) error {
-			v.Space.Schedules = searched
+		out = append(out, change{"an engine with every schedule", "zero-bubble and dualpipe orders beside those the engine has", func(v *planner.Request) error {
+			v.Space.Schedules = planner.Schedules()
 			return nil
 		}})
 	}
 	if len(r.Space.Zero) == 0 {
-		out = append(out, change{"an engine with ZeRO-2", "gradients sharded beside optimizer state", func(v *Request) error {
+		out = append(out, change{"an engine with ZeRO-2", "gradients sharded beside optimizer state", func(v *planner.Request) error {
 			v.Space.Zero = []int{0, 1, 2}
 			return nil
 		}})
 	}
-	out = append(out, change{"twice the global batch", "sequences of a step", func(v *Request) error {
+	out = append(out, change{"twice the global batch", "sequences of a step", func(v *planner.Request) error {
 		v.Workload.GlobalBatch *= 2
 		return v.Workload.Check(v.Cluster)
 	}})
 	for _, n := range rounder(r.Devices, max(1, r.Cluster.NodeSize)) {
-		out = append(out, change{fmt.Sprintf("only %d devices, %d idle", n, r.Devices-n), "a number with more divisors", func(v *Request) error {
+		out = append(out, change{fmt.Sprintf("only %d devices, %d idle", n, r.Devices-n), "a number with more divisors", func(v *planner.Request) error {
 			v.Devices = n
 			return nil
 		}})
@@ -166,22 +155,22 @@ func rounder(n, node int) []int {
 }
 
 func memory(name string, factor float64) change {
-	return change{name, "device memory", func(v *Request) error {
+	return change{name, "device memory", func(v *planner.Request) error {
 		v.Cluster.Device.Memory = int64(float64(v.Cluster.Device.Memory) * factor)
 		return nil
 	}}
 }
 
-func betterKernels(v *Request) error {
+func betterKernels(v *planner.Request) error {
 	device := costmodel.DeviceKey(v.Cluster.Device.Name)
 	return rescale(v, map[string]float64{"product.share": 1 + 0.1/constants(v).Value("product.share", device)})
 }
 
-func halfLaunch(v *Request) error {
+func halfLaunch(v *planner.Request) error {
 	return rescale(v, map[string]float64{"kernel.gap": 0.5, "host.launch": 0.5})
 }
 
-func constants(v *Request) *costmodel.Constants {
+func constants(v *planner.Request) *costmodel.Constants {
 	if v.Options.Constants == nil {
 		return costmodel.DefaultConstants()
 	}
@@ -189,7 +178,7 @@ func constants(v *Request) *costmodel.Constants {
 }
 
 // rescale multiplies constants, the general ones.
-func rescale(v *Request, factors map[string]float64) error {
+func rescale(v *planner.Request, factors map[string]float64) error {
 	k := constants(v)
 	values := map[string]float64{}
 	for _, c := range k.All() {
