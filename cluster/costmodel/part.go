@@ -75,11 +75,38 @@ type partTimer struct {
 
 // cost returns what a part costs under a choice of recomputation.
 func (t *partTimer) cost(w *operator.BlockWork, again operator.Recompute) PassCost {
-	return PassCost{
+	c := PassCost{
 		Forward:        t.pass(w.Forward, false),
 		Recompute:      t.pass(w.Again(again), false),
 		BackwardInput:  t.pass(w.BackwardInput, true),
 		BackwardWeight: t.pass(w.BackwardWeight, true),
+	}
+	if t.engine.Interleave {
+		t.interleave(&c)
+	}
+	return c
+}
+
+// interleave hides all-to-alls behind the compute of another micro-batch's pass
+// through the same part, as a schedule of pairs would. The few micro-batches
+// that fill and drain the pipeline have no partner; that they hide theirs too is
+// neglected.
+func (t *partTimer) interleave(c *PassCost) {
+	messages, compute := 0.0, 0.0
+	passes := []*Pass{&c.Forward, &c.Recompute, &c.BackwardInput, &c.BackwardWeight}
+	for _, p := range passes {
+		messages += p.EP
+		compute += p.Compute()
+	}
+	if messages <= 0 {
+		return
+	}
+	share := min(1, t.r.ep*compute/messages)
+	for _, p := range passes {
+		hidden := share * p.EP
+		p.EP -= hidden
+		p.Hidden += hidden
+		p.Launch += float64(hidden * t.r.slow)
 	}
 }
 

@@ -53,6 +53,7 @@ type Engine struct {
 	OverlapTP  bool // messages of TP in the backward pass run beside the other gradient's product
 	OverlapDP  bool // gradients are reduced and weights gathered beside the passes
 	OverlapEP  bool // all-to-alls of one micro-batch run beside the products of another
+	Interleave bool // the same in schedules without pairs: steps of 1f1b run a forward beside another micro-batch's backward
 	OverlapP2P bool // pipeline messages run beside the passes
 
 	Selective     Recompute // what the engine means by selective recomputation
