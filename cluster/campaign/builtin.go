@@ -1,6 +1,9 @@
 package campaign
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // The phases that the built-in workloads are made of. What no report gives is
 // assumed, and says so.
@@ -34,15 +37,39 @@ var (
 	}
 )
 
-// Pre-training of DeepSeek-V4-Pro: 33 trillion tokens, most of them at 4K.
-var proPretraining = Pretraining{Tokens: 33e12, Seq: 4096}
+// pretrainings are what models were pre-trained on, by the beginnings of their
+// names, as their reports say. Most tokens were in rows of that length.
+var pretrainings = []struct {
+	model string
+	Pretraining
+}{
+	{"deepseek-v4-pro", Pretraining{33e12, 4096}},
+	{"deepseek-v4-flash", Pretraining{32e12, 4096}},
+	{"deepseek-v3", Pretraining{14.8e12, 4096}},
+	{"deepseek-v2", Pretraining{8.1e12, 4096}},
+	{"kimi-k2", Pretraining{15.5e12, 4096}},
+	{"llama3", Pretraining{15e12, 8192}},
+	{"qwen3", Pretraining{36e12, 4096}},
+	{"llama2", Pretraining{2e12, 4096}},
+	{"gpt3", Pretraining{300e9, 2048}},
+}
+
+// pretrainingOf returns what is known of a built-in model's pre-training.
+func pretrainingOf(model string) Pretraining {
+	for _, p := range pretrainings {
+		if strings.HasPrefix(strings.TrimPrefix(model, "builtin:"), p.model) {
+			return p.Pretraining
+		}
+	}
+	return Pretraining{}
+}
 
 // Builtins lists the built-in workloads.
 func Builtins() []string { return []string{"cpt", "sft", "dpo", "grpo", "opd", "posttrain"} }
 
 // builtin returns a copy of a built-in workload, or nil.
 func builtin(name string) *Workload {
-	w := &Workload{Name: name, Pretraining: proPretraining}
+	w := &Workload{Name: name}
 	switch name {
 	case "cpt":
 		w.Phases = []Phase{extension}

@@ -58,6 +58,12 @@ type Energy struct {
 	Weakest string  `json:"weakest"` // the field that has it
 }
 
+// longest is the longest run that is played, in seconds of undisturbed work.
+const (
+	year    = 365 * 86400
+	longest = 100 * year
+)
+
 // Play predicts the workload in a setting.
 func Play(w *Workload, s Setting) (*Result, error) {
 	if err := w.Check(); err != nil {
@@ -67,6 +73,9 @@ func Play(w *Workload, s Setting) (*Result, error) {
 		return nil, err
 	}
 	out := &Result{Workload: w.Name, Source: w.Source, Model: s.Name, Cluster: s.Cluster.Name, Devices: s.Devices, Pretraining: w.Pretraining}
+	if out.Pretraining.Tokens == 0 {
+		out.Pretraining = pretrainingOf(s.Name)
+	}
 	for i := range w.Phases {
 		p, err := s.play(&w.Phases[i])
 		if err != nil {
@@ -79,12 +88,17 @@ func Play(w *Workload, s Setting) (*Result, error) {
 		out.Undisturbed += p.Seconds
 		out.FLOPs += p.FLOPs
 	}
+	if out.Undisturbed > longest {
+		return nil, fmt.Errorf("campaign: workload %s takes %.4g years without any failure, runs of up to %.0f years are played: give fewer tokens or steps, or more devices",
+			w.Name, out.Undisturbed/year, float64(longest)/year)
+	}
 	if err := s.disturb(out); err != nil {
 		return nil, err
 	}
 	s.account(out)
 	out.Options = s.options(w, out)
-	return out, s.compare(w, out)
+	s.compare(out)
+	return out, nil
 }
 
 // disturb plays the failures.
@@ -137,23 +151,23 @@ func (s *Setting) deviceHours(seconds float64, spares int) float64 {
 	return seconds / 3600 * float64(s.Devices+spares*max(1, s.Cluster.NodeSize))
 }
 
-// compare sets the run against the pre-training.
-func (s *Setting) compare(w *Workload, out *Result) error {
-	if w.Pretraining.Tokens == 0 {
-		return nil
+// compare sets the run against the pre-training. Where no step of that fits on
+// the devices, its hours stay unknown.
+func (s *Setting) compare(out *Result) {
+	if out.Pretraining.Tokens == 0 {
+		return
 	}
-	seq := w.Pretraining.Seq
+	seq := out.Pretraining.Seq
 	_, each := s.flops(seq)
-	out.ShareOfPretraining = out.FLOPs / (w.Pretraining.Tokens * each)
+	out.ShareOfPretraining = out.FLOPs / (out.Pretraining.Tokens * each)
 	rows := 1 << 12
 	for rows > 64 && rows*seq > 1<<26 {
 		rows /= 2
 	}
 	step, err := s.Train(s.Devices, seq, rows)
 	if err != nil {
-		return fmt.Errorf("campaign: pre-training, for comparison: %w", err)
+		return
 	}
-	out.PretrainingHours = w.Pretraining.Tokens / (float64(rows*seq) / step.Seconds) / 3600 * float64(s.Devices)
+	out.PretrainingHours = out.Pretraining.Tokens / (float64(rows*seq) / step.Seconds) / 3600 * float64(s.Devices)
 	out.ShareOfHours = out.DeviceHours / out.PretrainingHours
-	return nil
 }

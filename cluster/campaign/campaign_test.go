@@ -30,7 +30,7 @@ func setting(t testing.TB, model, cluster string, devices int, layouts ...string
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Setting{Model: a, Cluster: c, Devices: devices, Policy: policy, Trials: 100, Seed: 1, Train: func(n, seq, gb int) (TrainStep, error) {
+	return Setting{Name: model, Model: a, Cluster: c, Devices: devices, Policy: policy, Trials: 100, Seed: 1, Train: func(n, seq, gb int) (TrainStep, error) {
 		best, refused := TrainStep{}, error(nil)
 		for _, text := range layouts {
 			m, err := costmodel.New(a, c, n, costmodel.Workload{Seq: seq, GlobalBatch: gb}, costmodel.Options{AnyMemory: true})

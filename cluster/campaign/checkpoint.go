@@ -48,8 +48,8 @@ func (s *Setting) Run(work float64) goodput.Run {
 
 // Bounds of the number of trials, and how many events all of them may have.
 const (
-	mostTrials, leastTrials = 400, 40
-	trialEvents             = 400e3
+	mostTrials, leastTrials = 400, 24
+	trialEvents             = 120e3
 )
 
 // trials is how often the run is played: fewer times when it has so many
@@ -79,7 +79,7 @@ func (s *Setting) intervals(r goodput.Run, used *goodput.Result) (Checkpoint, er
 	if r.Failures.MTBF == 0 {
 		return out, nil
 	}
-	r.Trials = min(used.Trials, 100)
+	r.Trials = min(100, max(8, used.Trials/3))
 	best, now := math.Inf(1), 0.0
 	for quarters := -8; quarters <= 8; quarters++ {
 		r.Check.Interval = used.Interval * math.Exp2(float64(quarters)/2)

@@ -125,6 +125,15 @@ func TestFinishIsMonotoneInFailures(t *testing.T) {
 	}
 }
 
+// A run for thousands of years is refused, not played.
+func TestTooLong(t *testing.T) {
+	s := flat(t)
+	w := &Workload{Name: "w", Phases: []Phase{{Name: "a", Method: "cpt", Tokens: 1e17, Seq: 4096, GlobalBatch: 256}}}
+	if _, err := Play(w, s); err == nil || !strings.Contains(err.Error(), "workload w takes 3171 years without any failure, runs of up to 100 years") {
+		t.Error(err)
+	}
+}
+
 // Without failures a run takes what it takes, and only step times spread it.
 func TestNothingFails(t *testing.T) {
 	s := flat(t)

@@ -173,10 +173,15 @@ func (r *Result) explainBill(b *strings.Builder) {
 	} else {
 		b.WriteString("Cost: not known, the cluster has no price (a YAML file with base and price gives one)\n")
 	}
-	if r.PretrainingHours > 0 {
-		fmt.Fprintf(b, "Of a pre-training on %s tokens: %.3g %% of the operations, %.3g %% of the device-hours (%s here)\n",
-			count(r.Pretraining.Tokens), 100*r.ShareOfPretraining, 100*r.ShareOfHours, count(r.PretrainingHours))
+	if r.ShareOfPretraining == 0 {
+		b.WriteString("Share of pre-training: not known, the workload says nothing of it (pretraining: {tokens, seq})\n")
+		return
 	}
+	fmt.Fprintf(b, "Of a pre-training on %s tokens: %.3g %% of the operations", count(r.Pretraining.Tokens), 100*r.ShareOfPretraining)
+	if r.PretrainingHours > 0 {
+		fmt.Fprintf(b, ", %.3g %% of the device-hours (%s here)", 100*r.ShareOfHours, count(r.PretrainingHours))
+	}
+	b.WriteString("\n")
 }
 
 // shares lists parts with their share of a whole, largest first.
@@ -192,7 +197,7 @@ func shares(p Parts, whole float64) string {
 
 // most lists the n largest parts and sums up the rest.
 func most(p Parts, n int) string {
-	list := sorted(p)
+	list := sorted(p).some()
 	var out []string
 	for _, x := range list[:min(n, len(list))] {
 		out = append(out, fmt.Sprintf("%s %.3g", x.Name, x.Value))

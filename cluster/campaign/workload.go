@@ -25,8 +25,8 @@ type Workload struct {
 	Phases      []Phase     `yaml:"phases" json:"phases"`
 }
 
-// Pretraining is what the shares of pre-training refer to; without Tokens there
-// are none.
+// Pretraining is what the shares of pre-training refer to. Without Tokens it is
+// that of the model, where it is built in and that is known.
 type Pretraining struct {
 	Tokens float64 `yaml:"tokens" json:"tokens"`
 	Seq    int     `yaml:"seq" json:"seq"`

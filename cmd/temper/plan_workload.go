@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -68,7 +69,7 @@ func (f *planFlags) play(ctx context.Context, r planner.Request, a *planner.Answ
 		}
 		result, err := f.campaign(ctx, r)
 		f.runs = append(f.runs, result)
-		return err
+		return errors.Join(err, ctx.Err())
 	}
 	r.Devices = a.Devices
 	if err := one(r, a.Fits); err != nil {
