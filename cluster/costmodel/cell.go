@@ -278,6 +278,5 @@ func fill(before []float64, first, last, limit float64, counts []int) (placed in
 // Whole returns the seconds of a step whose critical stage has run its passes
 // and done its part of what comes once per step at the given time.
 func (m *Model) Whole(end float64) float64 {
-	nodes := float64(m.Cluster.Nodes(m.Devices))
-	return (end + m.rates.fixed) * (1 + float64(m.rates.jitter*math.Log(max(1, nodes))))
+	return (end + m.rates.fixed) * m.slowest
 }

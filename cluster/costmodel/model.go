@@ -2,6 +2,7 @@ package costmodel
 
 import (
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/temper-ml/temper/cluster/costmodel/fabric"
@@ -31,6 +32,7 @@ type Model struct {
 	options   Options
 	imbalance float64
 	rates     *rates
+	slowest   float64 // how much longer the slowest of all nodes takes
 	fabric    *fabric.Fabric
 	works     *works
 
@@ -102,6 +104,7 @@ func (m *Model) With(k *Constants) *Model {
 func (m *Model) resolve(k *Constants) {
 	m.Constants = k
 	m.rates = newRates(k, m.Cluster, m.Engine, m.Workload)
+	m.slowest = 1 + float64(m.rates.jitter*math.Log(max(1, float64(m.Cluster.Nodes(m.Devices)))))
 	m.fabric = fabric.New(m.Cluster, m.rates.fabric)
 	m.cells = map[Key]*Cell{}
 	m.flops = map[arch.Convention]float64{}

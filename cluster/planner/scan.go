@@ -173,6 +173,7 @@ func (w *worker) order(c *minima, geo *order.Order, r, v int) {
 		w.bounded += int64(len(g.zero) * len(g.offload))
 		return
 	}
+	first, last := w.sync(0), w.sync(latest)
 	at := c.best.at
 	kind := kindOf(g.variants[v].kind)
 	for z, zero := range g.zero {
@@ -200,23 +201,32 @@ func (w *worker) order(c *minima, geo *order.Order, r, v int) {
 				w.tally.refuse(ruleHost, 1, at)
 				continue
 			}
-			end := max(w.end(latest, zero, o, geo), w.end(0, zero, o, geo))
+			w.layout.Zero, w.layout.Offload = zero, g.offload[o]
+			end := w.end(latest, last, geo)
+			if latest > 0 {
+				end = max(end, w.end(0, first, geo))
+			}
 			w.consider(c, candidate{bound: w.p.model.Whole(end), memory: need, at: at}, kind)
 		}
 	}
 }
 
-// end returns a lower bound on when a stage has done everything.
-func (w *worker) end(stage, zero, offload int, geo *order.Order) float64 {
-	st := &w.stages[stage]
-	w.layout.Zero, w.layout.Offload = zero, w.p.grid.offload[offload]
-	key := syncKey{st.work.Parameters.Dense(), st.work.Parameters.Expert}
+// sync returns how long the messages of a stage's parameters take.
+func (w *worker) sync(stage int) costmodel.Sync {
+	p := &w.stages[stage].work.Parameters
+	key := syncKey{p.Dense(), p.Expert}
 	y, ok := w.syncs[key]
 	if !ok {
-		y = w.p.model.Sync(w.layout.Mesh, st.work.Parameters)
+		y = w.p.model.Sync(w.layout.Mesh, *p)
 		w.syncs[key] = y
 	}
-	once := w.p.model.Once(&w.layout, geo.Shape, &st.work, y)
+	return y
+}
+
+// end returns a lower bound on when a stage of the worker's layout has done
+// everything.
+func (w *worker) end(stage int, y costmodel.Sync, geo *order.Order) float64 {
+	once := w.p.model.Once(&w.layout, geo.Shape, &w.stages[stage].work, y)
 	return w.ends[stage] + once.Once()
 }
 
