@@ -81,14 +81,16 @@ func (t *partTimer) cost(w *operator.BlockWork, again operator.Recompute) PassCo
 		BackwardInput:  t.pass(w.BackwardInput, true),
 		BackwardWeight: t.pass(w.BackwardWeight, true),
 	}
-	if t.engine.Interleave {
+	whole := again&operator.Recompute(operator.Whole) != 0
+	if t.engine.Interleave && !whole && t.f.Outermost(t.groups[operator.EP]) {
 		t.interleave(&c)
 	}
 	return c
 }
 
 // interleave hides all-to-alls behind the compute of another micro-batch's pass
-// through the same part, as a schedule of pairs would. The few micro-batches
+// through the same part, as a schedule of pairs would: engines do so where tokens
+// leave the links of their own machine, and not while everything is recomputed. The few micro-batches
 // that fill and drain the pipeline have no partner; that they hide theirs too is
 // neglected.
 func (t *partTimer) interleave(c *PassCost) {

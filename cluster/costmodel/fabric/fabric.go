@@ -68,6 +68,11 @@ func New(c *hardware.Cluster, r Rates) *Fabric {
 	return f
 }
 
+// Outermost reports whether the group needs the network that spans all.
+func (f *Fabric) Outermost(g mesh.Group) bool {
+	return len(f.levels) > 1 && f.Level(g) == len(f.levels)-1
+}
+
 // Level returns the index of the innermost domain that holds the group.
 func (f *Fabric) Level(g mesh.Group) int {
 	last := g.First + max(g.Size-1, 0)*g.Stride

@@ -53,7 +53,7 @@ type Engine struct {
 	OverlapTP  bool // messages of TP in the backward pass run beside the other gradient's product
 	OverlapDP  bool // gradients are reduced and weights gathered beside the passes
 	OverlapEP  bool // all-to-alls of one micro-batch run beside the products of another
-	Interleave bool // the same in schedules without pairs: steps of 1f1b run a forward beside another micro-batch's backward
+	Interleave bool // the same in schedules without pairs, where tokens leave their machine: steps of 1f1b run a forward beside another micro-batch's backward
 	OverlapP2P bool // pipeline messages run beside the passes
 
 	Selective     Recompute // what the engine means by selective recomputation
@@ -73,7 +73,7 @@ var engines = []Engine{
 		GroupedExperts: true, MergedDispatch: true, FusedGradients: true, CombineInside: true, ExpertsNeedSequence: true, Sequence: true, DistributedOptim: true,
 		LossBytes: 4, LossBytesTP: 4,
 		Gradient: FP32, Weights: BF16, Master: FP32, Moments: FP32, FP8Saved: true, FP8Gather: true, FP8Dispatch: false,
-		CP: SendRecv, OverlapTP: true, OverlapDP: true, OverlapP2P: true,
+		CP: SendRecv, OverlapTP: true, OverlapDP: true, OverlapP2P: true, Interleave: true,
 		Selective: Recompute(Core), FP8Copies: 2, Libraries: 64 * mib, Fragmentation: 1.04, Runtime: 1536 * mib,
 	},
 	{

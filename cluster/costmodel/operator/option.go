@@ -19,7 +19,7 @@ var options = []struct {
 	{"reuse-master", "weights are the upper halves of the master weights: --reuse-fp32-param", func(e *Engine) { e.ReuseMaster = true }},
 	{"fp8-dispatch", "with fp8 products, tokens go to their experts in fp8", func(e *Engine) { e.FP8Dispatch = true }},
 	{"plain-dispatch", "every copy of a token travels alone: moe_token_dispatcher_type=alltoall", func(e *Engine) { e.MergedDispatch = false }},
-	{"ep-overlap", "all-to-alls of one micro-batch run beside the compute of another in 1f1b and interleaved: overlap_moe_expert_parallel_comm", func(e *Engine) { e.Interleave = true }},
+	{"no-ep-overlap", "all-to-alls never run beside the compute of another micro-batch: overlap_moe_expert_parallel_comm=False", func(e *Engine) { e.Interleave = false }},
 	{"no-dp-overlap", "gradients are reduced after the last pass: overlap_grad_reduce=False", func(e *Engine) { e.OverlapDP = false }},
 }
 
