@@ -175,7 +175,7 @@ func (m *Model) Tables(k Key, again []operator.Recompute) []*Cell {
 	base := &Cell{Sharding: m.sharding(k), Numbers: m.numbers(k.MicroBatch)}
 	add := func(layer int) int {
 		w := m.build(k, layer)
-		base.Parts = append(base.Parts, PartCost{PassCost: t.cost(w, 0), Work: w})
+		base.Parts = append(base.Parts, PartCost{PassCost: t.passes(w), Work: w})
 		return len(base.Parts) - 1
 	}
 	seen := map[class]int{}
@@ -197,7 +197,8 @@ func (m *Model) Tables(k Key, again []operator.Recompute) []*Cell {
 		c.Parts = append([]PartCost(nil), base.Parts...)
 		for j := range c.Parts {
 			p := &c.Parts[j]
-			p.Recompute, p.Kept = t.pass(p.Work.Again(r), false), p.Work.Kept(r)
+			t.recompute(&p.PassCost, p.Work, r)
+			p.Kept = p.Work.Kept(r)
 		}
 		cells[i] = &c
 	}

@@ -75,17 +75,24 @@ type partTimer struct {
 
 // cost returns what a part costs under a choice of recomputation.
 func (t *partTimer) cost(w *operator.BlockWork, again operator.Recompute) PassCost {
-	c := PassCost{
-		Forward:        t.pass(w.Forward, false),
-		Recompute:      t.pass(w.Again(again), false),
-		BackwardInput:  t.pass(w.BackwardInput, true),
-		BackwardWeight: t.pass(w.BackwardWeight, true),
-	}
+	c := t.passes(w)
+	t.recompute(&c, w, again)
+	return c
+}
+
+// passes returns what the passes of a part cost that no choice of recomputation
+// changes.
+func (t *partTimer) passes(w *operator.BlockWork) PassCost {
+	return PassCost{Forward: t.pass(w.Forward, false), BackwardInput: t.pass(w.BackwardInput, true), BackwardWeight: t.pass(w.BackwardWeight, true)}
+}
+
+// recompute completes the cost of a part with a choice of recomputation.
+func (t *partTimer) recompute(c *PassCost, w *operator.BlockWork, again operator.Recompute) {
+	c.Recompute = t.pass(w.Again(again), false)
 	whole := again&operator.Recompute(operator.Whole) != 0
 	if t.engine.Interleave && !whole && t.f.Outermost(t.groups[operator.EP]) {
-		t.interleave(&c)
+		t.interleave(c)
 	}
-	return c
 }
 
 // interleave hides all-to-alls behind the compute of another micro-batch's pass
