@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/temper-ml/temper/cluster/costmodel/operator"
 	"github.com/temper-ml/temper/cluster/hardware"
 	"github.com/temper-ml/temper/model/arch"
 )
@@ -113,6 +112,3 @@ func (w Workload) product() hardware.DType {
 	}
 	return hardware.DType(w.DType)
 }
-
-// quantised reports whether products need scaled operands.
-func (w Workload) quantised() bool { return operator.DType(w.DType).Quantised() }

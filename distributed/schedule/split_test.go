@@ -9,14 +9,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-func blocksOf(s Split) []int {
-	var out []int
-	for _, p := range s.Parts {
-		out = append(out, p.Blocks)
-	}
-	return out
-}
-
 // Layouts as users of Megatron and MindSpeed write them.
 func TestParseSplitReadsPublishedLayouts(t *testing.T) {
 	for _, c := range []struct {
