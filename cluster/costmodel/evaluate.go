@@ -104,9 +104,19 @@ func (m *Model) account(s *Step, p *schedule.Pipeline) {
 	st, tl := &s.Stages[s.Critical], &s.Timeline.Stages[s.Critical]
 	idle := s.end(s.Critical) - work.Seconds() - tl.Wait - tl.Send
 	s.Breakdown = []Share{
-		{"products", work.Product}, {"attention", work.Attention}, {"vector", work.Vector}, {"launch", work.Launch},
-		{"tp", work.TP}, {"cp", work.CP}, {"ep", work.EP}, {"pp", tl.Wait + tl.Send}, {"bubble", max(0, idle)},
-		{"gradients", st.Gradients}, {"gather", st.Gather}, {"optimizer", st.Optimizer}, {"offload", st.Offload},
+		{"products", work.Product},
+		{"attention", work.Attention},
+		{"vector", work.Vector},
+		{"launch", work.Launch},
+		{"tp", work.TP},
+		{"cp", work.CP},
+		{"ep", work.EP},
+		{"pp", tl.Wait + tl.Send},
+		{"bubble", max(0, idle)},
+		{"gradients", st.Gradients},
+		{"gather", st.Gather},
+		{"optimizer", st.Optimizer},
+		{"offload", st.Offload},
 		{"fixed", m.rates.fixed},
 	}
 	nodes := float64(m.Cluster.Nodes(m.Devices))

@@ -106,9 +106,12 @@ func (r *rates) resolveProducts(k *Constants, c *hardware.Cluster, w Workload) {
 		energy float64
 		factor float64
 	}{
-		{operator.BF16, hardware.BF16, 1, 1}, {operator.FP16, hardware.FP16, 1, 1},
-		{operator.FP8, hardware.FP8, v("product.energy8"), scaling}, {operator.MXFP8, hardware.FP8, v("product.energy8"), scaling},
-		{operator.FP4, hardware.FP4, v("product.energy8") * 0.6, scaling}, {operator.FP32, hardware.FP32, 2, 1},
+		{operator.BF16, hardware.BF16, 1, 1},
+		{operator.FP16, hardware.FP16, 1, 1},
+		{operator.FP8, hardware.FP8, v("product.energy8"), scaling},
+		{operator.MXFP8, hardware.FP8, v("product.energy8"), scaling},
+		{operator.FP4, hardware.FP4, v("product.energy8") * 0.6, scaling},
+		{operator.FP32, hardware.FP32, 2, 1},
 	} {
 		peak, ok := c.Device.PeakOf(f.h)
 		if !ok {

@@ -121,8 +121,12 @@ func (s *Stage) report(r *Rules, t *Contents, live, first int64) *Report {
 			continue
 		}
 		p := Phase{Name: m.String(), Parts: []Part{
-			{"weights", st.weights}, {"gradients", st.gradients}, {"optimizer", st.optimizer},
-			{"activations", u.activations}, {"buffers", u.buffers}, {"workspace", u.workspace},
+			{"weights", st.weights},
+			{"gradients", st.gradients},
+			{"optimizer", st.optimizer},
+			{"activations", u.activations},
+			{"buffers", u.buffers},
+			{"workspace", u.workspace},
 		}}
 		if m == BlockBackward {
 			p.Name += fmt.Sprintf(" %d", s.widest())

@@ -29,8 +29,18 @@ var modules = []struct {
 	name string
 	m    Module
 }{
-	{"core_attn", Core}, {"layernorm", Norms}, {"mla_up_proj", Up}, {"act", Activation}, {"moe_act", Activation}, {"mlp", Dense},
-	{"shared_experts", Shared}, {"moe", Experts}, {"mhc", Streams}, {"per_op", PerOp}, {"attention", Attend}, {"full", Whole},
+	{"core_attn", Core},
+	{"layernorm", Norms},
+	{"mla_up_proj", Up},
+	{"act", Activation},
+	{"moe_act", Activation},
+	{"mlp", Dense},
+	{"shared_experts", Shared},
+	{"moe", Experts},
+	{"mhc", Streams},
+	{"per_op", PerOp},
+	{"attention", Attend},
+	{"full", Whole},
 }
 
 // Recompute is the set of modules that the backward pass computes again.
