@@ -1,0 +1,9 @@
+// Package render turns what is known of a run into what others read: a page for
+// a browser, an MLPerf log, TensorBoard's event files, Prometheus' text. It
+// computes from a Run alone, reads no clock and no file, and says "not recorded"
+// where a Run is silent.
+//
+//	run.go          what is known of a run
+//	mllog.go        the run as an MLPerf training log
+//	mllog_check.go  the rules such a log must keep
+package render

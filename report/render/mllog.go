@@ -1,0 +1,323 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+)
+
+// Submission is what a submitter declares about a run and no record can hold.
+type Submission struct {
+	Org, Platform, Division, Benchmark string
+	// Metric names the evaluation value that decides, Target its goal; Lower says
+	// that less is better.
+	Metric string
+	Target float64
+	Lower  bool
+}
+
+// The event types of a line.
+const (
+	intervalStart = "INTERVAL_START"
+	intervalEnd   = "INTERVAL_END"
+	pointInTime   = "POINT_IN_TIME"
+)
+
+// line is one line of an MLPerf log. The order of the keys is part of the format.
+type line struct {
+	at         int64
+	event, key string
+	value      any
+	file       string
+	number     int64
+	extra      []Setting
+}
+
+// append writes the line in the spelling of the reference logger: a space after
+// colons and commas, ASCII only.
+func (l *line) append(b []byte) ([]byte, error) {
+	value, err := compact(l.value)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", l.key, err)
+	}
+	b = fmt.Appendf(b, `:::MLLOG {"namespace": "", "time_ms": %d, "event_type": %s, "key": %s, "value": %s, "metadata": {"file": %s, "lineno": %d`,
+		l.at, quote(l.event), quote(l.key), value, quote(l.file), l.number)
+	for _, m := range l.extra {
+		value, err := compact(m.Value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", l.key, m.Key, err)
+		}
+		b = fmt.Appendf(b, `, %s: %s`, quote(m.Key), value)
+	}
+	return append(b, "}}\n"...), nil
+}
+
+// compact is the JSON of a string, a number, a truth value, nil or settings.
+func compact(v any) (string, error) {
+	switch v := v.(type) {
+	case nil:
+		return "null", nil
+	case string:
+		return quote(v), nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	case int:
+		return strconv.Itoa(v), nil
+	case int64:
+		return itoa(v), nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return "", fmt.Errorf("%v has no JSON form", v)
+		}
+		b, err := json.Marshal(v)
+		return string(b), err
+	case []Setting:
+		var parts []string
+		for _, s := range v {
+			value, err := compact(s.Value)
+			if err != nil {
+				return "", fmt.Errorf("%s: %w", s.Key, err)
+			}
+			parts = append(parts, quote(s.Key)+": "+value)
+		}
+		return "{" + strings.Join(parts, ", ") + "}", nil
+	}
+	return "", fmt.Errorf("a value of type %T is not one of string, number, truth value, null", v)
+}
+
+// quote is s as a JSON string in ASCII: the checker reads logs as Latin-1.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r >= 0x20 && r < 0x7f:
+			b.WriteRune(r)
+		case r > 0xffff:
+			hi, lo := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, hi, lo)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// mllog collects the lines of a run and what is missing for them.
+type mllog struct {
+	run     *Run
+	sub     *Submission
+	lines   []line
+	missing []string
+}
+
+// MLLOG writes a run as an MLPerf training log of the 6.1 rules. It writes
+// nothing and says everything that is missing when the record does not hold
+// what the rules ask for; no line is made up.
+func MLLOG(w io.Writer, r *Run, sub Submission) error {
+	l := &mllog{run: r, sub: &sub}
+	l.need()
+	if len(l.missing) == 0 {
+		l.header()
+		l.body()
+	}
+	if len(l.missing) > 0 {
+		return fmt.Errorf("an MLPerf log of %q needs what its record does not hold: %s", r.Name, strings.Join(l.missing, "; "))
+	}
+	var b []byte
+	var err error
+	for i := range l.lines {
+		if i > 0 && l.lines[i].at < l.lines[i-1].at {
+			return fmt.Errorf("entry %d (%s) is at %d ms, before the entry written ahead of it (%s, %d ms): the clock of the record went back",
+				l.lines[i].number, l.lines[i].key, l.lines[i].at, l.lines[i-1].key, l.lines[i-1].at)
+		}
+		if b, err = l.lines[i].append(b); err != nil {
+			return err
+		}
+	}
+	if err := CheckMLLOG(strings.NewReader(string(b))); err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+func (l *mllog) lack(ok bool, what string) {
+	if !ok {
+		l.missing = append(l.missing, what)
+	}
+}
+
+// need checks that everything the rules require is there, before any line.
+func (l *mllog) need() {
+	r, s := l.run, l.sub
+	l.lack(s.Org != "", "the submitting organisation")
+	l.lack(s.Platform != "", "the submission platform")
+	l.lack(s.Division == "closed" || s.Division == "open", "a division, closed or open")
+	l.lack(s.Benchmark != "", "the benchmark")
+	l.lack(s.Metric != "", "the evaluation value that is the accuracy")
+	l.lack(r.TrainSamples > 0, "the number of training samples")
+	l.lack(r.EvalSamples > 0, "the number of evaluation samples")
+	l.lack(r.Accumulation > 0, "the gradient accumulation steps")
+	l.lack(r.Mesh != nil, "the tensor, pipeline, context and expert parallelism")
+	l.lack(r.Precision != nil, "the lowest precision in linear layers, attention and communication")
+	l.lack(r.Seed != nil, "the seed")
+	l.lack(len(r.Steps) > 0, "steps")
+	for _, kind := range []string{CacheClear, InitStart, InitStop, Begin, End} {
+		e := l.first(kind)
+		l.lack(e != nil, "an entry "+kind)
+		l.lack(e == nil || e.Time > 0, "the time of entry "+kind)
+	}
+	evaluations := 0
+	for i := range r.Events {
+		e := &r.Events[i]
+		if e.Kind != Evaluation {
+			continue
+		}
+		if _, ok := e.value(s.Metric); ok {
+			evaluations++
+			l.lack(e.Time > 0, fmt.Sprintf("the time of entry %d (evaluation)", e.Index))
+		}
+	}
+	l.lack(evaluations > 0 || s.Metric == "", fmt.Sprintf("an evaluation of %q", s.Metric))
+	for i := range r.Steps {
+		if r.Steps[i].Examples <= 0 {
+			l.lack(false, fmt.Sprintf("the examples of entry %d (step)", r.Steps[i].Index))
+			break
+		}
+	}
+}
+
+// first is the first event of a kind.
+func (l *mllog) first(kind string) *Event {
+	for i := range l.run.Events {
+		if l.run.Events[i].Kind == kind {
+			return &l.run.Events[i]
+		}
+	}
+	return nil
+}
+
+// value is the value of an event by name.
+func (e *Event) value(name string) (float64, bool) {
+	for _, v := range e.Values {
+		if v.Name == name {
+			return v.Value, true
+		}
+	}
+	return 0, false
+}
+
+func (l *mllog) add(e *Event, at int64, event, key string, value any, extra ...Setting) {
+	l.lines = append(l.lines, line{at: at, event: event, key: key, value: value, file: l.run.Source, number: e.Index, extra: extra})
+}
+
+// header writes what comes before the run: who, what, how.
+func (l *mllog) header() {
+	r, s := l.run, l.sub
+	clear, init, stop := l.first(CacheClear), l.first(InitStart), l.first(InitStop)
+	l.add(clear, clear.Time, pointInTime, "cache_clear", true)
+	l.add(init, init.Time, intervalStart, "init_start", nil)
+	for _, f := range []Setting{
+		{"submission_benchmark", s.Benchmark}, {"submission_org", s.Org}, {"submission_division", s.Division},
+		{"submission_platform", s.Platform},
+		{"seed", *r.Seed}, {"train_samples", r.TrainSamples}, {"eval_samples", r.EvalSamples},
+		{"gradient_accumulation_steps", r.Accumulation},
+		{"lowest_numerical_precision_in_linear", r.Precision.Linear},
+		{"lowest_numerical_precision_in_attn", r.Precision.Attention},
+		{"lowest_numerical_precision_in_comm", r.Precision.Communication},
+		{"tensor_parallelism", r.Mesh.Tensor}, {"pipeline_parallelism", r.Mesh.Pipeline},
+		{"context_parallelism", r.Mesh.Context}, {"expert_parallelism", r.Mesh.Expert},
+	} {
+		l.add(init, init.Time, pointInTime, f.Key, f.Value)
+	}
+	for _, f := range r.Settings {
+		l.add(init, init.Time, pointInTime, f.Key, f.Value)
+	}
+	l.add(stop, stop.Time, intervalEnd, "init_stop", nil)
+}
+
+// body writes the run: a block up to the end of each evaluation, and the result.
+// The run stops where it ended, not where the target was met first.
+func (l *mllog) body() {
+	begin, end := l.first(Begin), l.first(End)
+	samples := func(n int64) Setting { return Setting{"samples_count", n} }
+	l.add(begin, begin.Time, intervalStart, "run_start", nil)
+	l.add(begin, begin.Time, intervalStart, "block_start", nil, samples(0))
+	var done int64
+	at, status := 0, "aborted"
+	open := true
+	for i := range l.run.Events {
+		e := &l.run.Events[i]
+		v, ok := e.value(l.sub.Metric)
+		if e.Kind != Evaluation || !ok {
+			continue
+		}
+		from, before := at, done
+		for ; at < e.After && at < len(l.run.Steps); at++ {
+			done += l.run.Steps[at].Examples
+		}
+		start := e.Time - e.Took.Milliseconds()
+		if !open {
+			l.add(e, l.lines[len(l.lines)-1].at, intervalStart, "block_start", nil, samples(before))
+		}
+		l.stats(e, start, l.run.Steps[from:at], samples(done))
+		l.add(e, start, intervalStart, "eval_start", nil, samples(done))
+		l.add(e, e.Time, pointInTime, "eval_accuracy", v, samples(done))
+		l.add(e, e.Time, intervalEnd, "eval_stop", nil, samples(done))
+		l.add(e, e.Time, intervalEnd, "block_stop", nil, samples(done))
+		open = false
+		if l.sub.reached(v) {
+			status = "success"
+		}
+	}
+	if before := done; at < len(l.run.Steps) {
+		for ; at < len(l.run.Steps); at++ {
+			done += l.run.Steps[at].Examples
+		}
+		if !open {
+			l.add(end, l.lines[len(l.lines)-1].at, intervalStart, "block_start", nil, samples(before))
+		}
+		open = true
+	}
+	if open {
+		l.add(end, end.Time, intervalEnd, "block_stop", nil, samples(done))
+	}
+	l.add(end, end.Time, intervalEnd, "run_stop", nil, Setting{"status", status}, samples(done))
+}
+
+// stats tells a block's mean step time and rate, where steps have times.
+func (l *mllog) stats(e *Event, at int64, steps []Step, samples Setting) {
+	var wall float64
+	var tokens int64
+	for i := range steps {
+		if steps[i].Wall <= 0 {
+			return
+		}
+		wall += steps[i].Wall.Seconds()
+		tokens += steps[i].Tokens
+	}
+	if len(steps) > 0 {
+		l.add(e, at, pointInTime, "tracked_stats", []Setting{
+			{"train_step_time", wall / float64(len(steps))}, {"tokens_per_second", float64(tokens) / wall},
+		}, samples)
+	}
+}
+
+// reached reports whether a value meets the target.
+func (s *Submission) reached(v float64) bool {
+	if s.Lower {
+		return v <= s.Target
+	}
+	return v >= s.Target
+}

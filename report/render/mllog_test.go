@@ -1,0 +1,163 @@
+package render
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// finished is a run that holds all an MLPerf log needs.
+func finished() *Run {
+	seed := int64(7)
+	r := &Run{
+		Name: "small", Source: "log", Seed: &seed, Accumulation: 2, TrainSamples: 40, EvalSamples: 8,
+		Mesh: &Mesh{1, 1, 1, 1}, Precision: &Precision{"fp32", "fp32", "fp32"},
+		Peak: 1e9, PeakBasis: "measured", Conventions: []Convention{{"ledger", "as counted"}, {"megatron", "6 N"}},
+		Stages:   []Stage{{"base", "cpt", 4}},
+		Settings: []Setting{{"global_batch_size", int64(4)}},
+		Events: []Event{
+			{Index: 1, Kind: CacheClear, Time: 1000}, {Index: 2, Kind: InitStart, Time: 1000},
+			{Index: 3, Kind: InitStop, Time: 2000}, {Index: 4, Kind: Begin, Time: 2000},
+			{Index: 7, Kind: Evaluation, Time: 4500, Took: 500 * time.Millisecond, Steps: 2, After: 2, Values: []Value{{"accuracy", 0.5}}},
+			{Index: 10, Kind: Evaluation, Time: 7000, Took: time.Second, Steps: 4, After: 4, Values: []Value{{"accuracy", 0.75}}},
+			{Index: 11, Kind: End, Time: 7100},
+		},
+	}
+	for i := range 4 {
+		r.Steps = append(r.Steps, Step{
+			Index: int64(5 + i + i/2), Number: int64(i), Time: int64(3000 + 1000*i), Examples: 4, Tokens: 100, Supervised: 90,
+			Losses: []Value{{"lm", 4 - float64(i)}}, GradNorm: 1, LR: 1e-3, MaxViolation: 0.5, Wall: time.Second, Memory: 1 << 20,
+			Split: []Part{{"forward", 600 * time.Millisecond}, {"other", 400 * time.Millisecond}},
+			FLOPs: []float64{5e8, 6e8}, Load: [][]int64{{10, 20, 30, 40}},
+		})
+	}
+	return r
+}
+
+func submission() Submission {
+	return Submission{Org: "temper", Platform: "two cores", Division: "closed", Benchmark: "deepseekv3_671b", Metric: "accuracy", Target: 0.69}
+}
+
+func TestMLLOGKeepsTheRules(t *testing.T) {
+	var b strings.Builder
+	if err := MLLOG(&b, finished(), submission()); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for l := range strings.Lines(b.String()) {
+		p, err := parseLine(strings.TrimPrefix(strings.TrimSpace(l), ":::MLLOG "))
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, p.Key)
+	}
+	got := strings.Join(keys, " ")
+	if want := "init_stop run_start block_start tracked_stats eval_start eval_accuracy eval_stop block_stop " +
+		"block_start tracked_stats eval_start eval_accuracy eval_stop block_stop run_stop"; !strings.HasSuffix(got, want) {
+		t.Errorf("keys\n%s\nwant at the end\n%s", got, want)
+	}
+	for _, want := range []string{
+		`"time_ms": 4500, "event_type": "POINT_IN_TIME", "key": "eval_accuracy", "value": 0.5, "metadata": {"file": "log", "lineno": 7, "samples_count": 8}}`,
+		`"key": "run_stop", "value": null, "metadata": {"file": "log", "lineno": 11, "status": "success", "samples_count": 16}}`,
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %s in\n%s", want, b.String())
+		}
+	}
+}
+
+// A line as a reference implementation wrote it.
+func TestMLLOGSpelling(t *testing.T) {
+	l := line{1784868623648, pointInTime, "eval_accuracy", 0.71875, "/opt/mlperf_grpo_logging.py", 125, []Setting{{"samples_count", 4608}}}
+	got, err := l.append(nil)
+	want := `:::MLLOG {"namespace": "", "time_ms": 1784868623648, "event_type": "POINT_IN_TIME", "key": "eval_accuracy", "value": 0.71875, ` +
+		`"metadata": {"file": "/opt/mlperf_grpo_logging.py", "lineno": 125, "samples_count": 4608}}` + "\n"
+	if err != nil || string(got) != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
+	}
+	if got := quote("a\"\\\n<é😀"); got != `"a\"\\\u000a<\u00e9\ud83d\ude00"` {
+		t.Error(got)
+	}
+}
+
+func TestMLLOGInventsNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Run, *Submission)
+		want   string
+	}{
+		"organisation": {func(_ *Run, s *Submission) { s.Org = "" }, "the submitting organisation"},
+		"seed":         {func(r *Run, _ *Submission) { r.Seed = nil }, "the seed"},
+		"mesh":         {func(r *Run, _ *Submission) { r.Mesh = nil }, "parallelism"},
+		"times":        {func(r *Run, _ *Submission) { r.Events[6].Time = 0 }, "the time of entry end"},
+		"evaluation":   {func(_ *Run, s *Submission) { s.Metric = "other" }, `an evaluation of "other"`},
+		"examples":     {func(r *Run, _ *Submission) { r.Steps[1].Examples = 0 }, "the examples of entry 6"},
+		"clock":        {func(r *Run, _ *Submission) { r.Events[3].Time = 1500 }, "went back"},
+		"init time":    {func(r *Run, _ *Submission) { r.Events[0].Time, r.Events[1].Time = 1, 1; late(r, 31*60e3) }, "must be less than 30"},
+		"precision":    {func(r *Run, _ *Submission) { r.Precision.Linear = "bf16" }, "must be one of"},
+		"benchmark":    {func(_ *Run, s *Submission) { s.Benchmark = "chess" }, "closed division"},
+	} {
+		r, s := finished(), submission()
+		c.change(r, &s)
+		var b strings.Builder
+		if err := MLLOG(&b, r, s); err == nil || !strings.Contains(err.Error(), c.want) || b.Len() > 0 {
+			t.Errorf("%s: %v, %d bytes written; want %q", name, err, b.Len(), c.want)
+		}
+	}
+}
+
+func late(r *Run, by int64) {
+	for i := 2; i < len(r.Events); i++ {
+		r.Events[i].Time += by
+	}
+}
+
+func TestMLLOGWithStepsAfterTheLastEvaluation(t *testing.T) {
+	r := finished()
+	r.Events = append(r.Events[:5], r.Events[6])
+	var b strings.Builder
+	if err := MLLOG(&b, r, submission()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), `"status": "aborted", "samples_count": 16`) {
+		t.Error(b.String())
+	}
+}
+
+// Each damage to a good log is found.
+func TestCheckMLLOGFindsDamage(t *testing.T) {
+	var b strings.Builder
+	if err := MLLOG(&b, finished(), submission()); err != nil {
+		t.Fatal(err)
+	}
+	good := strings.Split(strings.TrimSpace(b.String()), "\n")
+	for i, l := range good {
+		key := strings.Split(strings.Split(l, `"key": "`)[1], `"`)[0]
+		without := append(append([]string{}, good[:i]...), good[i+1:]...)
+		optional := key == "tracked_stats" || key == "global_batch_size" || key == "eval_accuracy"
+		if err := CheckMLLOG(strings.NewReader(strings.Join(without, "\n"))); err == nil && !optional {
+			t.Errorf("a log without its line %d (%s) passes", i, key)
+		}
+		for old, bad := range map[string]string{
+			`"namespace": "", `: ``, `"metadata"`: `"meta"`, `"lineno"`: `"line"`, `"time_ms": `: `"time_ms": -`, `"event_type": "`: `"event_type": "X`,
+		} {
+			damaged := append([]string{}, good...)
+			damaged[i] = strings.Replace(l, old, bad, 1)
+			if err := CheckMLLOG(strings.NewReader(strings.Join(damaged, "\n"))); err == nil {
+				t.Errorf("line %d with %s passes", i, bad)
+			}
+		}
+	}
+	if err := CheckMLLOG(strings.NewReader("prefix noise\nrank 0: " + strings.Join(good, "\nnoise\n0: "))); err != nil {
+		t.Errorf("lines mixed with other output: %v", err)
+	}
+}
+
+func FuzzCheckMLLOG(f *testing.F) {
+	var b strings.Builder
+	if err := MLLOG(&b, finished(), submission()); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.String())
+	f.Add(":::MLLOG {}")
+	f.Fuzz(func(_ *testing.T, s string) { _ = CheckMLLOG(strings.NewReader(s)) })
+}
