@@ -6,4 +6,6 @@
 //	run.go          what is known of a run
 //	mllog.go        the run as an MLPerf training log
 //	mllog_check.go  the rules such a log must keep
+//	tensorboard.go  the run's scalars as an event file
+//	prometheus.go   the last state of runs as metrics
 package render
