@@ -1,0 +1,292 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Begin opens a run.
+type Begin struct {
+	// Model counts: all parameters, and those that a token meets.
+	Total  int64 `json:"total"`
+	Active int64 `json:"active"`
+	// Parameters is the digest of the state that training begins with.
+	Parameters Digest `json:"parameters,omitempty"`
+}
+
+// Stage opens a stage, or continues it, at step From of Steps.
+type Stage struct {
+	Stage  int    `json:"stage"`
+	Name   string `json:"name"`
+	Method string `json:"method"`
+	From   int64  `json:"from"`
+	Steps  int64  `json:"steps"`
+	// Rows are the rows of an epoch, Data their digest, Order that of the
+	// ordered list of examples.
+	Rows  int64  `json:"rows"`
+	Data  Digest `json:"data,omitempty"`
+	Order Digest `json:"order,omitempty"`
+}
+
+// Checkpoint is training state on the disk, after Step steps of a stage.
+type Checkpoint struct {
+	Stage int   `json:"stage"`
+	Step  int64 `json:"step"`
+	// Path is relative to the run directory, with slashes.
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes"`
+	// Content is the digest of what was written.
+	Content    Digest `json:"content,omitempty"`
+	Parameters Digest `json:"parameters,omitempty"`
+	Optimizer  Digest `json:"optimizer,omitempty"`
+	// Took is nanoseconds.
+	Took int64 `json:"took"`
+}
+
+// Fault is something that went wrong and was seen.
+type Fault struct {
+	// Fault names what: "crash", "link", "memory", "non-finite", "slow", ...
+	Fault string `json:"fault"`
+	Rank  int    `json:"rank"`
+	Stage int    `json:"stage"`
+	Step  int64  `json:"step"`
+	// Evidence is what was observed.
+	Evidence string `json:"evidence"`
+}
+
+// Recovery continues a run after a fault or a crash. Step entries of the same
+// stage from Step on, and of later stages, that stand before it in the log are
+// taken again; entries after it replace them.
+type Recovery struct {
+	Stage int   `json:"stage"`
+	Step  int64 `json:"step"`
+	// Again is how many step entries before this one are taken again.
+	Again int64 `json:"again"`
+	// Checkpoint is the digest of the content that was loaded, empty at the
+	// beginning of a run.
+	Checkpoint Digest `json:"checkpoint,omitempty"`
+	Parameters Digest `json:"parameters,omitempty"`
+	Cause      string `json:"cause"`
+}
+
+// Ranks says that from here on other ranks take part.
+type Ranks struct {
+	Ranks  int    `json:"ranks"`
+	Mesh   Mesh   `json:"mesh"`
+	Reason string `json:"reason"`
+	// Joined and Left are rank numbers.
+	Joined []int `json:"joined"`
+	Left   []int `json:"left"`
+}
+
+// Evaluation is a measurement after Step steps of a stage.
+type Evaluation struct {
+	Stage int   `json:"stage"`
+	Step  int64 `json:"step"`
+	// HeldOut is the loss on held-out rows, nil without any.
+	HeldOut *HeldOut         `json:"held_out,omitempty"`
+	Suites  map[string]Score `json:"suites,omitempty"`
+	// Took is nanoseconds.
+	Took int64 `json:"took"`
+}
+
+// HeldOut is a mean loss per supervised token, in nats.
+type HeldOut struct {
+	Loss   float64 `json:"loss"`
+	Tokens int64   `json:"tokens"`
+}
+
+// Score counts exact answers.
+type Score struct {
+	Right int64 `json:"right"`
+	Total int64 `json:"total"`
+}
+
+// Rollout is a batch of generations for a step.
+type Rollout struct {
+	Stage int   `json:"stage"`
+	Step  int64 `json:"step"`
+	// Batch is the digest of prompts, generations and rewards, in order.
+	Batch       Digest `json:"batch"`
+	Prompts     int64  `json:"prompts"`
+	Generations int64  `json:"generations"`
+	Tokens      int64  `json:"tokens"`
+	// Policy is the digest of the parameters that generated.
+	Policy Digest  `json:"policy,omitempty"`
+	Reward float64 `json:"reward"`
+	// Took is nanoseconds.
+	Took int64 `json:"took"`
+}
+
+// Pause says that a run stopped in good order, its state saved.
+type Pause struct {
+	Stage  int    `json:"stage"`
+	Step   int64  `json:"step"`
+	Reason string `json:"reason"`
+}
+
+// Resume continues after a Pause, with no step taken twice.
+type Resume struct {
+	Stage int   `json:"stage"`
+	Step  int64 `json:"step"`
+	// Host is what continues, as the manifest has it.
+	Host       Host   `json:"host"`
+	Parameters Digest `json:"parameters,omitempty"`
+}
+
+// Note is something a person should know.
+type Note struct {
+	Text string `json:"text"`
+}
+
+// End closes a run.
+type End struct {
+	// Status is "complete" or "failed".
+	Status string `json:"status"`
+	// Steps, Examples, Tokens and Supervised are totals of the steps that stand.
+	Steps      int64 `json:"steps"`
+	Examples   int64 `json:"examples"`
+	Tokens     int64 `json:"tokens"`
+	Supervised int64 `json:"supervised"`
+	// Weights is the digest of the final parameters.
+	Weights Digest `json:"weights,omitempty"`
+	// Export is the digest of every file of the final model, by its path.
+	Export map[string]Digest `json:"export,omitempty"`
+	Reason string            `json:"reason,omitempty"`
+}
+
+// Kind is "begin".
+func (*Begin) Kind() string { return "begin" }
+
+// Kind is "stage".
+func (*Stage) Kind() string { return "stage" }
+
+// Kind is "checkpoint".
+func (*Checkpoint) Kind() string { return "checkpoint" }
+
+// Kind is "fault".
+func (*Fault) Kind() string { return "fault" }
+
+// Kind is "recovery".
+func (*Recovery) Kind() string { return "recovery" }
+
+// Kind is "ranks".
+func (*Ranks) Kind() string { return "ranks" }
+
+// Kind is "evaluation".
+func (*Evaluation) Kind() string { return "evaluation" }
+
+// Kind is "rollout".
+func (*Rollout) Kind() string { return "rollout" }
+
+// Kind is "pause".
+func (*Pause) Kind() string { return "pause" }
+
+// Kind is "resume".
+func (*Resume) Kind() string { return "resume" }
+
+// Kind is "note".
+func (*Note) Kind() string { return "note" }
+
+// Kind is "end".
+func (*End) Kind() string { return "end" }
+
+// place refuses a position that cannot be.
+func place(stage int, step int64) error {
+	if stage < 0 || step < 0 {
+		return fmt.Errorf("stage %d, step %d: want both at least 0", stage, step)
+	}
+	return nil
+}
+
+// atLeast0 refuses negative values that follow their names.
+func atLeast0(pairs ...any) error {
+	for i := 0; i < len(pairs); i += 2 {
+		if n := pairs[i+1].(int64); n < 0 {
+			return fmt.Errorf("%s: %d, want at least 0", pairs[i], n)
+		}
+	}
+	return nil
+}
+
+// Check refuses what contradicts itself.
+func (b *Begin) Check() error {
+	return errors.Join(atLeast0("total", b.Total, "active", b.Active), b.Parameters.Check())
+}
+
+// Check refuses what contradicts itself.
+func (s *Stage) Check() error {
+	if s.From > s.Steps {
+		return fmt.Errorf("from: step %d of %d", s.From, s.Steps)
+	}
+	return errors.Join(place(s.Stage, s.From), atLeast0("rows", s.Rows), checkDigests("data", s.Data, "order", s.Order))
+}
+
+// Check refuses what contradicts itself.
+func (c *Checkpoint) Check() error {
+	return errors.Join(place(c.Stage, c.Step), atLeast0("bytes", c.Bytes, "took", c.Took),
+		checkDigests("content", c.Content, "parameters", c.Parameters, "optimizer", c.Optimizer))
+}
+
+// Check refuses what contradicts itself.
+func (f *Fault) Check() error {
+	if f.Fault == "" {
+		return errors.New("fault: no name")
+	}
+	return errors.Join(place(f.Stage, f.Step), atLeast0("rank", int64(f.Rank)))
+}
+
+// Check refuses what contradicts itself.
+func (r *Recovery) Check() error {
+	return errors.Join(place(r.Stage, r.Step), atLeast0("again", r.Again),
+		checkDigests("checkpoint", r.Checkpoint, "parameters", r.Parameters))
+}
+
+// Check refuses what contradicts itself.
+func (r *Ranks) Check() error {
+	if r.Ranks < 1 {
+		return fmt.Errorf("ranks: %d, want at least 1", r.Ranks)
+	}
+	return r.Mesh.Check(r.Ranks)
+}
+
+// Check refuses what contradicts itself.
+func (e *Evaluation) Check() error {
+	for name, s := range e.Suites {
+		if s.Right < 0 || s.Right > s.Total {
+			return fmt.Errorf("suites: %.40q: %d right of %d", name, s.Right, s.Total)
+		}
+	}
+	if e.HeldOut != nil && e.HeldOut.Tokens < 0 {
+		return fmt.Errorf("held_out: %d tokens", e.HeldOut.Tokens)
+	}
+	return errors.Join(place(e.Stage, e.Step), atLeast0("took", e.Took))
+}
+
+// Check refuses what contradicts itself.
+func (r *Rollout) Check() error {
+	return errors.Join(place(r.Stage, r.Step), checkDigests("batch", r.Batch, "policy", r.Policy),
+		atLeast0("prompts", r.Prompts, "generations", r.Generations, "tokens", r.Tokens, "took", r.Took))
+}
+
+// Check refuses what contradicts itself.
+func (p *Pause) Check() error { return place(p.Stage, p.Step) }
+
+// Check refuses what contradicts itself.
+func (r *Resume) Check() error { return errors.Join(place(r.Stage, r.Step), r.Parameters.Check()) }
+
+// Check accepts every text.
+func (*Note) Check() error { return nil }
+
+// Check refuses what contradicts itself.
+func (e *End) Check() error {
+	if e.Status != "complete" && e.Status != "failed" {
+		return fmt.Errorf("status: %.40q, want complete or failed", e.Status)
+	}
+	for name, d := range e.Export {
+		if err := d.Check(); err != nil {
+			return fmt.Errorf("export: %.80q: %w", name, err)
+		}
+	}
+	return errors.Join(e.Weights.Check(), atLeast0("steps", e.Steps, "examples", e.Examples, "tokens", e.Tokens, "supervised", e.Supervised))
+}
