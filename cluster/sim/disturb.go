@@ -49,7 +49,7 @@ func (f *Faults) on(p *Program) (*disturbance, error) {
 		}
 	}
 	for i := range f.Jitter {
-		if f.Jitter[i].Distribution != "" {
+		if j := &f.Jitter[i]; j.RelativeDeviation != 0 || j.Probability != 0 {
 			d.jitter = append(d.jitter, f.Jitter[i].on(p, f.Seed, i))
 		}
 	}

@@ -123,8 +123,13 @@ func (f *Faults) Singles() []Single {
 		add(s.words(), func(g *Faults) { g.Slow = []Slow{s} })
 	}
 	for i, j := range f.Jitter {
-		// Its place in the list is part of what it draws.
-		add(j.words(), func(g *Faults) { g.Jitter = append(make([]Jitter, i), j) })
+		// Its place in the list is part of what it draws; those before it do nothing.
+		add(j.words(), func(g *Faults) {
+			for range i {
+				g.Jitter = append(g.Jitter, Jitter{Distribution: "normal"})
+			}
+			g.Jitter = append(g.Jitter, j)
+		})
 	}
 	for _, l := range f.Links {
 		add(l.words(), func(g *Faults) { g.Links = []Link{l} })

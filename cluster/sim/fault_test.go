@@ -272,6 +272,30 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Alone, the second of two jitters draws what it draws beside the first.
+func TestCompareJitters(t *testing.T) {
+	p := ordinary.program(t)
+	f := &Faults{Seed: 3, Jitter: []Jitter{
+		{Target: Target{Ranks: []int{3}}, Distribution: "lognormal", RelativeDeviation: 0.2},
+		{Target: Target{Ranks: []int{5}}, Distribution: "spikes", Probability: 0.5, Seconds: 0.01},
+	}}
+	c, err := p.Compare(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Costs) != 2 || c.Costs[0].Extra <= 0 || c.Costs[1].Extra <= 0 {
+		t.Errorf("%+v", c.Costs)
+	}
+	f.Jitter[0].RelativeDeviation = 0
+	second, err := p.Run(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Wall != c.Costs[1].Wall {
+		t.Errorf("the second jitter alone takes %d, beside one that does nothing %d", c.Costs[1].Wall, second.Wall)
+	}
+}
+
 func FuzzDecodeFaults(f *testing.F) {
 	f.Add([]byte("slow:\n  - {ranks: [17], factor: 1.3}\nrouting: {zipf: 1}\n"))
 	f.Add([]byte("stops: [{rank: 1e99, at_seconds: .inf, cause: dead}]\n"))

@@ -13,7 +13,7 @@ func (run *Run) Explain(w io.Writer) {
 	if run.Stopped != nil {
 		run.explainStop(w)
 	} else {
-		fmt.Fprintf(w, "one step takes %s on %d ranks in %d stages\n", Words(run.Wall), run.Program.Ranks, len(run.Program.Stages))
+		fmt.Fprintf(w, "one step takes %s on %s in %s\n", Words(run.Wall), plural(run.Program.Ranks, "rank"), plural(len(run.Program.Stages), "stage"))
 	}
 	fmt.Fprintf(w, "\nwhere the time of a rank goes, by stage (mean):\n")
 	fmt.Fprintf(w, "  %5s  %9s  %13s  %8s  %7s\n", "stage", "compute", "communication", "bubble", "stalls")
@@ -29,6 +29,13 @@ func (run *Run) Explain(w io.Writer) {
 		p.Explain(w, run)
 	}
 	run.explainWaits(w)
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func (run *Run) explainStop(w io.Writer) {
