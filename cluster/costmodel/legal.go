@@ -135,15 +135,23 @@ func (m *Model) CheckMemory(s *Step) error {
 	d := &m.Cluster.Device
 	for stage, r := range s.Memory {
 		if d.HostMemory > 0 && r.Host > d.HostMemory {
-			return reject("host memory", "host memory of stage %d is %.1f GiB per device, must be at most the %.1f GiB of %s", stage,
-				float64(r.Host)/(1<<30), float64(d.HostMemory)/(1<<30), m.Cluster.Name)
+			return reject("host memory", "host memory of stage %d is %s per device, must be at most the %s of %s", stage, over(r.Host, d.HostMemory), gibibytes(d.HostMemory), m.Cluster.Name)
 		}
 		if r.Total > d.Memory {
-			return reject("memory", "memory of stage %d is %.1f GiB, must be at most the %.1f GiB of %s", stage,
-				float64(r.Total)/(1<<30), float64(d.Memory)/(1<<30), d.Name)
+			return reject("memory", "memory of stage %d is %s, must be at most the %s of %s", stage, over(r.Total, d.Memory), gibibytes(d.Memory), d.Name)
 		}
 	}
 	return nil
+}
+
+func gibibytes(n int64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }
+
+// over prints a size above a limit; where both print alike, it says by how much.
+func over(n, limit int64) string {
+	if gibibytes(n) != gibibytes(limit) {
+		return gibibytes(n)
+	}
+	return fmt.Sprintf("%s (%.1f MiB too much)", gibibytes(n), float64(n-limit)/(1<<20))
 }
 
 // Rejection is the reason why a layout is not legal. It is the error of

@@ -65,7 +65,7 @@ type Rate struct {
 	PerPFLOPs float64 `json:"tokens_per_second_per_peak_pflops"`
 	PerKW     float64 `json:"tokens_per_second_per_kw"` // of the whole machine, cooling left out
 	Watts     float64 `json:"watts_per_device"`
-	PerCost   float64 `json:"tokens_per_cost"` // per unit of currency
+	PerCost   float64 `json:"tokens_per_cost,omitempty"` // per unit of currency
 	MFU       float64 `json:"mfu"`
 	Headroom  float64 `json:"memory_headroom"` // share of capacity
 	BoundBy   string  `json:"bound_by"`

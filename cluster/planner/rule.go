@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/temper-ml/temper/cluster/costmodel/operator"
 	"github.com/temper-ml/temper/distributed/schedule"
@@ -127,9 +128,18 @@ func (r *engineRuns) has(k schedule.Kind) bool {
 // refusal words why the engine cannot run a layout.
 func (r *engineRuns) refusal(e *operator.Engine, k schedule.Kind, zero int) string {
 	if !r.has(k) {
-		return fmt.Sprintf("schedule is %s, which %s does not have: it has %v (--schedule searches others all the same)", k, e.Name, r.schedules)
+		return fmt.Sprintf("schedule is %s, which %s does not have: it has %s (--schedule searches others all the same)", k, e.Name, listed(r.schedules))
 	}
-	return fmt.Sprintf("zero is %d, which %s does not have: it has %v (--zero searches others all the same)", zero, e.Name, r.levels)
+	return fmt.Sprintf("zero is %d, which %s does not have: it has %s (--zero searches others all the same)", zero, e.Name, listed(r.levels))
+}
+
+// listed separates values by commas.
+func listed[T any](values []T) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = fmt.Sprint(v)
+	}
+	return strings.Join(words, ", ")
 }
 
 // The rules that the inner loop counts. Their names and words come from the cost
