@@ -1,6 +1,9 @@
 package campaign
 
-import "fmt"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // Result is a whole run. Seconds are of wall time.
 type Result struct {
@@ -36,7 +39,7 @@ type Result struct {
 
 	EnergyKWh float64 `json:"energy_kwh"` // 0 when the power is not known
 	Energy    Energy  `json:"energy"`
-	Cost      float64 `json:"cost,omitempty"` // when the price is known
+	Cost      Money   `json:"cost"` // null when the price is not known
 	Currency  string  `json:"currency,omitempty"`
 
 	// Pretraining is what the shares refer to: ShareOfPretraining is in operations;
@@ -46,6 +49,17 @@ type Result struct {
 	ShareOfPretraining float64     `json:"share_of_pretraining"`
 	ShareOfHours       float64     `json:"share_of_pretraining_hours"`
 	PretrainingHours   float64     `json:"pretraining_device_hours"`
+}
+
+// Money is an amount; 0 is not known, null in JSON.
+type Money float64
+
+// MarshalJSON prints null for what is not known.
+func (m Money) MarshalJSON() ([]byte, error) {
+	if m == 0 {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(m))
 }
 
 // Energy is what the run draws from the wall, by how much is counted, and how
@@ -140,7 +154,7 @@ func (s *Setting) account(out *Result) {
 	e.Hall = e.AllIn * max(1, c.Power.PUE)
 	e.Grade, e.Weakest = c.Weakest("power.all_in", "power.pue")
 	out.EnergyKWh = e.Hall
-	out.Cost = out.DeviceHours * c.Price.PerHour
+	out.Cost = Money(out.DeviceHours * c.Price.PerHour)
 	if out.Cost > 0 {
 		out.Currency = c.Price.Currency
 	}

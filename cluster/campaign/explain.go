@@ -18,11 +18,14 @@ import (
 // the pre-training.
 func (r *Result) Explain(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s on %d devices of %s", r.Workload, r.Devices, r.Cluster)
+	fmt.Fprintf(&b, "%s on %s of %s", r.Workload, devices(r.Devices), r.Cluster)
 	if r.Model != "" {
 		fmt.Fprintf(&b, ", %s", r.Model)
 	}
-	fmt.Fprintf(&b, "\n%s.\n", strings.TrimSuffix(r.Source, "."))
+	b.WriteString("\n")
+	if r.Source != "" {
+		fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(r.Source, "."))
+	}
 	r.explainFinish(&b)
 	r.explainPhases(&b)
 	r.explainParts(&b)
@@ -59,7 +62,9 @@ func (r *Result) explainPhases(b *strings.Builder) {
 	fmt.Fprintf(w, "  all\t\t%s\t%s\t%s\t\t%s\t%s\t%s\t\t\n", count(r.Tokens), count(r.Generated), count(r.Steps), span(r.Undisturbed), span(r.Seconds), count(r.DeviceHours))
 	w.Flush()
 	for i := range r.Phases {
-		fmt.Fprintf(b, "  %s: %s\n", r.Phases[i].Name, r.Phases[i].Source)
+		if p := &r.Phases[i]; p.Source != "" {
+			fmt.Fprintf(b, "  %s: %s\n", p.Name, p.Source)
+		}
 	}
 }
 
@@ -122,12 +127,19 @@ func (r *Result) Dominant() string {
 	return fmt.Sprintf("%s of phase %s, %.0f %% of the run, %s", part.Name, best.Name, 100*most/r.Undisturbed, why)
 }
 
+func devices(n int) string {
+	if n == 1 {
+		return "1 device"
+	}
+	return fmt.Sprintf("%d devices", n)
+}
+
 // explainFailures says what happened in so many seconds, and what it took.
 func explainFailures(b *strings.Builder, policy string, seconds, ettr float64, causes, losses Parts, c *Checkpoint) {
 	n := causes.Sum()
 	fmt.Fprintf(b, "\nFailures, with policy %s: ", policy)
 	if n == 0 {
-		fmt.Fprintf(b, "none, the description of the cluster has no failure rate\n")
+		fmt.Fprintf(b, "none, in any of the trials\n")
 	} else {
 		fmt.Fprintf(b, "%.3g interruptions, one every %s; they and checkpoints take %s, %.1f %% of the run (ETTR %.1f %%)\n",
 			n, span(seconds/n), span(losses.Sum()), 100*losses.Sum()/seconds, 100*ettr)
@@ -169,7 +181,7 @@ func (r *Result) explainBill(b *strings.Builder) {
 		fmt.Fprintf(b, "\nEnergy: %.4g MWh (%s: %s); devices alone at most %.4g MWh, with hosts and network %.4g MWh\n", e.Hall/1000, e.Grade, e.Weakest, e.Devices/1000, e.AllIn/1000)
 	}
 	if r.Cost > 0 {
-		fmt.Fprintf(b, "Cost: %s %s\n", count(r.Cost), r.Currency)
+		fmt.Fprintf(b, "Cost: %s %s\n", count(float64(r.Cost)), r.Currency)
 	} else {
 		b.WriteString("Cost: not known, the cluster has no price (a YAML file with base and price gives one)\n")
 	}

@@ -41,7 +41,7 @@ func (f *planFlags) answered(a *planner.Answer) any {
 			c.Workload = f.runs[i+1]
 			for name, pair := range map[string][2]float64{
 				"workload_seconds": {f.runs[0].Seconds, c.Workload.Seconds}, "workload_device_hours": {f.runs[0].DeviceHours, c.Workload.DeviceHours},
-				"workload_energy_kwh": {f.runs[0].EnergyKWh, c.Workload.EnergyKWh}, "workload_cost": {f.runs[0].Cost, c.Workload.Cost},
+				"workload_energy_kwh": {f.runs[0].EnergyKWh, c.Workload.EnergyKWh}, "workload_cost": {float64(f.runs[0].Cost), float64(c.Workload.Cost)},
 			} {
 				if pair[0] > 0 && pair[1] > 0 {
 					c.Ratios[name] = pair[0] / pair[1] // less is better
@@ -67,6 +67,7 @@ func (f *planFlags) play(ctx context.Context, r planner.Request, a *planner.Answ
 			f.runs = append(f.runs, nil)
 			return nil
 		}
+		f.doing("playing the run on " + r.Cluster.Name)
 		result, err := f.campaign(ctx, r)
 		f.runs = append(f.runs, result)
 		return errors.Join(err, ctx.Err())
@@ -180,5 +181,5 @@ func costText(r *campaign.Result) string {
 	if r.Cost == 0 {
 		return "?"
 	}
-	return fmt.Sprintf("%s %s", unit.Count(r.Cost), r.Currency)
+	return fmt.Sprintf("%s %s", unit.Count(float64(r.Cost)), r.Currency)
 }
