@@ -39,11 +39,12 @@ type planFlags struct {
 	run              *campaign.Workload // what --workload names
 	runs             []*campaign.Result // on the cluster, then on each that it is compared with; nil where nothing fits
 
+	*waiting
 	calibration *validation.Calibration // when --calibrate named measured steps
 }
 
 func newPlanCmd() *cobra.Command {
-	var f planFlags
+	f := planFlags{waiting: &waiting{}}
 	cmd := &cobra.Command{
 		Use:   "plan --model M --cluster C --devices N",
 		Short: "does it fit, how fast, in which layout: searches all of them and proves the best",
@@ -127,6 +128,8 @@ func runPlan(cmd *cobra.Command, f *planFlags) error {
 		return usageError{err}
 	}
 	begin := time.Now()
+	defer f.waits(cmd.ErrOrStderr())()
+	f.doing("searching layouts")
 	a, err := f.answer(cmd.Context(), r)
 	if err != nil {
 		return err
@@ -138,6 +141,7 @@ func runPlan(cmd *cobra.Command, f *planFlags) error {
 	if err := f.play(cmd.Context(), r, a); err != nil {
 		return err
 	}
+	f.done()
 	out := cmd.OutOrStdout()
 	if f.asJSON {
 		err = printJSON(out, f.answered(a))
@@ -155,7 +159,7 @@ func (f *planFlags) request() (planner.Request, error) {
 	r := planner.Request{Name: f.model, Workload: f.work, Top: f.top}
 	for _, need := range []struct{ flag, value string }{{"--model", f.model}, {"--cluster", f.cluster}} {
 		if need.value == "" {
-			return r, fmt.Errorf("%s is missing: see `temper plan --help`", need.flag)
+			return r, fmt.Errorf("%s is missing: see --help", need.flag)
 		}
 	}
 	var err error
@@ -187,6 +191,9 @@ func (f *planFlags) request() (planner.Request, error) {
 	}
 	if err := f.early(&r); err != nil {
 		return r, err
+	}
+	if c := r.Model; c.HasLearnedPositions() && r.Workload.Seq > c.MaxPositions {
+		return r, fmt.Errorf("--seq is %d, must be at most the %d positions that %s has learned: nearest legal value %d", r.Workload.Seq, c.MaxPositions, f.model, c.MaxPositions)
 	}
 	return r, errors.Join(f.constants(&r), f.space(&r))
 }
@@ -412,6 +419,7 @@ func chosen(s string) string {
 func (f *planFlags) more(ctx context.Context, r planner.Request, a *planner.Answer) error {
 	r.Devices = a.Devices
 	var err error
+	f.doing("searching for what would help")
 	if f.help || !a.Fits && f.layout == "" && !f.asJSON {
 		if a.Fixes, err = advice.WhatWouldHelp(ctx, r, a); err != nil {
 			return err
@@ -423,10 +431,13 @@ func (f *planFlags) more(ctx context.Context, r planner.Request, a *planner.Answ
 		}
 	}
 	for _, c := range f.others {
+		f.doing("searching layouts on " + c.Name)
+		begin := time.Now()
 		other, err := advice.CompareWith(ctx, r, a, c, f.basis)
 		if err != nil {
 			return asUsage(err)
 		}
+		other.SearchSeconds = time.Since(begin).Seconds()
 		a.Compare = append(a.Compare, *other)
 	}
 	return nil

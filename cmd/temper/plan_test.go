@@ -78,8 +78,44 @@ func TestPlanJSON(t *testing.T) {
 	if n := field(t, v, "layouts_considered").(float64); n < 1000 {
 		t.Errorf("%v layouts considered", n)
 	}
-	field(t, v, "search_seconds")
+	for _, where := range [][]any{{"search_seconds"}, {"compare", 0, "search_seconds"}} {
+		if x := field(t, v, where...).(float64); x <= 0 {
+			t.Errorf("%v is %v", where, x)
+		}
+	}
 	field(t, v, "compare", 0, "ratios", "tokens_per_second_per_device")
+}
+
+// What simulate says with --json is there too, whether or not --days is given.
+func TestSimulateJSON(t *testing.T) {
+	var out, errs bytes.Buffer
+	args := []string{"simulate", "--json", "--model", "llama3-8b", "--cluster", "h100", "--devices", "8", "--layout", "tp=2,pp=2"}
+	if got := run(args, nil, &out, &errs); got != exitDone {
+		t.Fatalf("exit %d: %s", got, errs.String())
+	}
+	var v map[string]any
+	if err := json.Unmarshal(out.Bytes(), &v); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"step_seconds", "goodput", "ettr", "checkpoint_interval_seconds"} {
+		if x := field(t, v, name).(float64); x <= 0 {
+			t.Errorf("%s is %v", name, x)
+		}
+	}
+	field(t, v, "critical_path", "parts", 0, "seconds")
+	for cause, n := range field(t, v, "interruptions").(map[string]any) {
+		if n.(float64) < 0 {
+			t.Errorf("%v interruptions by %s", n, cause)
+		}
+	}
+	last := 0.0
+	for _, name := range []string{"p10", "p50", "p90"} {
+		x := field(t, v, "finish", name).(float64)
+		if x <= last {
+			t.Errorf("finish %s is %v, after %v", name, x, last)
+		}
+		last = x
+	}
 }
 
 // With --layout the answer is one plan, with an interval.
@@ -107,6 +143,7 @@ func TestPlanExitCodes(t *testing.T) {
 		{"--devices", "9999999999"},
 		{"--seq", "0"},
 		{"--seq", "9223372036854775807"},
+		{"--model", "gpt-22b", "--seq", "4096"},
 		{"--global-batch", "9223372036854775807"},
 		{"--dtype", "int3"},
 		{"--routing", "odd"},
@@ -152,6 +189,9 @@ func TestPlanWorkloadJSON(t *testing.T) {
 		if g := field(t, run, "goodput").(float64); g > 1 {
 			t.Errorf("%v goodput is %v", where, g)
 		}
+	}
+	if cost := field(t, v, "workload", "cost"); cost != nil {
+		t.Errorf("the catalogue has no prices, cost is %v", cost)
 	}
 	if r := field(t, v, "compare", 0, "ratios", "workload_seconds").(float64); r <= 0 {
 		t.Errorf("ratio of the run's time is %v", r)

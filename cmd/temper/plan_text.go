@@ -41,7 +41,7 @@ func planText(r planner.Request, a *planner.Answer) string {
 
 // devicesText counts devices in the words of their cluster.
 func devicesText(c *hardware.Cluster, n int) string {
-	text := fmt.Sprintf("%d devices of %s", n, c.Name)
+	text := fmt.Sprintf("%s of %s", plural(n, "device"), c.Name)
 	var units []string
 	if c.DevicesPerCard > 1 {
 		units = append(units, fmt.Sprintf("%d cards", c.Cards(n)))
@@ -105,7 +105,7 @@ func blocksText(l planner.Layout) string {
 		parts = append(parts, text)
 		i += n
 	}
-	return fmt.Sprintf("%d micro-batches of %d; blocks along the pipeline: %s", l.Micros, l.MicroBatch, strings.Join(parts, ", "))
+	return fmt.Sprintf("%s of %d; blocks along the pipeline: %s", plural(l.Micros, "micro-batch"), l.MicroBatch, strings.Join(parts, ", "))
 }
 
 // timeText draws where the time of the deciding stage goes.

@@ -47,6 +47,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "temper: %v\n", err)
 		return exitUsage
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintln(stderr, "temper: interrupted")
+		return exitFailed
 	default:
 		fmt.Fprintf(stderr, "temper: %v\n", err)
 		return exitFailed

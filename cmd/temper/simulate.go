@@ -13,6 +13,7 @@ import (
 
 	"github.com/temper-ml/temper/cluster/campaign"
 	"github.com/temper-ml/temper/cluster/costmodel"
+	"github.com/temper-ml/temper/cluster/hardware"
 	"github.com/temper-ml/temper/cluster/sim"
 	"github.com/temper-ml/temper/internal/durable"
 )
@@ -26,7 +27,7 @@ type simulation struct {
 }
 
 func newSimulateCmd() *cobra.Command {
-	s := simulation{planFlags: planFlags{top: 1}}
+	s := simulation{planFlags: planFlags{top: 1, waiting: &waiting{}}}
 	cmd := &cobra.Command{
 		Use:   "simulate [PLAN.json]",
 		Short: "run one step rank by rank on an event clock: critical path, bubble, stragglers, faults; and days of it",
@@ -38,11 +39,11 @@ with the durations that plan predicts. What to simulate comes from the output of
 rank, the router's preferences; simulate then says what each costs and who waits for
 whom. --trace FILE writes a timeline that Perfetto (ui.perfetto.dev) opens; a name in
 .gz is compressed. --days D plays that many days with failures, checkpoints and
-recoveries, at the failure rates of the cluster.
+recoveries, at the failure rates of the cluster (with --json: 30 unless it says otherwise).
 
 With --json it prints one object: step_seconds, predicted_seconds (by plan), ranks,
 stages (compute, communication, bubble, stall: mean seconds of a rank), critical_path
-(parts, ranks), disturbances (name, extra_seconds), culprits, stopped, and with --days
+(parts, ranks), disturbances (name, extra_seconds), culprits, stopped, and of the days
 goodput, ettr, interruptions (cause -> in these days), checkpoint_interval_seconds,
 checkpoint, losses_seconds, finish (p10, p50, p90: seconds until as much is done as the
 days hold undisturbed), policies (the same for each way to recover). docs/campaign.md.`,
@@ -57,7 +58,7 @@ days hold undisturbed), policies (the same for each way to recover). docs/campai
 	f.StringVar(&s.faults, "faults", "", "YAML file of what goes wrong in the step")
 	f.StringVar(&s.trace, "trace", "", "write the timeline to this file, for Perfetto")
 	f.IntSliceVar(&s.ranks, "ranks", nil, "ranks in the trace (default: the first of each stage)")
-	f.Float64Var(&s.days, "days", 0, "play so many days of the step, with failures, checkpoints and recoveries")
+	f.Float64Var(&s.days, "days", 0, "play so many days of the step, with failures, checkpoints and recoveries (30 with --json; 0: none)")
 	f.StringVar(&s.policy, "policy", "restart", "how --days recovers: restart, memory, shrink or spares; the others are compared")
 	f.BoolVar(&s.asJSON, "json", false, "print one JSON object")
 	return cmd
@@ -67,6 +68,7 @@ days hold undisturbed), policies (the same for each way to recover). docs/campai
 type plannedStep struct {
 	Model, Cluster, Engine string
 	Devices                int
+	Calibration            *struct{}
 	Step                   struct {
 		Seq         int
 		GlobalBatch int `json:"global_batch"`
@@ -83,6 +85,8 @@ type plannedStep struct {
 const (
 	mostPlan = 64 << 20
 	mostDays = 3650
+	// usualDays are played for --json where --days says nothing.
+	usualDays = 30
 )
 
 // fromPlan takes over what the flags did not say.
@@ -105,6 +109,12 @@ func (s *simulation) fromPlan(cmd *cobra.Command, path string) error {
 	}
 	if p.Model == "" || p.Cluster == "" || len(p.Plans) == 0 {
 		return usageError{fmt.Errorf("%s holds no plan: model %q, cluster %q, %d plans; it must be the output of 'temper plan --json'", path, p.Model, p.Cluster, len(p.Plans))}
+	}
+	if _, err := hardware.Load(p.Cluster); err != nil && !cmd.Flags().Changed("cluster") {
+		return usageError{fmt.Errorf("%s was planned for %q, which the catalogue does not have: give the description that it was planned with, as in --cluster %s.yaml", path, p.Cluster, p.Cluster)}
+	}
+	if p.Calibration != nil && s.calibrate == "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "temper: note: %s was calibrated; without --calibrate its step is predicted anew, with the constants of temper\n", path)
 	}
 	w := p.Step
 	for _, take := range []struct {
@@ -138,10 +148,16 @@ func (s *simulation) run(cmd *cobra.Command, args []string) error {
 	if s.days < 0 || s.days > mostDays || s.days != s.days {
 		return usageError{fmt.Errorf("--days is %v, must lie in 0..%d", s.days, mostDays)}
 	}
+	if s.asJSON && !cmd.Flags().Changed("days") {
+		s.days = usualDays
+	}
+	defer s.waits(cmd.ErrOrStderr())()
+	s.doing("searching layouts")
 	m, step, err := s.step(cmd.Context())
 	if err != nil {
 		return err
 	}
+	s.doing("building the programs of all ranks")
 	program, err := sim.New(m, step, sim.Options{})
 	if err != nil {
 		return err
@@ -152,27 +168,32 @@ func (s *simulation) run(cmd *cobra.Command, args []string) error {
 			return usageError{err}
 		}
 	}
-	compared, err := program.Compare(faults)
+	s.doing(fmt.Sprintf("simulating %d ranks", program.Ranks))
+	compared, err := interruptible(cmd.Context(), func() (*sim.Comparison, error) { return program.Compare(faults) })
 	if err != nil {
 		return err
 	}
 	if s.trace != "" {
-		if err := s.writeTrace(compared.Disturbed); err != nil {
+		s.doing("writing " + s.trace)
+		if err := s.writeTrace(cmd.Context(), compared.Disturbed); err != nil {
 			return err
 		}
+		s.done()
 		fmt.Fprintf(cmd.ErrOrStderr(), "temper: wrote %s: open it at ui.perfetto.dev\n", s.trace)
 	}
 	var days *campaign.DaysResult
 	if s.days > 0 {
-		if days, err = s.play(m, step); err != nil {
+		s.doing(fmt.Sprintf("playing %g days", s.days))
+		if days, err = interruptible(cmd.Context(), func() (*campaign.DaysResult, error) { return s.play(m, step) }); err != nil {
 			return err
 		}
 	}
+	s.done()
 	if s.asJSON {
 		return printJSON(cmd.OutOrStdout(), newSimulated(step, compared, days))
 	}
 	w := cmd.OutOrStdout()
-	fmt.Fprintf(w, "%s on %d devices of %s, %s\n\n", s.model, m.Devices, s.cluster, step.Layout)
+	fmt.Fprintf(w, "%s on %s of %s, %s\n\n", s.model, plural(m.Devices, "device"), s.cluster, step.Layout)
 	if len(compared.Costs) > 0 {
 		compared.Explain(w)
 	} else {
@@ -199,7 +220,7 @@ func (s *simulation) step(ctx context.Context) (*costmodel.Model, *costmodel.Ste
 		for _, refused := range a.Rejected {
 			return nil, nil, fmt.Errorf("nothing to simulate: %s", refused.Text)
 		}
-		return nil, nil, fmt.Errorf("nothing to simulate: no layout of %s fits on %d devices of %s; `temper plan` says what is too large", s.model, r.Devices, s.cluster)
+		return nil, nil, fmt.Errorf("nothing to simulate: no layout of %s fits on %s of %s; `temper plan` says what is too large", s.model, plural(r.Devices, "device"), s.cluster)
 	}
 	o := r.Options
 	o.AnyMemory = true
@@ -208,8 +229,8 @@ func (s *simulation) step(ctx context.Context) (*costmodel.Model, *costmodel.Ste
 }
 
 // writeTrace writes the timeline whole or not at all.
-func (s *simulation) writeTrace(run *sim.Run) error {
+func (s *simulation) writeTrace(ctx context.Context, run *sim.Run) error {
 	return durable.WriteStream(durable.OS, s.trace, func(w io.Writer) error {
-		return run.Trace(w, sim.TraceOptions{Ranks: s.ranks, Gzip: strings.EqualFold(filepath.Ext(s.trace), ".gz")})
+		return run.Trace(stoppable{ctx, w}, sim.TraceOptions{Ranks: s.ranks, Gzip: strings.EqualFold(filepath.Ext(s.trace), ".gz")})
 	})
 }
