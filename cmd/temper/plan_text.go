@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/temper-ml/temper/cluster/hardware"
@@ -152,28 +151,14 @@ func memoryText(b *strings.Builder, m *planner.Memory) {
 // rankText is the table of the best layouts, of schedules, and of the front.
 func rankText(b *strings.Builder, a *planner.Answer) {
 	if len(a.Plans) > 1 {
-		fmt.Fprintf(b, "\nBest layouts, one for each mesh and micro-batch size\n")
-		plansTable(b, a.Plans, a.Plans[0].StepSeconds)
+		plansTable(b, "Best layouts, one for each mesh and micro-batch size", a.Plans, a.Plans[0].StepSeconds)
 	}
 	if len(a.Families) > 1 {
-		fmt.Fprintf(b, "\nBest of each schedule\n")
-		plansTable(b, slices.SortedFunc(maps.Values(a.Families), func(x, y planner.Plan) int { return cmp.Compare(x.StepSeconds, y.StepSeconds) }), a.Plans[0].StepSeconds)
+		plansTable(b, "Best of each schedule", slices.SortedFunc(maps.Values(a.Families), func(x, y planner.Plan) int { return cmp.Compare(x.StepSeconds, y.StepSeconds) }), a.Plans[0].StepSeconds)
 	}
 	if len(a.Pareto) > 1 {
-		fmt.Fprintf(b, "\nSlower, but with more memory free\n")
-		plansTable(b, a.Pareto, a.Plans[0].StepSeconds)
+		plansTable(b, "Slower, but with more memory free", a.Pareto, a.Plans[0].StepSeconds)
 	}
-}
-
-func plansTable(b *strings.Builder, plans []planner.Plan, best float64) {
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tstep\t\tmemory\ttp\tcp\tdp\tpp\tvpp\tep\tetp\tmbs\tschedule\trecompute\tzero\toffload\t")
-	for _, p := range plans {
-		l := p.Layout
-		fmt.Fprintf(w, "\t%s\t+%.1f %%\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t\n", secondsText(p.StepSeconds), 100*(p.StepSeconds/best-1),
-			unit.Bytes(p.MemoryBytes.Occupied), l.TP, l.CP, l.DP, l.PP, l.VPP, l.EP, l.ETP, l.MicroBatch, l.Schedule, l.Recompute, l.Zero, l.Offload)
-	}
-	_ = w.Flush()
 }
 
 func rejectedText(b *strings.Builder, a *planner.Answer) {
@@ -183,7 +168,11 @@ func rejectedText(b *strings.Builder, a *planner.Answer) {
 	fmt.Fprintf(b, "\nRefused\n")
 	for _, rule := range a.Rejected.Rules() {
 		v := a.Rejected[rule]
-		fmt.Fprintf(b, "  %9s  %s, as in %s\n             %s\n", unit.Count(v.Count), rule, v.Example, v.Text)
+		text := v.Text
+		for _, room := range []string{"mesh: ", "operator: ", "schedule: "} { // the rule says it
+			text = strings.TrimPrefix(text, room)
+		}
+		fmt.Fprintf(b, "  %s by %s: %s\n    as in %s\n", unit.Count(v.Count), rule, text, v.Example)
 	}
 }
 

@@ -37,7 +37,7 @@ func LoadConfig(ref string) (*arch.Config, error) {
 	switch {
 	case builtin && err == nil:
 		return nil, fmt.Errorf("hf: %q is a built-in model and also exists here: write builtin:%s or .%c%s", ref, ref, filepath.Separator, ref)
-	case builtin || err != nil && !strings.ContainsRune(ref, filepath.Separator):
+	case builtin || err != nil && !strings.ContainsRune(ref, filepath.Separator) && filepath.Ext(ref) != ".json":
 		return arch.Builtin(ref) // or its error, which lists the names
 	case err != nil:
 		return nil, fmt.Errorf("hf: %w", err)
