@@ -64,7 +64,7 @@ func (p *Path) Explain(w io.Writer, run *Run) {
 			hops++
 		}
 	}
-	fmt.Fprintf(w, "the critical path has %d instructions on %d ranks and changes rank %d times; it consists of\n", len(p.Segments), len(p.Ranks), hops)
+	fmt.Fprintf(w, "the critical path has %d instructions on %s and changes rank %s; it consists of\n", len(p.Segments), plural(len(p.Ranks), "rank"), plural(hops, "time"))
 	for _, s := range p.Parts {
 		fmt.Fprintf(w, "  %6.2f%%  %s\n", 100*s.Time.Seconds()/wall, s.Name)
 	}

@@ -118,6 +118,15 @@ func TestSimulateJSON(t *testing.T) {
 	}
 }
 
+// Nouns are counted in English.
+func TestPlural(t *testing.T) {
+	for want, got := range map[string]string{"1 device": plural(1, "device"), "2 devices": plural(2, "device"), "0 micro-batches": plural(0, "micro-batch")} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // With --layout the answer is one plan, with an interval.
 func TestPlanLayoutJSON(t *testing.T) {
 	v := planJSON(t, exitDone, "--model", "gpt-22b", "--cluster", "a100", "--devices", "8", "--seq", "2048", "--global-batch", "4", "--dtype", "fp16",

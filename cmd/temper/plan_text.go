@@ -56,14 +56,14 @@ func devicesText(c *hardware.Cluster, n int) string {
 
 func verdictText(b *strings.Builder, r planner.Request, a *planner.Answer) {
 	p := &a.Plans[0]
-	verdict := "It fits."
+	verdict := "It fits. A step takes"
 	if !a.Fits {
-		verdict = "It does not fit; if it did:"
+		verdict = "It does not fit; if it did, a step would take"
 	}
 	if a.Idle > 0 {
 		fmt.Fprintf(b, "Nothing fits on all %d devices (%s): %d stay idle, as spares.\n", a.Devices+a.Idle, a.WhyIdle, a.Idle)
 	}
-	fmt.Fprintf(b, "%s A step takes %s (90 %%: %s to %s): %s tokens/s, %.0f for each device.\n",
+	fmt.Fprintf(b, "%s %s (90 %%: %s to %s): %s tokens/s, %.0f for each device.\n",
 		verdict, secondsText(p.StepSeconds), secondsText(p.StepInterval[0]), secondsText(p.StepInterval[1]), unit.Count(p.TokensPerSec), p.PerDevice)
 	fmt.Fprintf(b, "MFU %.1f %% of %.4g TFLOP/s %s, operations counted by %s (%s); bound by %s.\n",
 		100*p.MFU.Value, p.MFU.PeakTFLOPs, p.MFU.DType, p.MFU.Convention, othersText(p.MFU), p.BoundBy)

@@ -103,6 +103,9 @@ func (s *simulation) fromPlan(cmd *cobra.Command, path string) error {
 	if len(text) > mostPlan {
 		return usageError{fmt.Errorf("%s is larger than %d MiB: it is no answer of 'temper plan --json'", path, mostPlan>>20)}
 	}
+	if ext := filepath.Ext(path); ext == ".yaml" || ext == ".yml" {
+		return usageError{fmt.Errorf("%s is no answer of 'temper plan --json': simulate takes such a file, or a model and a cluster as flags; of a recipe, 'temper check' predicts the run on this machine", path)}
+	}
 	var p plannedStep
 	if err := json.Unmarshal(text, &p); err != nil {
 		return usageError{fmt.Errorf("%s is no answer of 'temper plan --json': %w", path, err)}
@@ -153,7 +156,7 @@ func (s *simulation) run(cmd *cobra.Command, args []string) error {
 	}
 	defer s.waits(cmd.ErrOrStderr())()
 	s.doing("searching layouts")
-	m, step, err := s.step(cmd.Context())
+	m, step, err := s.step(cmd)
 	if err != nil {
 		return err
 	}
@@ -207,20 +210,26 @@ func (s *simulation) run(cmd *cobra.Command, args []string) error {
 }
 
 // step predicts the step that is simulated: of --layout, or the fastest.
-func (s *simulation) step(ctx context.Context) (*costmodel.Model, *costmodel.Step, error) {
+func (s *simulation) step(cmd *cobra.Command) (*costmodel.Model, *costmodel.Step, error) {
 	r, err := s.request()
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
-	a, err := s.answer(ctx, r)
+	a, err := s.answer(cmd.Context(), r)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(a.Plans) == 0 {
-		for _, refused := range a.Rejected {
-			return nil, nil, fmt.Errorf("nothing to simulate: %s", refused.Text)
+		if rules := a.Rejected.Rules(); a.Shortage == nil && len(rules) > 0 {
+			return nil, nil, fmt.Errorf("nothing to simulate: %s", a.Rejected[rules[0]].Text)
 		}
 		return nil, nil, fmt.Errorf("nothing to simulate: no layout of %s fits on %s of %s; `temper plan` says what is too large", s.model, plural(r.Devices, "device"), s.cluster)
+	}
+	if !a.Fits {
+		for _, rule := range a.Rejected.Rules() {
+			s.done()
+			fmt.Fprintf(cmd.ErrOrStderr(), "temper: note: this layout does not fit, simulated as if it did: %s\n", a.Rejected[rule].Text)
+		}
 	}
 	o := r.Options
 	o.AnyMemory = true
