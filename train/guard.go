@@ -14,7 +14,7 @@ const maxSkips = 8
 
 // settle ends a step whose numbers were not finite: it stops the stage or skips
 // the step, as the configuration says. Nothing has been updated.
-func (t *Trainer) settle(r Result, start time.Time, cause error) (Result, error) {
+func (t *Trainer) settle(r Result, rows []Row, start time.Time, cause error) (Result, error) {
 	if t.cfg.NonFinite == "stop" {
 		return r, fmt.Errorf("%w: nothing was updated; lower the learning rate, inspect those rows, or set non_finite: skip", cause)
 	}
@@ -24,8 +24,7 @@ func (t *Trainer) settle(r Result, start time.Time, cause error) (Result, error)
 	t.skipped++
 	t.step++
 	r.Skipped, r.Why = true, cause.Error()
-	r.Time.Total = t.now().Sub(start)
-	r.Time.Reduce = r.Time.Total - r.Time.Data - r.Time.Model
+	t.finish(&r, rows, start)
 	return r, nil
 }
 

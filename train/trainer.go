@@ -28,6 +28,7 @@ type Trainer struct {
 	grads     [][]float32
 	step      int64 // steps taken
 	skipped   int64 // of them, without an update
+	digests   *digester
 	now       func() time.Time
 }
 
@@ -54,6 +55,8 @@ type Result struct {
 	Why     string `json:"why,omitempty"`
 	// FLOPs are the model's operations, forward and backward, without recompute.
 	FLOPs float64 `json:"flops"`
+	// Digests are of the step, when Trainer.Digest asked for them.
+	Digests Digests `json:"digests,omitzero"`
 	// Time tells where the step's wall time went.
 	Time Times `json:"time"`
 }
@@ -64,6 +67,7 @@ type Times struct {
 	Model     time.Duration `json:"model"`
 	Reduce    time.Duration `json:"reduce"`
 	Optimizer time.Duration `json:"optimizer"`
+	Digest    time.Duration `json:"digest,omitempty"`
 	Total     time.Duration `json:"total"`
 }
 
@@ -127,21 +131,32 @@ func (t *Trainer) Step(ctx context.Context) (Result, error) {
 		if !IsNonFinite(err) {
 			return r, err
 		}
-		return t.settle(r, start, err)
+		return t.settle(r, rows, start, err)
 	}
 	mark := t.now()
 	r.GradNorm = optim.GradNorm(t.trained)
 	if r.GradNorm-r.GradNorm != 0 { // NaN or infinite
-		return t.settle(r, start, t.guilty())
+		return t.settle(r, rows, start, t.guilty())
 	}
 	t.optimizer.Step(r.LR, optim.ClipScale(r.GradNorm, t.cfg.Optimizer.Clip))
 	t.balance(r.Load)
 	r.Time.Optimizer = t.now().Sub(mark)
 	t.step++
 	r.FLOPs = FLOPs(t.cfg, t.model.Config(), rows)
-	r.Time.Total = t.now().Sub(start)
-	r.Time.Reduce = r.Time.Total - r.Time.Data - r.Time.Model - r.Time.Optimizer
+	t.finish(&r, rows, start)
 	return r, nil
+}
+
+// finish takes the digests of a step that counts, and its time.
+func (t *Trainer) finish(r *Result, rows []Row, start time.Time) {
+	if t.digests != nil {
+		mark := t.now()
+		r.Digests = t.digests.step(r.Step, rows, t.optimizer.Steps())
+		r.Time.Digest = t.now().Sub(mark)
+	}
+	w := &r.Time
+	w.Total = t.now().Sub(start)
+	w.Reduce = w.Total - w.Data - w.Model - w.Optimizer - w.Digest
 }
 
 // accumulate runs all rows forward and backward, slot by slot.

@@ -15,6 +15,7 @@ import (
 	"github.com/temper-ml/temper/internal/durable"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
+	"github.com/temper-ml/temper/report/record/digest"
 	"github.com/temper-ml/temper/train/checkpoint/hf"
 	"github.com/temper-ml/temper/train/stepbench"
 )
@@ -161,6 +162,7 @@ func newBenchStepCmd() *cobra.Command {
 	f.IntVar(&o.Steps, "steps", 9, "steps measured, after one that is not")
 	f.StringVar(&o.Optimizer, "optimizer", "adamw", "adamw or muon")
 	f.StringVar(&o.Recompute, "recompute", "none", "none, selective or full")
+	f.IntVar(&o.Digest, "digest", 0, fmt.Sprintf("take digests that cover one block in so many a step, such as %d; 0 takes none", digest.DefaultPeriod))
 	return cmd
 }
 

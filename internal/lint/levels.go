@@ -65,6 +65,7 @@ var levels = []struct {
 	{"distributed/linkbench", 0},
 	{"data/tokenizer/...", 0},
 	{"report/record", 0},
+	{"report/record/digest", 0},
 	{"internal/...", 0},
 }
 

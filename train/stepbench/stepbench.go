@@ -33,6 +33,8 @@ type Options struct {
 	Steps int
 	// Optimizer is adamw or muon; Recompute is none, selective or full.
 	Optimizer, Recompute string
+	// Digest, if not 0, takes digests of every step with this period.
+	Digest int
 	// Load, if not empty, fills the parameters instead of a random initialisation.
 	Load func(*deepseek.Model) error
 	// Trace, if not nil, is filled with every step, measured or not.
@@ -106,6 +108,11 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Digest > 0 {
+		if err := t.Digest(o.Digest); err != nil {
+			return nil, err
+		}
+	}
 	s := &samples{}
 	for i := range o.Steps + 1 {
 		peak, err := kernel.PeakFMA(kernel.Path(), kernel.Threads(), 30*time.Millisecond)
@@ -136,6 +143,7 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 type samples struct {
 	first                                   float64
 	seconds, tokens, peaks, model, optimize []float64
+	digest, share                           []float64 // share is of the step without digests, in %
 	flops                                   float64
 }
 
@@ -147,6 +155,9 @@ func (s *samples) add(r *train.Result, peak float64) {
 	s.model = append(s.model, r.Time.Model.Seconds())
 	s.optimize = append(s.optimize, r.Time.Optimizer.Seconds())
 	s.flops = r.FLOPs
+	if d := r.Time.Digest.Seconds(); d > 0 {
+		s.digest, s.share = append(s.digest, d), append(s.share, 100*d/(sec-d))
+	}
 }
 
 func (s *samples) results(c train.Config, cfg *arch.Config, src rows) ([]Result, error) {
@@ -164,6 +175,11 @@ func (s *samples) results(c train.Config, cfg *arch.Config, src rows) ([]Result,
 		smallest("step/optimizer", "s", s.optimize),
 		{Name: "step/flops", Value: s.flops, Unit: "FLOP", Min: s.flops, Median: s.flops, N: 1},
 		{Name: "step/first_loss", Value: s.first, Unit: "nat", Min: s.first, Median: s.first, N: 1},
+	}
+	if len(s.digest) > 0 {
+		share := smallest("step/digest_share", "% of the rest", s.share)
+		share.Value = share.Median // the least is of a step that was slow for other reasons
+		out = append(out, smallest("step/digest", "s", s.digest), share)
 	}
 	rs, err := src.Rows(0)
 	if err != nil {

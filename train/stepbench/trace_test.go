@@ -33,3 +33,17 @@ func TestTraceTellsWhatTheStepsWere(t *testing.T) {
 		t.Errorf("step/first_loss is not the traced loss %v of the first step", trace.Steps[0].LM)
 	}
 }
+
+func TestDigestsAreMeasuredWhenAsked(t *testing.T) {
+	o := Options{Model: arch.TinyV4(64), Rows: 1, MicroRows: 1, Sequence: 16, Steps: 1, Optimizer: "adamw", Recompute: "none"}
+	for _, period := range []int{0, 2} {
+		o.Digest = period
+		results, err := Run(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(results, func(r Result) bool { return r.Name == "step/digest" && r.Value > 0 }); got != (period > 0) {
+			t.Errorf("period %d: digests measured: %v", period, got)
+		}
+	}
+}
