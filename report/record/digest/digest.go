@@ -16,19 +16,19 @@ const prefix = "sha256:"
 // Digest is a SHA-256. The zero value means that there is none.
 type Digest [sha256.Size]byte
 
-// String returns "sha256:" and 64 hexadecimal digits.
-func (d Digest) String() string { return prefix + hex.EncodeToString(d[:]) }
+// String returns "sha256:" and 64 hexadecimal digits, and nothing for the zero value.
+func (d Digest) String() string {
+	if d.IsZero() {
+		return ""
+	}
+	return prefix + hex.EncodeToString(d[:])
+}
 
 // IsZero reports whether d is no digest.
 func (d Digest) IsZero() bool { return d == Digest{} }
 
-// MarshalText returns String, and nothing for the zero value.
-func (d Digest) MarshalText() ([]byte, error) {
-	if d.IsZero() {
-		return []byte{}, nil
-	}
-	return []byte(d.String()), nil
-}
+// MarshalText returns String.
+func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText reads what MarshalText writes and nothing else.
 func (d *Digest) UnmarshalText(text []byte) error {

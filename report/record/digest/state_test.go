@@ -383,7 +383,10 @@ func TestText(t *testing.T) {
 	if err := back.UnmarshalText(nil); err != nil || !back.IsZero() {
 		t.Errorf("the empty text reads as %v, %v", back, err)
 	}
-	for _, bad := range []string{"sha256:", "sha256:00", strings.ToUpper(string(text)), "md5:" + string(text[7:]), string(text) + "0", string(text[:70]) + "G", Digest{}.String(), strings.Repeat("x", 1000)} {
+	if text, err := back.MarshalText(); len(text) != 0 || err != nil || back.String() != "" {
+		t.Errorf("the zero value is written as %q, %v", text, err)
+	}
+	for _, bad := range []string{"sha256:", "sha256:00", strings.ToUpper(string(text)), "md5:" + string(text[7:]), string(text) + "0", string(text[:70]) + "G", "sha256:" + strings.Repeat("0", 64), strings.Repeat("x", 1000)} {
 		if err := back.UnmarshalText([]byte(bad)); err == nil || len(err.Error()) > 300 {
 			t.Errorf("%q: error %v", bad, err)
 		}
