@@ -105,7 +105,7 @@ func (s *Setting) heldBytes() float64 {
 // product is the rate at which the devices multiply large matrices.
 func (s *Setting) product() float64 {
 	d := &s.Cluster.Device
-	peak, _ := d.PeakOf(hardware.BF16)
+	peak, _ := d.PeakOf(d.Usual())
 	return float64(s.Devices) * peak * fallback(d.Efficiency.Product, 0.7)
 }
 

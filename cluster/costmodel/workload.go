@@ -3,6 +3,7 @@ package costmodel
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/temper-ml/temper/cluster/hardware"
 	"github.com/temper-ml/temper/model/arch"
@@ -102,7 +103,7 @@ func (w Workload) checkFormat(c *hardware.Cluster) error {
 	if len(has) > 0 && !slices.Contains(has, near) {
 		near = has[len(has)-1]
 	}
-	return &Rejection{Rule: "dtype", Text: fmt.Sprintf("dtype is %s, which %s does not multiply in natively: it has %v, nearest legal value %s", w.DType, c.Device.Name, has, near)}
+	return &Rejection{Rule: "dtype", Text: fmt.Sprintf("dtype is %s, which %s does not multiply in natively: it has %s, nearest legal value %s", w.DType, c.Device.Name, strings.Join(has, ", "), near)}
 }
 
 // product is the catalogue's name of the format of the matrix products.

@@ -136,6 +136,17 @@ func (d *Device) PeakOf(t DType) (flops float64, ok bool) {
 	return p, ok && p > 0
 }
 
+// Usual is the format of matrix products where nothing says otherwise: bf16, on
+// devices without it fp16 or fp32.
+func (d *Device) Usual() DType {
+	for _, t := range []DType{BF16, FP16, FP32} {
+		if _, ok := d.PeakOf(t); ok {
+			return t
+		}
+	}
+	return BF16
+}
+
 // Nodes returns the number of machines that hold n devices.
 func (c *Cluster) Nodes(n int) int {
 	if c.NodeSize < 1 {

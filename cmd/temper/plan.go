@@ -178,7 +178,7 @@ func (f *planFlags) request() (planner.Request, error) {
 		return r, fmt.Errorf("--top is %d, must lie in 1..1000", f.top)
 	}
 	if r.Workload.DType == "" {
-		r.Workload.DType = usualFormat(r.Cluster)
+		r.Workload.DType = string(r.Cluster.Device.Usual())
 	}
 	if r.Workload.GlobalBatch == 0 {
 		r.Workload.GlobalBatch = max(64, 2*r.Devices)
@@ -223,16 +223,6 @@ func (f *planFlags) early(r *planner.Request) error {
 	var err error
 	f.run, err = campaign.Read(f.workload)
 	return err
-}
-
-// usualFormat is bf16 where the device has it, or the nearest it has.
-func usualFormat(c *hardware.Cluster) string {
-	for _, d := range []hardware.DType{hardware.BF16, hardware.FP16, hardware.FP32} {
-		if _, ok := c.Device.PeakOf(d); ok {
-			return string(d)
-		}
-	}
-	return string(hardware.BF16)
 }
 
 // chooseEngine takes --engine, or the usual one. Selective recomputation came to

@@ -86,6 +86,14 @@ func TestPlanJSON(t *testing.T) {
 	field(t, v, "compare", 0, "ratios", "tokens_per_second_per_device")
 }
 
+// A device without bf16 generates in what it has.
+func TestPlanWorkloadWithoutBF16(t *testing.T) {
+	v := planJSON(t, exitDone, "--model", "tiny-v4", "--cluster", "cpu", "--devices", "1", "--workload", "grpo")
+	if x := field(t, v, "workload", "seconds").(float64); !(x > 0) {
+		t.Errorf("the run takes %v s", x)
+	}
+}
+
 // What simulate says with --json is there too, whether or not --days is given.
 func TestSimulateJSON(t *testing.T) {
 	var out, errs bytes.Buffer

@@ -105,7 +105,7 @@ func (e *Engine) rates() {
 		peak, ok = d.PeakOf(hardware.FP8)
 	}
 	if !ok || e.weight > 1 {
-		peak, _ = d.PeakOf(hardware.BF16)
+		peak, _ = d.PeakOf(d.Usual())
 	}
 	e.flops = n * peak * fallback(d.Efficiency.Product, 0.7)
 	e.bandwidth = n * d.Bandwidth * fallback(d.Efficiency.Memory, 0.7)
