@@ -6,8 +6,8 @@ import (
 	"math"
 	"slices"
 
-	"github.com/temper-ml/temper/cluster/validation/figure"
 	"github.com/temper-ml/temper/cluster/validation/fit"
+	"github.com/temper-ml/temper/internal/figure"
 )
 
 // percent prints a share as a person reads it.

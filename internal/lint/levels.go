@@ -30,7 +30,6 @@ var levels = []struct {
 	{"cluster/planner/advice", 3},
 	{"cluster/campaign/...", 3},
 	{"cluster/validation", 3},
-	{"cluster/validation/figure", 0},
 	{"cluster/validation/fit", 0},
 	{"cluster/validation/measured", 3},
 	{"report/render", 3},

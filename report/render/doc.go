@@ -8,4 +8,7 @@
 //	mllog_check.go  the rules such a log must keep
 //	tensorboard.go  the run's scalars as an event file
 //	prometheus.go   the last state of runs as metrics
+//	html.go         a page about one run or several
+//	view.go         its charts
+//	tables.go       its tables
 package render

@@ -229,15 +229,21 @@ func (l *mllog) header() {
 	l.add(clear, clear.Time, pointInTime, "cache_clear", true)
 	l.add(init, init.Time, intervalStart, "init_start", nil)
 	for _, f := range []Setting{
-		{"submission_benchmark", s.Benchmark}, {"submission_org", s.Org}, {"submission_division", s.Division},
+		{"submission_benchmark", s.Benchmark},
+		{"submission_org", s.Org},
+		{"submission_division", s.Division},
 		{"submission_platform", s.Platform},
-		{"seed", *r.Seed}, {"train_samples", r.TrainSamples}, {"eval_samples", r.EvalSamples},
+		{"seed", *r.Seed},
+		{"train_samples", r.TrainSamples},
+		{"eval_samples", r.EvalSamples},
 		{"gradient_accumulation_steps", r.Accumulation},
 		{"lowest_numerical_precision_in_linear", r.Precision.Linear},
 		{"lowest_numerical_precision_in_attn", r.Precision.Attention},
 		{"lowest_numerical_precision_in_comm", r.Precision.Communication},
-		{"tensor_parallelism", r.Mesh.Tensor}, {"pipeline_parallelism", r.Mesh.Pipeline},
-		{"context_parallelism", r.Mesh.Context}, {"expert_parallelism", r.Mesh.Expert},
+		{"tensor_parallelism", r.Mesh.Tensor},
+		{"pipeline_parallelism", r.Mesh.Pipeline},
+		{"context_parallelism", r.Mesh.Context},
+		{"expert_parallelism", r.Mesh.Expert},
 	} {
 		l.add(init, init.Time, pointInTime, f.Key, f.Value)
 	}

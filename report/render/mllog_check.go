@@ -255,7 +255,10 @@ func (c *checker) end() []error {
 		faults = append(faults, fmt.Errorf("gradient_accumulation_steps: %d lines, must be exactly one", n))
 	}
 	for _, keys := range [][]string{
-		{"cache_clear"}, {"init_start"}, {"eval_accuracy"}, {"seed"},
+		{"cache_clear"},
+		{"init_start"},
+		{"eval_accuracy"},
+		{"seed"},
 		{"block_start", "epoch_start"},
 		{"block_stop", "epoch_stop"},
 		{"eval_start", "block_start"},

@@ -16,8 +16,10 @@ func finished() *Run {
 		Stages:   []Stage{{"base", "cpt", 4}},
 		Settings: []Setting{{"global_batch_size", int64(4)}},
 		Events: []Event{
-			{Index: 1, Kind: CacheClear, Time: 1000}, {Index: 2, Kind: InitStart, Time: 1000},
-			{Index: 3, Kind: InitStop, Time: 2000}, {Index: 4, Kind: Begin, Time: 2000},
+			{Index: 1, Kind: CacheClear, Time: 1000},
+			{Index: 2, Kind: InitStart, Time: 1000},
+			{Index: 3, Kind: InitStop, Time: 2000},
+			{Index: 4, Kind: Begin, Time: 2000},
 			{Index: 7, Kind: Evaluation, Time: 4500, Took: 500 * time.Millisecond, Steps: 2, After: 2, Values: []Value{{"accuracy", 0.5}}},
 			{Index: 10, Kind: Evaluation, Time: 7000, Took: time.Second, Steps: 4, After: 4, Values: []Value{{"accuracy", 0.75}}},
 			{Index: 11, Kind: End, Time: 7100},

@@ -60,6 +60,14 @@ func examples() map[string][]byte {
 			Title: "By size", Subtitle: "predicted over measured", X: Axis{Label: "devices", Log: true, Ticks: []float64{8, 16, 32, 64, 128, 256, 512, 1024}}, Y: Axis{Label: "predicted / measured"},
 			Reference: 1, Bands: bands, Series: spots, Medians: []Point{{X: 8, Y: 1.02}, {X: 64, Y: 0.97}},
 		}).SVG(),
+		"lines.svg": (&Lines{
+			Title: "Loss <b>", Subtitle: "by step", X: Axis{Label: "step"}, Y: Axis{Label: "loss"}, Rules: []Rule{{3, "fault & recovery"}},
+			Series: []Series{{Name: "one <i>", Points: []Point{{X: 0, Y: 4}, {X: 1, Y: math.NaN()}, {X: 2, Y: 3}, {X: 3, Y: math.Inf(1)}, {X: 4, Y: 2}}}},
+		}).SVG(),
+		"stack.svg": (&Stack{Title: "Time", Parts: []string{"forward", "<other>"}, Rows: []Row{{"one & two", "10 s", []float64{0.7, 0.3}}}}).SVG(),
+		"heat.svg": (&Heat{
+			Title: "Load", RowName: "block", ColName: "expert", Cells: [][]float64{{1, 0.5, 1.5}, {math.NaN(), 1, 1}}, Scale: "of <mean>", Reference: 1,
+		}).SVG(),
 	}
 }
 
@@ -110,7 +118,7 @@ func TestScalesMapEndsAndOrder(t *testing.T) {
 }
 
 func TestEmptyDataDraws(t *testing.T) {
-	for _, svg := range [][]byte{(&Scatter{}).SVG(), (&Bars{Width: 1, Limit: 1}).SVG(), (&Dots{}).SVG(), (&Spots{}).SVG()} {
+	for _, svg := range [][]byte{(&Scatter{}).SVG(), (&Bars{Width: 1, Limit: 1}).SVG(), (&Dots{}).SVG(), (&Spots{}).SVG(), (&Lines{}).SVG(), (&Stack{}).SVG(), (&Heat{}).SVG()} {
 		if !bytes.HasSuffix(svg, []byte("</svg>\n")) || bytes.Contains(svg, []byte("NaN")) {
 			t.Errorf("a figure without data is broken: %.80s", svg)
 		}
@@ -131,5 +139,25 @@ func TestEveryStyleIsItsOwn(t *testing.T) {
 			t.Errorf("style %d repeats a shape or a colour", i)
 		}
 		seen[styleOf(i).shape], seen[styleOf(i).color] = true, true
+	}
+}
+
+// Spikes and gaps survive thinning, and no more points than asked for remain.
+func TestThinKeepsSpikesAndGaps(t *testing.T) {
+	points := make([]Point, 10000)
+	for i := range points {
+		points[i] = Point{X: float64(i), Y: 1}
+	}
+	points[777].Y, points[5555].Y, points[8000].Y = 9, -9, math.NaN()
+	var up, down, gap bool
+	got := thin(points, 600)
+	for i, p := range got {
+		up, down, gap = up || p.Y == 9, down || p.Y == -9, gap || math.IsNaN(p.Y)
+		if i > 0 && p.X <= got[i-1].X {
+			t.Fatalf("point %d is at %v, after %v", i, p.X, got[i-1].X)
+		}
+	}
+	if !up || !down || !gap || len(got) > 600 {
+		t.Errorf("up %t, down %t, gap %t, %d points", up, down, gap, len(got))
 	}
 }

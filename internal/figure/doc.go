@@ -1,4 +1,4 @@
-// Package figure draws the few kinds of plots that a validation report needs,
+// Package figure draws the few kinds of plots that temper's reports need,
 // as SVG that a browser shows as it is: no script, no external font, no data
 // but the drawing.
 //
@@ -13,4 +13,6 @@
 //	scatter.go  points with interval bars
 //	bars.go     a histogram of several series
 //	dots.go     one line per name, a dot per measure
+//	lines.go    series over steps
+//	stack.go    how a whole divides into parts; shades for a table of numbers
 package figure

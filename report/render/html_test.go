@@ -1,0 +1,136 @@
+package render
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func pageOf(t *testing.T, runs ...*Run) string {
+	t.Helper()
+	var b strings.Builder
+	if err := HTML(&b, runs...); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// hostile is a run whose every text tries to leave its place.
+func hostile() *Run {
+	const x = `</title></style></svg><script>alert(1)</script><img src=x onerror=alert(1)>" onload="alert(1)`
+	r := finished()
+	r.Name, r.Recipe, r.PeakBasis = x, x, x
+	r.Stages[0].Name = x
+	r.Hardware, r.Software, r.Interconnect = []Fact{{x, x}}, []Fact{{x, x}}, []Fact{{x, x}}
+	r.Data = []File{{Path: x, Digest: x}}
+	r.Conventions[0] = Convention{x, x}
+	r.Verdict = &Verdict{x, x}
+	for i := range r.Events {
+		r.Events[i].Text = x
+		for j := range r.Events[i].Values {
+			r.Events[i].Values[j].Name = x
+		}
+	}
+	for i := range r.Steps {
+		r.Steps[i].Losses = []Value{{x, math.NaN()}, {"lm", math.Inf(1)}}
+		r.Steps[i].Split[0].Name = x
+	}
+	r.Events = append(r.Events, Event{Kind: Fault, Text: x, After: 2}, Event{Kind: x, After: -5}, Event{Kind: Note, Stage: 99, Text: "\x00\xff"})
+	return r
+}
+
+func TestPageEscapesEverything(t *testing.T) {
+	for _, p := range []string{pageOf(t, hostile()), pageOf(t, hostile(), hostile())} {
+		for _, bad := range []string{"<script", "<img", "<iframe", "javascript:"} {
+			if i := strings.Index(p, bad); i >= 0 {
+				t.Fatalf("%q in the page: %.200s", bad, p[max(0, i-100):])
+			}
+		}
+		unquoted := regexp.MustCompile(`"[^"<>]*"`).ReplaceAllString(p, "")
+		if m := regexp.MustCompile(`<[^>]*\son[a-z]+=`).FindString(unquoted); m != "" {
+			t.Errorf("a handler in the page: %s", m)
+		}
+		wellFormed(t, p)
+	}
+}
+
+// wellFormed checks that elements nest and are closed.
+func wellFormed(t *testing.T, p string) {
+	t.Helper()
+	d := xml.NewDecoder(strings.NewReader(p))
+	d.Strict = false
+	d.AutoClose = []string{"meta"}
+	d.Entity = xml.HTMLEntity
+	var open []string
+	for {
+		tok, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch tok := tok.(type) {
+		case xml.StartElement:
+			open = append(open, tok.Name.Local)
+		case xml.EndElement:
+			if len(open) == 0 || open[len(open)-1] != tok.Name.Local {
+				t.Fatalf("</%s> closes %v", tok.Name.Local, open)
+			}
+			open = open[:len(open)-1]
+		}
+	}
+	if len(open) > 0 {
+		t.Errorf("%v not closed", open)
+	}
+}
+
+// The page asks for nothing: no address but the name space of SVG, no script.
+func TestPageStandsAlone(t *testing.T) {
+	p := pageOf(t, finished())
+	rest := strings.ReplaceAll(p, `xmlns="http://www.w3.org/2000/svg"`, "")
+	for _, bad := range []string{"http:", "https:", "//", "url(", "@import", "<link", "<script", " src=", ` style="`} {
+		if strings.Contains(rest, bad) {
+			t.Errorf("%q in the page", bad)
+		}
+	}
+	if !strings.Contains(p, `default-src &#39;none&#39;`) && !strings.Contains(p, `default-src 'none'`) {
+		t.Error("no policy")
+	}
+	wellFormed(t, p)
+	if file := os.Getenv("TEMPER_PAGE"); file != "" {
+		if err := os.WriteFile(file, []byte(p), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestPageSaysWhatIsKnown(t *testing.T) {
+	r := finished()
+	p := pageOf(t, r)
+	for _, want := range []string{
+		"not verified", "50.00 %", "60.00 %", "Where the time went", "Expert load", "Questions and answers", "4 → 1", "not recorded",
+		"1970-01-01 00:00:07 UTC", "none on record",
+	} {
+		if !strings.Contains(p, want) {
+			t.Errorf("no %q in the page", want)
+		}
+	}
+	for result, want := range map[string]string{"pass": ">small</strong>: verified", "fail": "verification failed", "incomplete": "verification incomplete", "": "not verified"} {
+		r.Verdict = &Verdict{Result: result}
+		if p := pageOf(t, r); !strings.Contains(p, want) {
+			t.Errorf("verdict %q: no %q", result, want)
+		}
+	}
+	if p := pageOf(t, &Run{}, finished(), finished()); !strings.Contains(p, "Runs unnamed, small, small (2)") {
+		t.Error("runs of one name are not told apart")
+	}
+	if err := HTML(&strings.Builder{}); err == nil {
+		t.Error("a page about no run")
+	}
+}
