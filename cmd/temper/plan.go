@@ -40,6 +40,7 @@ type planFlags struct {
 	runs             []*campaign.Result // on the cluster, then on each that it is compared with; nil where nothing fits
 
 	*waiting
+	seqGiven    bool                    // else a model that has learned fewer positions takes as many as it has
 	calibration *validation.Calibration // when --calibrate named measured steps
 }
 
@@ -96,7 +97,7 @@ func (f *planFlags) registerStep(cmd *cobra.Command) {
 	s.StringVar(&f.model, "model", "", "built-in name, config.json or model directory")
 	s.StringVar(&f.cluster, "cluster", "", "catalogue name or YAML file (see `temper hardware`)")
 	s.StringVar(&f.devices, "devices", "", "number, or in larger units as in 1024cards, 8nodes; default: the fewest that fit")
-	s.IntVar(&f.work.Seq, "seq", 4096, "tokens of a sequence")
+	s.IntVar(&f.work.Seq, "seq", 4096, "tokens of a sequence (of a GPT at most the positions that it has learned, where the flag is left out)")
 	s.IntVar(&f.work.GlobalBatch, "global-batch", 0, "sequences of a step (default 2 for each device)")
 	s.IntVar(&f.microBatch, "micro-batch", 0, "sequences that pass the pipeline together (default: searched)")
 	s.StringVar(&f.work.DType, "dtype", "", "of the matrix products: bf16, fp8, mxfp8, fp16, fp32 (default bf16, or the narrowest the device has)")
@@ -123,9 +124,13 @@ func kindNames() string {
 
 // runPlan answers and prints.
 func runPlan(cmd *cobra.Command, f *planFlags) error {
+	f.seqGiven = cmd.Flags().Changed("seq")
 	r, err := f.request()
 	if err != nil {
 		return usageError{err}
+	}
+	if c := r.Model; c.HasLearnedPositions() && r.Workload.Seq > c.MaxPositions {
+		fmt.Fprintf(cmd.ErrOrStderr(), "temper: note: %s has learned %d positions, planned for %d all the same\n", f.model, c.MaxPositions, r.Workload.Seq)
 	}
 	begin := time.Now()
 	defer f.waits(cmd.ErrOrStderr())()
@@ -166,6 +171,9 @@ func (f *planFlags) request() (planner.Request, error) {
 	if r.Model, err = hf.LoadConfig(f.model); err != nil {
 		return r, err
 	}
+	if c := r.Model; c.HasLearnedPositions() && !f.seqGiven {
+		r.Workload.Seq = min(r.Workload.Seq, c.MaxPositions)
+	}
 	if r.Cluster, err = hardware.Load(f.cluster); err != nil {
 		return r, err
 	}
@@ -191,9 +199,6 @@ func (f *planFlags) request() (planner.Request, error) {
 	}
 	if err := f.early(&r); err != nil {
 		return r, err
-	}
-	if c := r.Model; c.HasLearnedPositions() && r.Workload.Seq > c.MaxPositions {
-		return r, fmt.Errorf("--seq is %d, must be at most the %d positions that %s has learned: nearest legal value %d", r.Workload.Seq, c.MaxPositions, f.model, c.MaxPositions)
 	}
 	return r, errors.Join(f.constants(&r), f.space(&r))
 }

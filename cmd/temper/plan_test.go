@@ -126,6 +126,17 @@ func TestSimulateJSON(t *testing.T) {
 	}
 }
 
+// A GPT takes as many tokens as it has learned positions, unless it is told otherwise.
+func TestPlanLearnedPositions(t *testing.T) {
+	args := []string{"--model", "gpt-3.6b", "--cluster", "a100", "--devices", "8", "--layout", "tp=8"}
+	if seq := field(t, planJSON(t, exitDone, args...), "step", "seq").(float64); seq != 2048 {
+		t.Errorf("%v tokens, want 2048", seq)
+	}
+	if seq := field(t, planJSON(t, exitDone, append(args, "--seq", "4096")...), "step", "seq").(float64); seq != 4096 {
+		t.Errorf("%v tokens, want 4096", seq)
+	}
+}
+
 // Nouns are counted in English.
 func TestPlural(t *testing.T) {
 	for want, got := range map[string]string{"1 device": plural(1, "device"), "2 devices": plural(2, "device"), "0 micro-batches": plural(0, "micro-batch")} {
@@ -160,7 +171,6 @@ func TestPlanExitCodes(t *testing.T) {
 		{"--devices", "9999999999"},
 		{"--seq", "0"},
 		{"--seq", "9223372036854775807"},
-		{"--model", "gpt-22b", "--seq", "4096"},
 		{"--global-batch", "9223372036854775807"},
 		{"--dtype", "int3"},
 		{"--routing", "odd"},

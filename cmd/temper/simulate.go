@@ -143,6 +143,7 @@ func (s *simulation) fromPlan(cmd *cobra.Command, path string) error {
 }
 
 func (s *simulation) run(cmd *cobra.Command, args []string) error {
+	s.seqGiven = len(args) == 1 || cmd.Flags().Changed("seq")
 	if len(args) == 1 {
 		if err := s.fromPlan(cmd, args[0]); err != nil {
 			return err
