@@ -29,7 +29,12 @@ func newReportCmd() *cobra.Command {
 --tensorboard a directory with a folder of events for each run; --prometheus the
 last state of the runs as metrics, "-" for standard output. docs/report.md says
 what each holds.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return exactArgs(1, "run directories, at least one")(cmd, args)
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w := cmd.OutOrStdout()
 			if f.html+f.tensorboard+f.prometheus != "" {

@@ -4,6 +4,7 @@
 // where a Run is silent.
 //
 //	run.go          what is known of a run
+//	fill.go         the same from a record
 //	mllog.go        the run as an MLPerf training log
 //	mllog_check.go  the rules such a log must keep
 //	tensorboard.go  the run's scalars as an event file

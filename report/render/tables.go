@@ -71,20 +71,24 @@ func (v *view) answers() *table {
 				bad++
 			}
 		}
+		against := "none: this page is about one run"
+		if len(v.runs) > 1 {
+			against = "the runs beside it: see Summary, Hardware"
+		}
 		timeline := yes(len(r.Steps) > 0, "steps and their durations, without dates: see Timeline")
 		if timed {
 			timeline = "dated: see Timeline"
 		}
 		return []Fact{
-			{"Against which other hardware is it compared?", yes(len(v.runs) > 1, "the runs side by side on this page: see Summary, Hardware")},
+			{"Against which other hardware is it compared?", against},
 			{"How long did it take, and when?", timeline},
-			{"How well was the hardware used?", yes(used, fmt.Sprintf("under %d conventions: see Throughput and utilization", len(r.Conventions)))},
+			{"How well was the hardware used?", yes(used, fmt.Sprintf("conventions: %d, see Throughput and utilization", len(r.Conventions)))},
 			{"On what hardware?", yes(len(r.Hardware) > 0, "see Hardware")},
 			{"With which software?", yes(len(r.Software) > 0, "see Software")},
 			{"Over which interconnect?", yes(len(r.Interconnect) > 0, "see Interconnect")},
-			{"On what data?", yes(len(r.Data) > 0, fmt.Sprintf("%d sources: see Data", len(r.Data)))},
+			{"On what data?", yes(len(r.Data) > 0, "see Data")},
 			{"How good is the result, before and after?", yes(evaluated, "see Evaluation")},
-			{"What went wrong?", yes(len(r.Steps)+len(r.Events) > 0, fmt.Sprintf("%d incidents on record: see Incidents", bad))},
+			{"What went wrong?", yes(len(r.Steps)+len(r.Events) > 0, fmt.Sprintf("incidents on record: %d, see Incidents", bad))},
 			{"Who checked it?", verdictOf("", r.Verdict).Result},
 		}
 	})

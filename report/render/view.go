@@ -41,7 +41,7 @@ func (v *view) sections() []section {
 		{"speed", "Throughput and utilization", "Utilization is model operations over the time spent in steps over the peak. Conventions count the same work differently, so a figure without its convention and peak means nothing.", v.speed()},
 		{"time", "Where the time went", "", v.time()},
 		{"experts", "Expert load", "Routed tokens of each expert over the mean of its block, in the last step that recorded them.", v.experts()},
-		{"timeline", "Timeline and checkpoints", "", []part{{Table: v.timeline(Begin, End, Pause, Resume, Checkpoint, InitStart, InitStop)}}},
+		{"timeline", "Timeline and checkpoints", "", []part{{Table: v.timeline(Begin, End, Pause, Resume, Checkpoint, InitStart, InitStop, "ranks", "rollout")}}},
 		{"incidents", "Incidents", "Faults, recoveries, skipped steps and notes.", []part{{Table: v.incidents()}}},
 		{"evaluation", "Evaluation", "First is before any step of the stage, if it was measured then.", []part{{Table: v.evaluation()}}},
 		{"hardware", "Hardware", "", []part{{Table: v.facts("Hardware", func(r *Run) []Fact { return r.Hardware })}}},
