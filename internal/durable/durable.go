@@ -28,6 +28,9 @@ import (
 type FS interface {
 	// Create makes a new file for writing; it is an error if the name exists.
 	Create(name string) (File, error)
+	// Append opens an existing file, cut to size bytes if it is longer, to write
+	// after them; it is an error if it is shorter.
+	Append(name string, size int64) (File, error)
 	// Mkdir makes one directory; it is an error if the name exists.
 	Mkdir(name string) error
 	// Rename gives a file or directory a new name. A file replaces a file of
@@ -39,7 +42,7 @@ type FS interface {
 	SyncDir(name string) error
 }
 
-// File is a new file being written.
+// File is a file being written at its end.
 type File interface {
 	io.Writer
 	// Sync returns when everything written is on the disk.
@@ -55,6 +58,26 @@ type osFS struct{}
 func (osFS) Create(name string) (File, error) {
 	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 }
+
+func (osFS) Append(name string, size int64) (File, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err == nil && info.Size() < size:
+		err = fmt.Errorf("%s has %d bytes, want at least %d", name, info.Size(), size)
+	case err == nil && info.Size() > size:
+		err = f.Truncate(size)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
 func (osFS) Mkdir(name string) error       { return os.Mkdir(name, 0o777) }
 func (osFS) Rename(old, name string) error { return os.Rename(old, name) }
 func (osFS) RemoveAll(name string) error   { return os.RemoveAll(name) }

@@ -28,7 +28,7 @@ type Faulty struct {
 	calls   int
 	log     []string
 	undo    []change         // directory changes since the last SyncDir of their parent
-	synced  map[string]int64 // bytes of each new file that are on the disk
+	synced  map[string]int64 // bytes of each file written that are on the disk
 	written map[string]int64
 }
 
@@ -92,6 +92,25 @@ func (f *Faulty) Create(name string) (durable.File, error) {
 		}
 		f.synced[name], f.written[name] = 0, 0
 		f.track(filepath.Dir(name), "", name)
+	})
+	if err != nil {
+		if file != nil {
+			file.Close()
+		}
+		return nil, err
+	}
+	return &faultyFile{f, file, name}, nil
+}
+
+// Append implements durable.FS. What the file held is taken as being on the disk,
+// and so is its cut.
+func (f *Faulty) Append(name string, size int64) (durable.File, error) {
+	var file durable.File
+	err := f.do("append", name, func() (err error) { file, err = f.FS.Append(name, size); return err }, func() {
+		if f.synced == nil {
+			f.synced, f.written = make(map[string]int64), make(map[string]int64)
+		}
+		f.synced[name], f.written[name] = size, size
 	})
 	if err != nil {
 		if file != nil {

@@ -18,6 +18,14 @@ func (n noSync) Create(name string) (durable.File, error) {
 	return noSyncFile{f}, nil
 }
 
+func (n noSync) Append(name string, size int64) (durable.File, error) {
+	f, err := n.FS.Append(name, size)
+	if err != nil {
+		return nil, err
+	}
+	return noSyncFile{f}, nil
+}
+
 type noSyncFile struct{ durable.File }
 
 func (noSyncFile) Sync() error { return nil }
