@@ -26,7 +26,7 @@ const maxPoints = 600
 
 // SVG draws the figure.
 func (l *Lines) SVG() []byte {
-	const width, left, right, top, bottom = 980.0, 96.0, 690.0, 76.0, 300.0
+	const width, left, right, top, bottom = 980.0, 104.0, 690.0, 76.0, 300.0
 	height := math.Max(bottom+56, top+float64(36*float64(len(l.Series)))+20)
 	c := newCanvas(width, height, l.Title)
 	c.heading(l.Title, l.Subtitle)
@@ -38,8 +38,11 @@ func (l *Lines) SVG() []byte {
 			}
 		}
 	}
-	p := newPanel(c, l.X.spread(xs), l.Y.spread(ys), left, top, right, bottom)
+	y := l.Y.spread(ys)
+	y.Label = "" // drawn here, further out: ticks may be long
+	p := newPanel(c, l.X.spread(xs), y, left, top, right, bottom)
 	p.axes(true)
+	c.text(26, (top+bottom)/2, middle, ink, ` font-size="12.5" transform="rotate(-90 26 `+px((top+bottom)/2)+`)"`, l.Y.Label)
 	for i, r := range l.Rules {
 		at := p.x.at(r.X)
 		p.line(at, top, at, bottom, muted, 1, ` stroke-dasharray="2 3"`)

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -96,7 +97,7 @@ func TestMLLOGInventsNothing(t *testing.T) {
 		"clock":        {func(r *Run, _ *Submission) { r.Events[3].Time = 1500 }, "went back"},
 		"init time":    {func(r *Run, _ *Submission) { r.Events[0].Time, r.Events[1].Time = 1, 1; late(r, 31*60e3) }, "must be less than 30"},
 		"precision":    {func(r *Run, _ *Submission) { r.Precision.Linear = "bf16" }, "must be one of"},
-		"benchmark":    {func(_ *Run, s *Submission) { s.Benchmark = "chess" }, "closed division"},
+		"benchmark":    {func(_ *Run, s *Submission) { s.Benchmark = "chess" }, "none of the round"},
 	} {
 		r, s := finished(), submission()
 		c.change(r, &s)
@@ -162,4 +163,43 @@ func FuzzCheckMLLOG(f *testing.F) {
 	f.Add(b.String())
 	f.Add(":::MLLOG {}")
 	f.Fuzz(func(_ *testing.T, s string) { _ = CheckMLLOG(strings.NewReader(s)) })
+}
+
+// The golden log holds the settings of deepseekv3_671b, open division, as well; the public
+// compliance checker passed it: python -m mlperf_logging.compliance_checker
+// --usage training --ruleset 6.1.0 testdata/mlperf.log.
+func TestMLLOGGolden(t *testing.T) {
+	r, s := finished(), submission()
+	s.Division, s.Target, s.Lower = "open", 3.6, true
+	r.EvalSamples = 1024
+	r.Settings = []Setting{
+		{"global_batch_size", int64(16384)},
+		{"max_sequence_length", int64(4096)},
+		{"opt_name", "adamw"},
+		{"max_steps", int64(12000)},
+		{"opt_base_learning_rate", 2.4e-5},
+		{"opt_learning_rate_warmup_steps", int64(4)},
+		{"opt_learning_rate_decay_steps", int64(11996)},
+		{"opt_learning_rate_decay_schedule", "cosine with linear warmup"},
+		{"opt_adamw_beta_1", 0.9},
+		{"opt_adamw_beta_2", 0.95},
+		{"opt_adamw_epsilon", 1e-8},
+		{"opt_adamw_weight_decay", 0.1},
+		{"opt_gradient_clip_norm", 1.0},
+		{"moe_aux_loss_coeff", 0.01},
+	}
+	r.Events[4].Values[0].Value, r.Events[5].Values[0].Value = 3.9, 3.5
+	var b strings.Builder
+	if err := MLLOG(&b, r, s); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("TEMPER_WRITE_GOLDEN") != "" {
+		if err := os.WriteFile("testdata/mlperf.log", []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("testdata/mlperf.log")
+	if err != nil || b.String() != string(want) {
+		t.Errorf("%v\n%s", err, b.String())
+	}
 }

@@ -32,7 +32,7 @@ func appendRecord(b, data []byte) []byte {
 // as protocol buffer tags: number and wire type.
 const (
 	eventWallTime = 1<<3 | 1 // double
-	eventStep     = 2<<3 | 0 // varint
+	eventStep     = 2 << 3   // varint, type 0
 	eventVersion  = 3<<3 | 2 // string
 	eventSummary  = 5<<3 | 2 // message
 	eventSource   = 10<<3 | 2

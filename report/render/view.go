@@ -217,11 +217,11 @@ func (v *view) speed() []part {
 	}
 	out = append(out, v.draw(chart{title: "Utilization (MFU)", subtitle: "by convention", axis: "MFU", lines: mfu})...)
 	out = append(out, part{Table: v.conventions()})
-	return append(out, v.draw(chart{title: "Memory", subtitle: "peak of each step", axis: "bytes", lines: v.each(func(_ *Run, s *Step) float64 {
+	return append(out, v.draw(chart{title: "Memory", subtitle: "peak of each step", axis: "MiB", lines: v.each(func(_ *Run, s *Step) float64 {
 		if s.Memory <= 0 {
 			return math.NaN()
 		}
-		return float64(s.Memory)
+		return float64(s.Memory) / (1 << 20)
 	})})...)
 }
 
