@@ -32,6 +32,10 @@ type Manifest struct {
 	Mesh      Mesh     `json:"mesh"`
 	Links     []Link   `json:"links"`
 	Devices   []Device `json:"devices"`
+	// DigestPeriod is the period of the digests of parameters and optimizer in
+	// Step entries (report/record/digest): each covers one block in so many. 0
+	// says that steps have none. Those of other entries always cover all blocks.
+	DigestPeriod int64 `json:"digest_period,omitempty"`
 	// Clock is the source of times, such as "system".
 	Clock string `json:"clock"`
 	// Signer is the verifier key of the log's heads.
@@ -131,6 +135,9 @@ func (m *Manifest) Check() error {
 	}
 	if m.Ranks < 1 {
 		return fmt.Errorf("ranks: %d, want at least 1", m.Ranks)
+	}
+	if m.DigestPeriod < 0 {
+		return fmt.Errorf("digest_period: %d, want at least 0", m.DigestPeriod)
 	}
 	if m.Signer == "" {
 		return errors.New("signer: no key")

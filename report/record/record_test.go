@@ -283,6 +283,7 @@ func TestManifest(t *testing.T) {
 	for want, change := range map[string]func(*record.Manifest){
 		`format: "temper-record/2"`:            func(m *record.Manifest) { m.Format = "temper-record/2" },
 		"ranks: 0":                             func(m *record.Manifest) { m.Ranks = 0 },
+		"digest_period: -1":                    func(m *record.Manifest) { m.DigestPeriod = -1 },
 		"signer":                               func(m *record.Manifest) { m.Signer = "" },
 		`model: "w"`:                           func(m *record.Manifest) { m.Model["w"] = "x" },
 		"data[0]: bytes: -1":                   func(m *record.Manifest) { m.Data = []record.File{{Bytes: -1}} },

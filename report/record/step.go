@@ -27,7 +27,8 @@ type Step struct {
 	Skipped string `json:"skipped,omitempty"`
 	// Load is how experts were used, nil without experts.
 	Load *Load `json:"load,omitempty"`
-	// Bias, Parameters and Optimizer are digests of the state after the step.
+	// Bias, Parameters and Optimizer are digests of the state after the step;
+	// the last two cover the blocks that Manifest.DigestPeriod says.
 	Bias       Digest `json:"bias,omitempty"`
 	Parameters Digest `json:"parameters,omitempty"`
 	Optimizer  Digest `json:"optimizer,omitempty"`
