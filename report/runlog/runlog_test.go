@@ -634,3 +634,28 @@ func BenchmarkSign(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkRead(b *testing.B) {
+	dir := filepath.Join(b.TempDir(), "record")
+	w, err := runlog.Create(dir, manifest(), key(b, 0), runlog.Options{FS: durabletest.NoSync(durable.OS)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	d := record.SHA256(nil)
+	const entries = 1000
+	for i := range entries {
+		s := &record.Step{Step: int64(i), Batch: d, Bias: d, Parameters: d, Optimizer: d, Losses: map[string]float64{"lm": 1.2345678901234567}, Load: &record.Load{Table: d}}
+		if _, err := w.Append(s); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, _, err := runlog.Read(dir, runlog.Trust{}, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/entries, "us/entry")
+}
