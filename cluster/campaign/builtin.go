@@ -54,8 +54,9 @@ var pretrainings = []struct {
 	{"gpt3", Pretraining{300e9, 2048}},
 }
 
-// pretrainingOf returns what is known of a built-in model's pre-training.
-func pretrainingOf(model string) Pretraining {
+// PretrainingOf returns what is known of a built-in model's pre-training, as its
+// report says; nothing known is the zero value.
+func PretrainingOf(model string) Pretraining {
 	for _, p := range pretrainings {
 		if strings.HasPrefix(strings.TrimPrefix(model, "builtin:"), p.model) {
 			return p.Pretraining

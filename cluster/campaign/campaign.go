@@ -88,7 +88,7 @@ func Play(w *Workload, s Setting) (*Result, error) {
 	}
 	out := &Result{Workload: w.Name, Source: w.Source, Model: s.Name, Cluster: s.Cluster.Name, Devices: s.Devices, Pretraining: w.Pretraining}
 	if out.Pretraining.Tokens == 0 {
-		out.Pretraining = pretrainingOf(s.Name)
+		out.Pretraining = PretrainingOf(s.Name)
 	}
 	for i := range w.Phases {
 		p, err := s.play(&w.Phases[i])
