@@ -1,7 +1,6 @@
 package hardware
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +12,16 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/temper-ml/temper/internal/config"
 )
 
-// maxFile bounds the size of a description: the longest of the catalogue is a
-// tenth of it.
-const maxFile = 32 << 10
+// The bounds of a description: the longest of the catalogue is a tenth of
+// maxFile, and lines have some hundred characters.
+const (
+	maxFile = 32 << 10
+	maxLine = 4096
+)
 
 // Load returns the description of a cluster: of an entry of the catalogue, by
 // its name, or from the YAML file at a path.
@@ -99,8 +103,8 @@ func parse(src []byte, name string) (m *ast.MappingNode, err error) {
 			m, err = nil, fmt.Errorf("hardware: %s: is not YAML that can be read: %v", name, r)
 		}
 	}()
-	if i, rule := tooTangled(src); rule != "" {
-		return nil, fmt.Errorf("hardware: %s:%d: %s", name, 1+bytes.Count(src[:i], []byte("\n")), rule)
+	if line, rule := config.Tangled(src, maxLine); rule != "" {
+		return nil, fmt.Errorf("hardware: %s:%d: %s", name, line, rule)
 	}
 	file, err := parser.ParseBytes(src, 0)
 	if err != nil {
@@ -307,41 +311,4 @@ func (d *decoder) base(n ast.Node) {
 	}
 	c.Base, c.Name, c.Title, c.Notes = name, "", "", nil
 	d.c = c
-}
-
-// The bounds of a file's form: a description has six levels, and lines of some
-// hundred characters. The parser takes quadratic time beyond them.
-const (
-	maxDepth = 32
-	maxLine  = 4096
-)
-
-// tooTangled returns the rule of form that src breaks, and where, or "".
-func tooTangled(src []byte) (at int, rule string) {
-	depth, run, line := 0, 0, 0
-	for i, b := range src {
-		line++
-		switch b {
-		case '[', '{':
-			depth++
-		case ']', '}':
-			depth = max(0, depth-1)
-		}
-		switch b {
-		case '-', '?', '&', '*', '!', ':': // opens a level, or names one
-			run++
-		case '\n':
-			run, line = 0, 0
-		case ' ', '\t', '\r':
-		default:
-			run = 0
-		}
-		switch {
-		case depth > maxDepth || run > maxDepth:
-			return i, fmt.Sprintf("must not nest deeper than %d levels", maxDepth)
-		case line > maxLine:
-			return i, fmt.Sprintf("a line must be at most %d bytes", maxLine)
-		}
-	}
-	return 0, ""
 }

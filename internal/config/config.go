@@ -55,7 +55,7 @@ func Decode(src []byte, name string, v Checker) error {
 	if len(src) > MostBytes {
 		return fmt.Errorf("%s: %d bytes, at most %d are read", name, len(src), MostBytes)
 	}
-	if line, rule := tangled(src); rule != "" {
+	if line, rule := Tangled(src, mostLine); rule != "" {
 		return fmt.Errorf("%s:%d: %s", name, line, rule)
 	}
 	if err := decode(src, v); err != nil {
@@ -75,8 +75,10 @@ const (
 	mostLine  = 8 << 10
 )
 
-// tangled returns the rule of form that src breaks, and in which line.
-func tangled(src []byte) (line int, rule string) {
+// Tangled returns the rule of form that YAML text breaks, and in which line, or
+// "": nesting that the parser is not to be trusted with, or a line of more than
+// longest bytes.
+func Tangled(src []byte, longest int) (line int, rule string) {
 	depth, run, column := 0, 0, 0
 	line = 1
 	for _, b := range src {
@@ -100,8 +102,8 @@ func tangled(src []byte) (line int, rule string) {
 		if depth > mostDepth || run > mostDepth {
 			return line, fmt.Sprintf("must not nest deeper than %d levels", mostDepth)
 		}
-		if column > mostLine {
-			return line, fmt.Sprintf("a line must be at most %d bytes", mostLine)
+		if column > longest {
+			return line, fmt.Sprintf("a line must be at most %d bytes", longest)
 		}
 	}
 	return 0, ""
