@@ -40,6 +40,8 @@ var bodies = map[string]func() Body{
 	"ranks":      func() Body { return &Ranks{} },
 	"evaluation": func() Body { return &Evaluation{} },
 	"rollout":    func() Body { return &Rollout{} },
+	"routing":    func() Body { return &Routing{} },
+	"times":      func() Body { return &Times{} },
 	"pause":      func() Body { return &Pause{} },
 	"resume":     func() Body { return &Resume{} },
 	"note":       func() Body { return &Note{} },

@@ -14,20 +14,6 @@ type Begin struct {
 	Parameters Digest `json:"parameters,omitempty"`
 }
 
-// Stage opens a stage, or continues it, at step From of Steps.
-type Stage struct {
-	Stage  int    `json:"stage"`
-	Name   string `json:"name"`
-	Method string `json:"method"`
-	From   int64  `json:"from"`
-	Steps  int64  `json:"steps"`
-	// Rows are the rows of an epoch, Data their digest, Order that of the
-	// ordered list of examples.
-	Rows  int64  `json:"rows"`
-	Data  Digest `json:"data,omitempty"`
-	Order Digest `json:"order,omitempty"`
-}
-
 // Checkpoint is training state on the disk, after Step steps of a stage.
 type Checkpoint struct {
 	Stage int   `json:"stage"`
@@ -158,9 +144,6 @@ type End struct {
 // Kind is "begin".
 func (*Begin) Kind() string { return "begin" }
 
-// Kind is "stage".
-func (*Stage) Kind() string { return "stage" }
-
 // Kind is "checkpoint".
 func (*Checkpoint) Kind() string { return "checkpoint" }
 
@@ -212,14 +195,6 @@ func atLeast0(pairs ...any) error {
 // Check refuses what contradicts itself.
 func (b *Begin) Check() error {
 	return errors.Join(atLeast0("total", b.Total, "active", b.Active), b.Parameters.Check())
-}
-
-// Check refuses what contradicts itself.
-func (s *Stage) Check() error {
-	if s.From > s.Steps {
-		return fmt.Errorf("from: step %d of %d", s.From, s.Steps)
-	}
-	return errors.Join(place(s.Stage, s.From), atLeast0("rows", s.Rows), checkDigests("data", s.Data, "order", s.Order))
 }
 
 // Check refuses what contradicts itself.

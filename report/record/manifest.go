@@ -16,8 +16,15 @@ type Manifest struct {
 	Format string `json:"format"`
 	// Run is the run's name.
 	Run string `json:"run"`
-	// Recipe is the complete recipe as YAML, defaults included.
+	// Recipe is the complete recipe as YAML, defaults included; Seed is its.
 	Recipe string `json:"recipe"`
+	Seed   uint64 `json:"seed"`
+	// Started is when the program began to prepare the run, as Entry.Time.
+	Started int64 `json:"started"`
+	// Architecture is the model's complete config.json, Precision what its
+	// numbers are held and multiplied in.
+	Architecture string    `json:"architecture,omitempty"`
+	Precision    Precision `json:"precision"`
 	// Model is the digest of each tensor that training begins with, by name;
 	// empty when the recipe draws them.
 	Model map[string]Digest `json:"model"`
@@ -40,6 +47,18 @@ type Manifest struct {
 	Clock string `json:"clock"`
 	// Signer is the verifier key of the log's heads.
 	Signer string `json:"signer"`
+}
+
+// Precision names number formats, such as "fp32" or "bf16"; empty where there is
+// nothing of the kind.
+type Precision struct {
+	// Parameters is what the optimizer updates.
+	Parameters string `json:"parameters,omitempty"`
+	// Linear and Attention are the inputs of products, the lowest in use.
+	Linear    string `json:"linear,omitempty"`
+	Attention string `json:"attention,omitempty"`
+	// Communication is what ranks exchange.
+	Communication string `json:"communication,omitempty"`
 }
 
 // File is a file that was read.
@@ -98,6 +117,10 @@ type Device struct {
 	// Host is an index of Manifest.Hosts, Ranks the ranks on such a device.
 	Host  int   `json:"host"`
 	Ranks []int `json:"ranks"`
+	// Path is the instruction set of the kernels, such as "avx2", Threads how
+	// many a rank computes on: neither decides results.
+	Path    string `json:"path,omitempty"`
+	Threads int    `json:"threads,omitempty"`
 	// Peak is operations per second by data type, measured.
 	Peak map[string]float64 `json:"peak"`
 	// Bandwidth is bytes per second to and from memory, 0 when not measured.
@@ -132,6 +155,9 @@ func (m *Mesh) Check(ranks int) error {
 func (m *Manifest) Check() error {
 	if m.Format != Format {
 		return fmt.Errorf("format: %.40q, this program reads %q", m.Format, Format)
+	}
+	if m.Started < 0 {
+		return fmt.Errorf("started: %d ms, want at least 0", m.Started)
 	}
 	if m.Ranks < 1 {
 		return fmt.Errorf("ranks: %d, want at least 1", m.Ranks)

@@ -194,7 +194,7 @@ func TestEntryOfALargeModelIsSmall(t *testing.T) {
 func TestEntriesComeBack(t *testing.T) {
 	one := 1.5
 	for _, body := range []record.Body{
-		&record.Begin{Total: 10, Active: 5}, &record.Stage{Name: "sft", Method: "sft", Steps: 3}, step(),
+		&record.Begin{Total: 10, Active: 5}, stage(), &record.Stage{Name: "sft", Steps: 3}, step(), routing(), times(),
 		&record.Checkpoint{Path: "checkpoints/00-sft/3", Took: 1}, &record.Fault{Fault: "link", Rank: 2}, &record.Recovery{Again: 3},
 		&record.Ranks{Ranks: 2, Mesh: record.Mesh{Tensor: 1, Pipeline: 2, Context: 1, Expert: 1, Data: 1}, Joined: []int{1}, Left: []int{}},
 		&record.Evaluation{HeldOut: &record.HeldOut{Loss: 1, Tokens: 2}, Suites: map[string]record.Score{"a": {Right: 1, Total: 2}}},
@@ -217,8 +217,8 @@ func TestEntriesComeBack(t *testing.T) {
 			t.Errorf("%s: %s", body.Kind(), d)
 		}
 	}
-	if n := len(record.Kinds()); n != 13 {
-		t.Errorf("%d kinds, 13 are tested", n)
+	if n := len(record.Kinds()); n != 15 {
+		t.Errorf("%d kinds, 15 are tested", n)
 	}
 }
 
@@ -258,10 +258,11 @@ func TestEntriesRefused(t *testing.T) {
 // manifest is a small valid manifest.
 func manifest() *record.Manifest {
 	return &record.Manifest{
-		Format: record.Format, Run: "r", Recipe: "name: r\n", Model: map[string]record.Digest{}, Data: []record.File{},
+		Format: record.Format, Run: "r", Recipe: "name: r\n", Seed: math.MaxUint64, Started: 1784868623648,
+		Architecture: "{}", Precision: record.Precision{Parameters: "fp32", Linear: "bf16", Attention: "bf16", Communication: "fp32"}, Model: map[string]record.Digest{}, Data: []record.File{},
 		Program: record.Program{Modules: map[string]string{}, Build: map[string]string{}},
 		Hosts:   []record.Host{{Features: []string{}}}, Ranks: 1, Mesh: record.One(), Links: []record.Link{},
-		Devices: []record.Device{{Ranks: []int{0}, Peak: map[string]float64{"f32": 1e11}}}, Clock: "system", Signer: "temper+0+0",
+		Devices: []record.Device{{Ranks: []int{0}, Path: "avx2", Threads: 2, Peak: map[string]float64{"f32": 1e11}}}, Clock: "system", Signer: "temper+0+0",
 	}
 }
 
@@ -282,6 +283,7 @@ func TestManifest(t *testing.T) {
 	}
 	for want, change := range map[string]func(*record.Manifest){
 		`format: "temper-record/2"`:            func(m *record.Manifest) { m.Format = "temper-record/2" },
+		"started: -1 ms":                       func(m *record.Manifest) { m.Started = -1 },
 		"ranks: 0":                             func(m *record.Manifest) { m.Ranks = 0 },
 		"digest_period: -1":                    func(m *record.Manifest) { m.DigestPeriod = -1 },
 		"signer":                               func(m *record.Manifest) { m.Signer = "" },
@@ -318,7 +320,7 @@ func TestDigest(t *testing.T) {
 
 // Whatever is accepted is what Marshal writes.
 func FuzzEntry(f *testing.F) {
-	for _, body := range []record.Body{step(), &record.Note{Text: "x"}, &record.End{Status: "failed"}} {
+	for _, body := range []record.Body{step(), stage(), routing(), times(), &record.Note{Text: "x"}, &record.End{Status: "failed"}} {
 		b, _ := record.Marshal(record.NewEntry(1, 2, body))
 		f.Add(b)
 	}

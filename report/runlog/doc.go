@@ -45,7 +45,7 @@
 // The test TestWorkedExample computes this with the signing key whose seed is 32
 // bytes of zero:
 //
-//	manifest.json ends in ,"signer":"temper+a646fda1+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop"}
+//	manifest.json ends in ,"signer":"temper+a646fda1+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop","started":0}
 //	log            {"body":{"text":"a"},"index":1,"kind":"note","time":1000}
 //	               {"body":{"text":"b"},"index":2,"kind":"note","time":1001}
 //	leaf 1         SHA-256(0x00, {"body":{"text":"a"},"index":1,"kind":"note","time":1000})
