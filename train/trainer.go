@@ -196,14 +196,19 @@ func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result) error {
 
 // options scales each part of the objective to its mean over the whole step.
 func (t *Trainer) options(c Counts) deepseek.StepOptions {
+	o := t.cfg.options(c)
+	o.Recompute = t.recompute
+	return o
+}
+
+func (c *Config) options(n Counts) deepseek.StepOptions {
 	o := deepseek.StepOptions{
-		LMScale:      float32(1 / float64(c.Supervised)),
-		BalanceScale: float32(t.cfg.Loss.Balance / float64(c.Segments)),
-		IndexerScale: float32(t.cfg.Loss.Indexer / float64(c.Tokens)),
-		Recompute:    t.recompute,
+		LMScale:      float32(1 / float64(n.Supervised)),
+		BalanceScale: float32(c.Loss.Balance / float64(n.Segments)),
+		IndexerScale: float32(c.Loss.Indexer / float64(n.Tokens)),
 	}
-	if c.MTP > 0 {
-		o.MTPScale = float32(t.cfg.Loss.MTP / float64(c.MTP))
+	if n.MTP > 0 {
+		o.MTPScale = float32(c.Loss.MTP / float64(n.MTP))
 	}
 	return o
 }
@@ -227,16 +232,29 @@ func microBatch(rows []Row) *deepseek.Batch {
 	return b
 }
 
-// FLOPs counts the model's operations of a step, forward and backward, by what
-// its rows really attend to. Recomputation and the optimizer are not in it.
+// FLOPs counts the model's operations of a step, forward and backward: keys that
+// are really attended, and the output head at supervised positions, the only ones
+// it runs at. Recomputation and the optimizer are not in it.
 func FLOPs(c Config, model *arch.Config, rows []Row) float64 {
-	w := arch.Work{MTP: c.Loss.MTP > 0, IndexerLoss: c.Loss.Indexer > 0}
-	for _, r := range rows {
-		for _, s := range r.Segments {
-			w.Lengths = append(w.Lengths, s.Len())
+	return model.FLOPs(WorkOf(c, model, rows)).Total()
+}
+
+// WorkOf describes a step's rows to the ledger of operations.
+func WorkOf(c Config, model *arch.Config, rows []Row) arch.Work {
+	o := c.options(Count(rows))
+	var w arch.Work
+	for i := range rows {
+		one := microBatch(rows[i:i+1]).Work(o, model.NumMTP)
+		w.MTP, w.IndexerLoss = one.MTP, one.IndexerLoss
+		w.Lengths = append(w.Lengths, one.Lengths...)
+		if w.Supervised == nil {
+			w.Supervised = make([]int64, len(one.Supervised))
+		}
+		for depth, n := range one.Supervised {
+			w.Supervised[depth] += n
 		}
 	}
-	return model.FLOPs(w).Total()
+	return w
 }
 
 // Done reports whether the stage's steps are all taken.

@@ -6,6 +6,11 @@ type Work struct {
 	Lengths     []int // real tokens of each sequence, no padding
 	MTP         bool  // the MTP blocks run too, on every position that has a next token
 	IndexerLoss bool  // the indexer is trained by its own loss, on detached inputs
+
+	// Supervised counts the positions with a label: of the trunk, then of each MTP
+	// block. The output head multiplies these only. Nil stands for every position
+	// that a block processes; depths beyond the list have none.
+	Supervised []int64
 }
 
 // Item is one line of a [Ledger]: a named component of one block.
@@ -94,7 +99,7 @@ func (c *Config) FLOPs(w Work) *Ledger {
 		l.block()
 	}
 	l.layer, l.seqs = -1, trunk
-	l.head()
+	l.head(0)
 	if !w.MTP {
 		return &l.out
 	}
@@ -102,7 +107,7 @@ func (c *Config) FLOPs(w Work) *Ledger {
 		l.layer, l.seqs = c.NumLayers+i, lengths(w.Lengths, i+1)
 		l.join()
 		l.block()
-		l.head()
+		l.head(i + 1)
 	}
 	return &l.out
 }
@@ -255,14 +260,26 @@ func (l *ledger) groupedAttention() {
 // causalKeys sums t+1 over the n queries of a sequence.
 func causalKeys(n int64) int64 { return n * (n + 1) / 2 }
 
-// head adds the output head, and the mHC reduction before it.
-func (l *ledger) head() {
+// head adds the output head of a depth, 0 for the trunk, and the mHC reduction
+// before it.
+func (l *ledger) head(depth int) {
 	c := l.c
 	if c.Family == V4 {
 		l.perToken("mhc.map", c.HCMult*c.HCMult*c.HiddenSize)
 		l.perToken("mhc.mix", c.HCMult*c.HiddenSize)
 	}
-	l.perToken("head", c.VocabSize*c.HiddenSize)
+	l.put("head", float64(c.VocabSize*c.HiddenSize)*float64(l.work.projected(depth, l.seqs.tokens)), 2)
+}
+
+// projected returns how many of a depth's positions the output head multiplies.
+func (w *Work) projected(depth int, all int64) int64 {
+	switch {
+	case w.Supervised == nil:
+		return all
+	case depth >= len(w.Supervised):
+		return 0
+	}
+	return max(0, min(w.Supervised[depth], all))
 }
 
 // join adds the projections that bring trunk and next token together.

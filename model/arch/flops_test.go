@@ -130,3 +130,32 @@ func TestLedgerOfPackedSequences(t *testing.T) {
 		t.Error("training the indexer costs nothing")
 	}
 }
+
+// Lines of the ledger add up to it, every operator has its note, and the head
+// multiplies supervised positions only.
+func TestLedgerLines(t *testing.T) {
+	for _, name := range Builtins() {
+		c := must(t, name)
+		w := Work{Lengths: []int{300, 1, 129}, MTP: true, IndexerLoss: true, Supervised: []int64{40, 30}}
+		full := c.FLOPs(w)
+		var sum float64
+		for _, l := range c.Ledger(w) {
+			sum += l.Forward + l.Backward
+			if l.Layers < 1 || l.Layers > c.Blocks()+1 || l.Note == "" {
+				t.Errorf("%s: %+v", name, l)
+			}
+			if want := 2 * float64(c.VocabSize*c.HiddenSize) * float64(40+30*min(1, c.NumMTP)); l.Operator == "head" && l.Forward != want {
+				t.Errorf("%s: head %g, want %g", name, l.Forward, want)
+			}
+		}
+		if math.Abs(sum-full.Total()) > 1e-12*sum {
+			t.Errorf("%s: lines %.0f, ledger %.0f", name, sum, full.Total())
+		}
+		w.Supervised = nil
+		all := c.FLOPs(w).Total()
+		w.Supervised = []int64{1 << 40, 1 << 40}
+		if got := c.FLOPs(w).Total(); c.NumMTP < 2 && got != all {
+			t.Errorf("%s: more labels than positions: %g, want %g", name, got, all)
+		}
+	}
+}

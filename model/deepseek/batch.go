@@ -75,13 +75,37 @@ func (b *Batch) Supervised() int {
 }
 
 // Work describes the batch to [arch.Config.FLOPs]: what a step with these options
-// processes.
-func (b *Batch) Work(o StepOptions) arch.Work {
+// processes in a model with that many MTP blocks.
+func (b *Batch) Work(o StepOptions, depths int) arch.Work {
 	w := arch.Work{MTP: o.MTPScale != 0, IndexerLoss: o.IndexerScale != 0}
 	for _, s := range b.Segments {
 		w.Lengths = append(w.Lengths, s.Len())
 	}
+	if !w.MTP {
+		depths = 0
+	}
+	for depth := range depths + 1 {
+		w.Supervised = append(w.Supervised, b.supervisedAt(depth))
+	}
 	return w
+}
+
+// supervisedAt counts the labels of a prediction depth, 0 for the trunk: as
+// [level.next] hands them out.
+func (b *Batch) supervisedAt(depth int) int64 {
+	labels, ahead := b.Labels, depth
+	if depth > 0 && b.MTPLabels != nil {
+		labels, ahead = b.MTPLabels, depth-1
+	}
+	var n int64
+	for _, s := range b.Segments {
+		for i := s.Start + ahead; i < s.End-depth+ahead; i++ {
+			if labels[i] >= 0 {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // level is the micro-batch as one prediction depth sees it. Level 0 is the

@@ -22,7 +22,7 @@ func BenchmarkTrainStep(b *testing.B) {
 	m.Init(1)
 	batch := randomBatch(cfg, 1, 512, 512, 512, 512)
 	o := StepOptions{LMScale: 1.0 / 2044, MTPScale: 0.3 / 2040, BalanceScale: 1e-4 / 4}
-	flops := cfg.FLOPs(batch.Work(o)).Total()
+	flops := cfg.FLOPs(batch.Work(o, cfg.NumMTP)).Total()
 	mustStep(b, m, batch, o)
 	peak, err := kernel.PeakFMA(kernel.Path(), kernel.Threads(), 300*time.Millisecond)
 	if err != nil {
