@@ -37,15 +37,25 @@ func Unmarshal(b []byte, v any) error {
 	if e, ok := v.(*Entry); ok {
 		return e.decode(b)
 	}
-	return decode(b, p.Elem())
+	return decode(b, p.Elem(), MaxSize)
+}
+
+// UnmarshalLimit is Unmarshal of a value of up to limit bytes that is neither a
+// manifest nor an entry.
+func UnmarshalLimit(b []byte, v any, limit int) error {
+	p := reflect.ValueOf(v)
+	if p.Kind() != reflect.Pointer || p.IsNil() {
+		return fmt.Errorf("record: cannot read into %T, want a pointer", v)
+	}
+	return decode(b, p.Elem(), limit)
 }
 
 // Check refuses bytes that are not one canonical value of whatever type.
-func Check(b []byte) error { return decode(b, reflect.Value{}) }
+func Check(b []byte) error { return decode(b, reflect.Value{}, MaxSize) }
 
-func decode(b []byte, v reflect.Value) error {
-	if len(b) > MaxSize {
-		return &SyntaxError{MaxSize, "", fmt.Sprintf("%d bytes, want at most %d", len(b), MaxSize)}
+func decode(b []byte, v reflect.Value, limit int) error {
+	if len(b) > limit {
+		return &SyntaxError{limit, "", fmt.Sprintf("%d bytes, want at most %d", len(b), limit)}
 	}
 	if !utf8.Valid(b) {
 		return &SyntaxError{invalidUTF8(b), "", "not UTF-8"}

@@ -30,12 +30,18 @@ var rawType = reflect.TypeFor[Raw]()
 // Raw. A nil slice is [], a nil map {}, a nil pointer or interface null.
 func Marshal(v any) ([]byte, error) { return Append(nil, v) }
 
+// MarshalLimit is Marshal of a value that may take up to limit bytes, for what is
+// neither a manifest nor an entry.
+func MarshalLimit(v any, limit int) ([]byte, error) { return appendLimit(nil, v, limit) }
+
 // Append appends the canonical bytes of v to b, and leaves b as it is on an error.
-func Append(b []byte, v any) ([]byte, error) {
+func Append(b []byte, v any) ([]byte, error) { return appendLimit(b, v, MaxSize) }
+
+func appendLimit(b []byte, v any, limit int) ([]byte, error) {
 	e := encoder{b: b}
 	e.value(reflect.ValueOf(v), 0)
-	if n := len(e.b) - len(b); e.err == nil && n > MaxSize {
-		e.err = fmt.Errorf("record: value has %d bytes, want at most %d", n, MaxSize)
+	if n := len(e.b) - len(b); e.err == nil && n > limit {
+		e.err = fmt.Errorf("record: value has %d bytes, want at most %d", n, limit)
 	}
 	if e.err != nil {
 		return b, e.err

@@ -26,6 +26,7 @@ const keyPrefix = "PRIVATE+KEY+"
 // Key signs heads.
 type Key struct {
 	signer   note.Signer
+	private  ed25519.PrivateKey
 	verifier string
 }
 
@@ -58,12 +59,12 @@ func ParseKey(text string) (*Key, error) {
 	if err != nil || len(seed) != 1+ed25519.SeedSize {
 		return nil, fmt.Errorf("signing key %s: not an Ed25519 key", signer.Name())
 	}
-	public := ed25519.NewKeyFromSeed(seed[1:]).Public().(ed25519.PublicKey)
-	verifier, err := note.NewEd25519VerifierKey(signer.Name(), public)
+	private := ed25519.NewKeyFromSeed(seed[1:])
+	verifier, err := note.NewEd25519VerifierKey(signer.Name(), private.Public().(ed25519.PublicKey))
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
 	}
-	return &Key{signer, verifier}, nil
+	return &Key{signer, private, verifier}, nil
 }
 
 // DefaultKey returns the user's key: what [KeyVariable] gives, or else the file
