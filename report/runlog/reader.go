@@ -138,25 +138,14 @@ func readManifest(name string) ([]byte, error) {
 // NewReader reads a log from the contents of its files.
 func NewReader(manifest []byte, log, heads io.Reader, trust Trust) (*Reader, error) {
 	r := &Reader{log: bufio.NewReaderSize(log, 1<<16)}
-	if err := r.readManifest(manifest); err != nil {
+	if err := readLeaf0(manifest, &r.Manifest); err != nil {
 		return nil, &Error{File: ManifestName, Err: err}
 	}
-	if trust.Verifier != "" && trust.Verifier != r.Manifest.Signer {
-		return nil, &Error{File: ManifestName, Err: fmt.Errorf("signer: %w: %.120q, want %q", ErrWrongKey, r.Manifest.Signer, trust.Verifier)}
-	}
-	v, err := note.NewVerifier(r.Manifest.Signer)
+	v, known, err := trust.verifiers(r.Manifest.Signer)
 	if err != nil {
-		return nil, &Error{File: ManifestName, Err: fmt.Errorf("signer: %.120q: %w", r.Manifest.Signer, err)}
+		return nil, err
 	}
-	known := []note.Verifier{v}
-	for _, w := range trust.Witnesses {
-		wv, err := note.NewVerifier(w)
-		if err != nil {
-			return nil, fmt.Errorf("witness key %.120q: %w", w, err)
-		}
-		known = append(known, wv)
-	}
-	r.heads = headReader{r: bufio.NewReader(heads), v: v, known: note.VerifierList(known...)}
+	r.heads = headReader{r: bufio.NewReader(heads), v: v, known: known}
 	r.pinned = append(r.pinned, trust.Heads...)
 	if r.head, err = r.heads.next(); err != nil {
 		return nil, err
@@ -167,8 +156,29 @@ func NewReader(manifest []byte, log, heads io.Reader, trust Trust) (*Reader, err
 	return r, r.leaf(bytes.TrimSuffix(manifest, []byte("\n")))
 }
 
-// readManifest checks leaf 0.
-func (r *Reader) readManifest(b []byte) error {
+// verifiers are the key that must sign, which the manifest names, and all that
+// are known.
+func (t *Trust) verifiers(signer string) (note.Verifier, note.Verifiers, error) {
+	if t.Verifier != "" && t.Verifier != signer {
+		return nil, nil, &Error{File: ManifestName, Err: fmt.Errorf("signer: %w: %.120q, want %q", ErrWrongKey, signer, t.Verifier)}
+	}
+	v, err := note.NewVerifier(signer)
+	if err != nil {
+		return nil, nil, &Error{File: ManifestName, Err: fmt.Errorf("signer: %.120q: %w", signer, err)}
+	}
+	known := []note.Verifier{v}
+	for _, w := range t.Witnesses {
+		wv, err := note.NewVerifier(w)
+		if err != nil {
+			return nil, nil, fmt.Errorf("witness key %.120q: %w", w, err)
+		}
+		known = append(known, wv)
+	}
+	return v, note.VerifierList(known...), nil
+}
+
+// readLeaf0 reads and checks the manifest.
+func readLeaf0(b []byte, m *record.Manifest) error {
 	text, ended := bytes.CutSuffix(b, []byte("\n"))
 	var version struct {
 		Format string `json:"format"`
@@ -176,13 +186,13 @@ func (r *Reader) readManifest(b []byte) error {
 	if json.Unmarshal(text, &version) == nil && version.Format != record.Format {
 		return fmt.Errorf("format: %w: %.40q, this program reads %q", ErrNewer, version.Format, record.Format)
 	}
-	if err := record.Unmarshal(text, &r.Manifest); err != nil {
+	if err := record.Unmarshal(text, m); err != nil {
 		return err
 	}
 	if !ended {
 		return errors.New("no newline at its end")
 	}
-	return r.Manifest.Check()
+	return m.Check()
 }
 
 // Prove makes the reader add what it reads to t, which proofs can be made from
@@ -215,22 +225,31 @@ func (r *Reader) next() (*record.Entry, error) {
 	if !whole || line[0] == 0 { // a disk that lost power may show zeros for what it did not write
 		return nil, r.end(line, whole)
 	}
-	e := &record.Entry{}
 	text := line[:len(line)-1]
-	if err := record.Unmarshal(text, e); err != nil {
+	e, err := readEntry(text, r.tree.n, r.time)
+	if err != nil {
 		return nil, r.refuse(err)
-	}
-	if e.Index != r.tree.n {
-		return nil, r.refuse(fmt.Errorf("index is %d: entries are missing, repeated or out of order", e.Index))
-	}
-	if e.Time < r.time {
-		return nil, r.refuse(fmt.Errorf("time is %d ms, the entry before has %d: the clock went back", e.Time, r.time))
 	}
 	r.time = e.Time
 	if err := r.leaf(text); err != nil {
 		return nil, err
 	}
 	r.size += int64(len(line))
+	return e, nil
+}
+
+// readEntry reads the entry that must have an index and not be before a time.
+func readEntry(text []byte, index, time int64) (*record.Entry, error) {
+	e := &record.Entry{}
+	if err := record.Unmarshal(text, e); err != nil {
+		return nil, err
+	}
+	if e.Index != index {
+		return nil, fmt.Errorf("index is %d: entries are missing, repeated or out of order", e.Index)
+	}
+	if e.Time < time {
+		return nil, fmt.Errorf("time is %d ms, the entry before has %d: the clock went back", e.Time, time)
+	}
 	return e, nil
 }
 
