@@ -49,6 +49,7 @@ func (l *Loader) Load(ctx context.Context, paths ...string) (*Dataset, *Report, 
 			d.cols.join(cols, int32(i))
 		}
 		report.add(r)
+		report.Files = append(report.Files, r.Rows)
 		report.FromCache = report.FromCache && r.FromCache
 	}
 	if d.Len() == 0 {

@@ -21,6 +21,9 @@ type Report struct {
 	Bad        int64 `json:"bad"`        // rows left out because they break a rule
 	FromCache  bool  `json:"from_cache"`
 
+	// Files are the rows read of each file, in the order given.
+	Files []int64 `json:"-"`
+
 	FirstBad []string `json:"first_bad,omitempty"` // the first bad rows, with place and rule
 }
 

@@ -1,6 +1,8 @@
 package data
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
@@ -185,6 +187,32 @@ func (s *Stream) Row(g int64) Row {
 		}
 	}
 	return r
+}
+
+// Order returns the digest of which examples are in the first n rows, in order:
+// with the data set's digest, of everything that these rows are. It is SHA-256 of
+//
+//	"temper-order/1\n", digest of the data set, n,
+//	for each row: number of examples, their indices in the data set
+//
+// with numbers of 8 bytes, little-endian.
+func (s *Stream) Order(n int64) [sha256.Size]byte {
+	h := sha256.New()
+	h.Write([]byte("temper-order/1\n"))
+	sum := s.data.Digest()
+	h.Write(sum[:])
+	buf := binary.LittleEndian.AppendUint64(make([]byte, 0, 64<<10), uint64(n))
+	for g := range n {
+		units := s.units(g)
+		buf = flush(h, binary.LittleEndian.AppendUint64(buf, uint64(len(units)*s.unit)))
+		for _, u := range units {
+			for i := u * s.unit; i < (u+1)*s.unit; i++ {
+				buf = flush(h, binary.LittleEndian.AppendUint64(buf, uint64(i)))
+			}
+		}
+	}
+	h.Write(buf)
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // Batch returns all rows of a step: rows step·Rows to (step+1)·Rows-1.

@@ -109,6 +109,9 @@ type Material struct {
 	Report data.Report
 	// Digest identifies the examples trained on.
 	Digest [32]byte
+	// Tokens and Labels are those of an epoch; the first token of an example is
+	// nothing's label.
+	Tokens, Labels int64
 }
 
 // Load reads, tokenises, packs and divides a stage's data. The order of steps
@@ -127,7 +130,12 @@ func (d *Data) Load(ctx context.Context, method string, tok data.Tokenizer, cach
 			return nil, err
 		}
 	}
-	m := &Material{Report: *report, Digest: used.Digest()}
+	m := &Material{Report: *report, Digest: used.Digest(), Tokens: used.Tokens(), Labels: used.Supervised()}
+	for i := range used.Len() {
+		if mask := used.Example(i).Mask; len(mask) > 0 && mask[0] {
+			m.Labels--
+		}
+	}
 	if m.Stream.Stream, err = data.NewStream(used, data.StreamConfig{SeqLen: d.Sequence, Rows: d.Rows, Seed: seed}); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package train
 import (
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/report/record/digest"
 )
 
@@ -74,6 +75,53 @@ func (t *Trainer) Digest(period int) error {
 	d.add = d.addPieces
 	t.digests = d
 	return nil
+}
+
+// State returns the digests of the complete parameters and optimizer state as
+// they are now, and of the biases. There is no batch.
+func (t *Trainer) State() (Digests, error) {
+	whole := *t
+	if err := whole.Digest(1); err != nil {
+		return Digests{}, err
+	}
+	d := whole.digests.step(0, nil, t.optimizer.Steps())
+	d.Batch = digest.Digest{}
+	return d, nil
+}
+
+// ParametersDigest is the digest of all parameters of a model, as
+// Digests.Parameters has it with a period of 1.
+func ParametersDigest(m *deepseek.Model) (digest.Digest, error) {
+	d := &digester{}
+	var list []named
+	for _, p := range m.Params() {
+		list = append(list, named{p.Name, p.Data})
+	}
+	s, err := d.group(list, nil, 1)
+	if err != nil {
+		return digest.Digest{}, err
+	}
+	kernel.Parallel(len(d.pieces), 1, d.addPieces)
+	return s.Sum()
+}
+
+// TensorDigests are the digests of a model's parameters one by one, by name:
+// each that of a state of one tensor.
+func TensorDigests(m *deepseek.Model) (map[string]digest.Digest, error) {
+	d := &digester{}
+	states := map[string]*digest.State{}
+	for _, p := range m.Params() {
+		var err error
+		if states[p.Name], err = d.group([]named{{p.Name, p.Data}}, nil, 1); err != nil {
+			return nil, err
+		}
+	}
+	kernel.Parallel(len(d.pieces), 1, d.addPieces)
+	out := map[string]digest.Digest{}
+	for name, s := range states {
+		out[name] = sum(s)
+	}
+	return out, nil
 }
 
 // named is a float32 tensor.

@@ -176,3 +176,47 @@ func TestSkippedStepsHaveDigests(t *testing.T) {
 		t.Errorf("a skipped step changed the state: %+v, then %+v", a, b)
 	}
 }
+
+// The complete digests are those of steps with a period of 1, and one tensor's
+// changes with that tensor alone.
+func TestStateIsWhole(t *testing.T) {
+	tr, m := newTrainer(t, testConfig(2), source(), 4)
+	want := digested(t, tr, 1, 2)[1].Digests
+	want.Batch = digest.Digest{}
+	got, err := tr.State()
+	if err != nil || got != want {
+		t.Errorf("state is %+v (%v), want %+v", got, err, want)
+	}
+	if d, err := ParametersDigest(m); err != nil || d != want.Parameters {
+		t.Errorf("parameters are %v (%v), want %v", d, err, want.Parameters)
+	}
+	before, err := TensorDigests(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := m.Params()[1]
+	l, err := digest.NewLayout([]digest.Tensor{{Name: p.Name, Size: int64(len(p.Data))}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := digest.NewState(l)
+	if err := s.Add(p.Name, 0, p.Data); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := s.Sum(); err != nil || d != before[p.Name] {
+		t.Errorf("%s is %v (%v), want %v", p.Name, before[p.Name], err, d)
+	}
+	p.Data[0]++
+	after, err := TensorDigests(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range before {
+		if (before[name] == after[name]) == (name == p.Name) {
+			t.Errorf("%s is %v, and %v after a change of %s", name, before[name], after[name], p.Name)
+		}
+	}
+	if more := digested(t, tr, 4, 1)[0]; more.Digests.Parameters == want.Parameters {
+		t.Error("a complete digest changed the period of steps")
+	}
+}

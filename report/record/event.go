@@ -53,6 +53,10 @@ type Recovery struct {
 	Checkpoint Digest `json:"checkpoint,omitempty"`
 	Parameters Digest `json:"parameters,omitempty"`
 	Cause      string `json:"cause"`
+	// Host and Devices are what continues, where that is another process than
+	// before. Utilizations after it are of these devices.
+	Host    *Host    `json:"host,omitempty"`
+	Devices []Device `json:"devices,omitempty"`
 }
 
 // Ranks says that from here on other ranks take part.
@@ -118,6 +122,8 @@ type Resume struct {
 	// Host is what continues, as the manifest has it.
 	Host       Host   `json:"host"`
 	Parameters Digest `json:"parameters,omitempty"`
+	// Devices are measured again; utilizations after this entry are of them.
+	Devices []Device `json:"devices,omitempty"`
 }
 
 // Note is something a person should know.
@@ -214,7 +220,7 @@ func (f *Fault) Check() error {
 // Check refuses what contradicts itself.
 func (r *Recovery) Check() error {
 	return errors.Join(place(r.Stage, r.Step), atLeast0("again", r.Again),
-		checkDigests("checkpoint", r.Checkpoint, "parameters", r.Parameters))
+		checkDigests("checkpoint", r.Checkpoint, "parameters", r.Parameters), checkDevices(r.Devices, 1))
 }
 
 // Check refuses what contradicts itself.
@@ -248,7 +254,9 @@ func (r *Rollout) Check() error {
 func (p *Pause) Check() error { return place(p.Stage, p.Step) }
 
 // Check refuses what contradicts itself.
-func (r *Resume) Check() error { return errors.Join(place(r.Stage, r.Step), r.Parameters.Check()) }
+func (r *Resume) Check() error {
+	return errors.Join(place(r.Stage, r.Step), r.Parameters.Check(), checkDevices(r.Devices, 1))
+}
 
 // Check accepts every text.
 func (*Note) Check() error { return nil }

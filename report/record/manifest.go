@@ -178,10 +178,15 @@ func (m *Manifest) Check() error {
 			return fmt.Errorf("data[%d]: %w", i, err)
 		}
 	}
-	for i, d := range m.Devices {
-		if d.Host < 0 || d.Host >= len(m.Hosts) {
-			return fmt.Errorf("devices[%d]: host %d of %d", i, d.Host, len(m.Hosts))
+	return errors.Join(m.Mesh.Check(m.Ranks), checkDevices(m.Devices, len(m.Hosts)), checkDigests("tokenizer", m.Tokenizer, "order", m.Order))
+}
+
+// checkDevices refuses devices of hosts that there are not.
+func checkDevices(devices []Device, hosts int) error {
+	for i, d := range devices {
+		if d.Host < 0 || d.Host >= hosts {
+			return fmt.Errorf("devices[%d]: host %d of %d", i, d.Host, hosts)
 		}
 	}
-	return errors.Join(m.Mesh.Check(m.Ranks), checkDigests("tokenizer", m.Tokenizer, "order", m.Order))
+	return nil
 }

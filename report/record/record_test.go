@@ -195,7 +195,8 @@ func TestEntriesComeBack(t *testing.T) {
 	one := 1.5
 	for _, body := range []record.Body{
 		&record.Begin{Total: 10, Active: 5}, stage(), &record.Stage{Name: "sft", Steps: 3}, step(), routing(), times(),
-		&record.Checkpoint{Path: "checkpoints/00-sft/3", Took: 1}, &record.Fault{Fault: "link", Rank: 2}, &record.Recovery{Again: 3},
+		&record.Checkpoint{Path: "checkpoints/00-sft/3", Took: 1}, &record.Fault{Fault: "link", Rank: 2}, &record.Recovery{Again: 3, Host: &record.Host{Features: []string{}}, Devices: manifest().Devices},
+		&record.Recovery{Cause: "x"}, &record.Resume{Host: record.Host{Features: []string{}}, Devices: manifest().Devices},
 		&record.Ranks{Ranks: 2, Mesh: record.Mesh{Tensor: 1, Pipeline: 2, Context: 1, Expert: 1, Data: 1}, Joined: []int{1}, Left: []int{}},
 		&record.Evaluation{HeldOut: &record.HeldOut{Loss: 1, Tokens: 2}, Suites: map[string]record.Score{"a": {Right: 1, Total: 2}}},
 		&record.Rollout{Batch: record.SHA256(nil), Reward: 0.5}, &record.Pause{Reason: "asked"},

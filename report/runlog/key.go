@@ -83,11 +83,20 @@ func DefaultKey() (k *Key, created bool, err error) {
 	if given != "" {
 		return k, false, nil
 	}
+	name, err := KeyFile()
+	if err != nil {
+		return nil, false, err
+	}
+	return FileKey(name)
+}
+
+// KeyFile returns the name of the user's key file, whether or not it exists.
+func KeyFile() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return nil, false, fmt.Errorf("signing key: %w: give one in %s", err, KeyVariable)
+		return "", fmt.Errorf("signing key: %w: give one in %s", err, KeyVariable)
 	}
-	return FileKey(filepath.Join(dir, "temper", "signing.key"))
+	return filepath.Join(dir, "temper", "signing.key"), nil
 }
 
 // LoadKey reads a key file, which nobody but its owner may read.
