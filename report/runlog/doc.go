@@ -25,13 +25,15 @@
 //	temper-record/1                    the format
 //	3                                  leaves, decimal
 //	base64                             hash of the tree, 32 bytes, standard base64 with padding
+//	1                                  leaves of the head before, 0 for the first head
 //	                                   an empty line
 //	— name base64                      U+2014, space, key name, space, then 4 bytes of
 //	                                   key hash and 64 of Ed25519 signature of the
-//	                                   first three lines with their newlines
+//	                                   first four lines with their newlines
 //
 // each line ended by a newline. More signature lines, up to 16, are those of
-// witnesses. Sizes of successive heads grow. The first head is of the manifest
+// witnesses. Sizes of successive heads grow, and each names the size of the one
+// before, so that none can be left out. The first head is of the manifest
 // alone and appears together with it.
 //
 // The verifier key in Manifest.Signer is name+hash+base64: hash is the first 4

@@ -126,6 +126,7 @@ func (f *Follower) beginHeads(heads File) error {
 	if f.last == nil {
 		return nil
 	}
+	f.heads.last = f.last.Previous
 	again, err := f.heads.next()
 	switch {
 	case err != nil:

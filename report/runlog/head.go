@@ -20,6 +20,8 @@ import (
 type Head struct {
 	Size int64
 	Hash tlog.Hash
+	// Previous is the size of the head before this one, 0 for the first.
+	Previous int64
 	// Note is the signed text, as it stands in the file.
 	Note []byte
 	// Signers are the names of the keys that signed and are known.
@@ -34,12 +36,12 @@ const (
 
 // text returns what is signed.
 func (h *Head) text() string {
-	return fmt.Sprintf("%s\n%d\n%s\n", record.Format, h.Size, base64.StdEncoding.EncodeToString(h.Hash[:]))
+	return fmt.Sprintf("%s\n%d\n%s\n%d\n", record.Format, h.Size, base64.StdEncoding.EncodeToString(h.Hash[:]), h.Previous)
 }
 
-// sign returns the signed note of a tree.
-func (k *Key) sign(f *frontier) (*Head, error) {
-	h := &Head{Size: f.n, Hash: f.root()}
+// sign returns the signed note of a tree whose last head had previous leaves.
+func (k *Key) sign(f *frontier, previous int64) (*Head, error) {
+	h := &Head{Size: f.n, Hash: f.root(), Previous: previous}
 	var err error
 	if h.Note, err = note.Sign(&note.Note{Text: h.text()}, k.signer); err != nil {
 		return nil, fmt.Errorf("runlog: head of %d entries: %w", f.n, err)
@@ -87,14 +89,17 @@ func parseHead(msg []byte, v note.Verifier, known note.Verifiers) (*Head, error)
 	if lines[0] != record.Format {
 		return nil, fmt.Errorf("first line is %.40q, this program reads %q", lines[0], record.Format)
 	}
-	if len(lines) < 3 {
-		return nil, errors.New("want three lines: format, size, hash")
+	if len(lines) < 4 {
+		return nil, errors.New("want four lines: format, size, hash, size of the head before")
 	}
 	if h.Size, err = strconv.ParseInt(lines[1], 10, 64); err != nil || h.Size < 1 {
 		return nil, fmt.Errorf("size is %.40q, want a decimal number from 1", lines[1])
 	}
+	if h.Previous, err = strconv.ParseInt(lines[3], 10, 64); err != nil || h.Previous < 0 || h.Previous >= h.Size {
+		return nil, fmt.Errorf("size of the head before is %.40q, want a decimal number from 0 and below %d", lines[3], h.Size)
+	}
 	if h.Hash, err = tlog.ParseHash(lines[2]); err != nil || n.Text != h.text() {
-		return nil, errors.New("text is not that of a head: want format, size and hash on a line each")
+		return nil, errors.New("text is not that of a head: want format, size, hash and size of the head before on a line each")
 	}
 	return h, nil
 }
@@ -136,6 +141,9 @@ func (r *headReader) next() (*Head, error) {
 	h, err := parseHead(msg, r.v, r.known)
 	if err == nil && h.Size <= r.last {
 		err = fmt.Errorf("is of %d entries, the one before of %d: heads grow", h.Size, r.last)
+	}
+	if err == nil && h.Previous != r.last {
+		err = fmt.Errorf("was signed after a head of %d entries, the one before is of %d: heads are missing or out of order", h.Previous, r.last)
 	}
 	if err != nil {
 		return nil, &Error{File: HeadsName, Index: r.count, Err: err}

@@ -45,6 +45,9 @@ var (
 	ErrTruncated = errors.New("truncated")
 	// ErrRewritten: the entries are not those that a head was signed of.
 	ErrRewritten = errors.New("rewritten")
+	// ErrKept: it is not the log that a head in [Trust] was signed of; comes
+	// with one of the above.
+	ErrKept = errors.New("another log than that of a given head")
 	// ErrWrongKey: the log is signed by another key than the expected one.
 	ErrWrongKey = errors.New("wrong key")
 	// ErrNewer: a newer version of the format.
@@ -76,6 +79,13 @@ type Summary struct {
 	Witnessed int64
 }
 
+// Place is where in the log an entry stands.
+type Place struct {
+	Offset int64
+	Bytes  int // without the newline
+	Hash   tlog.Hash
+}
+
 // Reader streams a log and checks its form as it goes: canonical bytes, numbers
 // in sequence, times that do not go back, and at each head the hash of all
 // before it and the signature. Memory does not grow with the log.
@@ -91,6 +101,7 @@ type Reader struct {
 	proofs  *Tree
 	summary Summary
 	size    int64 // bytes of the log that are complete entries
+	last    Place
 	time    int64
 	err     error
 	closers []io.Closer
@@ -234,6 +245,7 @@ func (r *Reader) next() (*record.Entry, error) {
 	if err := r.leaf(text); err != nil {
 		return nil, err
 	}
+	r.last.Offset, r.last.Bytes = r.size, len(text)
 	r.size += int64(len(line))
 	return e, nil
 }
@@ -259,6 +271,7 @@ func (r *Reader) refuse(err error) error { return &Error{LogName, r.tree.n, err}
 func (r *Reader) leaf(text []byte) error {
 	index := r.tree.n
 	h := tlog.RecordHash(text)
+	r.last.Hash = h
 	r.tree.add(h)
 	r.summary.Leaves = r.tree.n
 	if r.proofs != nil {
@@ -268,7 +281,7 @@ func (r *Reader) leaf(text []byte) error {
 	}
 	for _, p := range r.pinned {
 		if p.Size == r.tree.n && p.Hash != r.tree.root() {
-			return &Error{LogName, index, fmt.Errorf("%w: up to here, it is not what the given head of %d leaves was signed of", ErrRewritten, p.Size)}
+			return &Error{LogName, index, fmt.Errorf("%w: up to here, it is not what the given head of %d leaves was signed of: %w", ErrRewritten, p.Size, ErrKept)}
 		}
 	}
 	if r.head == nil || r.head.Size != r.tree.n {
@@ -303,13 +316,18 @@ func (r *Reader) end(tail []byte, whole bool) error {
 		expected = r.head.Size
 	}
 	for _, p := range r.pinned {
-		expected = max(expected, p.Size)
+		if p.Size > max(expected, r.tree.n) {
+			return r.refuse(fmt.Errorf("%w: the given head was signed of %d leaves, %d are left: %w", ErrTruncated, p.Size, r.tree.n, ErrKept))
+		}
 	}
 	if expected > r.tree.n {
 		return r.refuse(fmt.Errorf("%w: a head was signed of %d leaves, %d are left", ErrTruncated, expected, r.tree.n))
 	}
 	return io.EOF
 }
+
+// Last returns the place of the entry that Next returned last.
+func (r *Reader) Last() Place { return r.last }
 
 // Summary returns what was found so far.
 func (r *Reader) Summary() Summary { return r.summary }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -174,7 +175,7 @@ func TestWorkedExample(t *testing.T) {
 	}
 	lines := bytes.Split(f.log, []byte("\n"))
 	node := tlog.NodeHash(tlog.NodeHash(tlog.RecordHash(f.manifest[:len(f.manifest)-1]), tlog.RecordHash(lines[0])), tlog.RecordHash(lines[1]))
-	if want := record.Format + "\n3\n" + base64.StdEncoding.EncodeToString(node[:]) + "\n\n— temper "; !bytes.Contains(f.heads, []byte(want)) {
+	if want := record.Format + "\n3\n" + base64.StdEncoding.EncodeToString(node[:]) + "\n1\n\n— temper "; !bytes.Contains(f.heads, []byte(want)) {
 		t.Errorf("heads\n%swant\n%s", f.heads, want)
 	}
 }
@@ -352,10 +353,13 @@ func TestRefusals(t *testing.T) {
 		"foreign":      {f: files{bytes.Replace(all.manifest, []byte(key(t, 0).Verifier()), []byte(key(t, 1).Verifier()), 1), all.log, all.heads}, want: "heads: head 0: not signed by"},
 		"no heads":     {f: files{all.manifest, all.log, nil}, want: "heads: head 0: no complete head"},
 		"head twice":   {f: files{all.manifest, all.log, append(bytes.Clone(manifestHead), manifestHead...)}, want: "heads: head 1: is of 1 entries, the one before of 1"},
+		"head dropped": {f: files{longer.manifest, longer.log, slices.Concat(longer.split()[0], longer.split()[2])}, want: "heads: head 1: was signed after a head of 3 entries, the one before is of 1"},
+		"first gone":   {f: files{longer.manifest, longer.log, longer.split()[1]}, want: "heads: head 0: was signed after a head of 1 entries, the one before is of 0"},
+		"heads turned": {f: files{longer.manifest, longer.log, slices.Concat(longer.split()[0], longer.split()[2], longer.split()[1])}, want: "heads: head 1: was signed after"},
 		"long head":    {f: files{all.manifest, all.log, bytes.Repeat([]byte("x"), 1<<20)}, want: "heads: head 0: line is too long"},
 		"many lines":   {f: files{all.manifest, all.log, bytes.Repeat([]byte("x\n"), 1<<20)}, want: "heads: head 0: more than 25 lines"},
 		"other heads":  {f: files{all.manifest, all.log, longer.heads}, want: "log: entry 5: truncated", is: runlog.ErrTruncated},
-		"pinned late":  {f: all, trust: runlog.Trust{Heads: []*runlog.Head{late}}, want: "truncated: a head was signed of 9 leaves, 5 are left", is: runlog.ErrTruncated},
+		"pinned late":  {f: all, trust: runlog.Trust{Heads: []*runlog.Head{late}}, want: "truncated: the given head was signed of 9 leaves, 5 are left", is: runlog.ErrKept},
 		"pinned early": {f: all, trust: runlog.Trust{Heads: []*runlog.Head{&early}}, want: "log: entry 1: rewritten: up to here, it is not what the given head", is: runlog.ErrRewritten},
 		"bad witness":  {f: all, trust: runlog.Trust{Witnesses: []string{"x"}}, want: "witness key"},
 	} {

@@ -77,7 +77,7 @@ func Create(dir string, m *record.Manifest, key *Key, o Options) (*Writer, error
 	}
 	w := &Writer{opts: o, key: key}
 	w.tree.add(tlog.RecordHash(text))
-	head, err := key.sign(&w.tree)
+	head, err := key.sign(&w.tree, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +227,7 @@ func (w *Writer) sign() error {
 	if err := w.log.Sync(); err != nil {
 		return w.broken(err)
 	}
-	h, err := w.key.sign(&w.tree)
+	h, err := w.key.sign(&w.tree, w.head)
 	if err != nil {
 		return w.broken(err)
 	}
