@@ -9,6 +9,7 @@
 //	mllog_check.go  the rules such a log must keep
 //	tensorboard.go  the run's scalars as an event file
 //	prometheus.go   the last state of runs as metrics
+//	totals.go       what a run has left out
 //	html.go         a page about one run or several
 //	view.go         its charts
 //	tables.go       its tables

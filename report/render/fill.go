@@ -162,27 +162,31 @@ func (f *Filler) step(e *record.Entry, b *record.Step) {
 	if b.Load != nil {
 		s.MaxViolation = b.Load.Max
 	}
-	for _, p := range []struct {
-		name string
-		ns   int64
-	}{
-		{"data", b.Time.Data},
-		{"forward", b.Time.Forward},
-		{"backward", b.Time.Backward},
-		{"model", b.Time.Model},
-		{"communication", b.Time.Communication},
-		{"bubble", b.Time.Bubble},
-		{"optimizer", b.Time.Optimizer},
-		{"checkpoint", b.Time.Checkpoint},
-		{"stall", b.Time.Stall},
-		{"other", b.Time.Other},
-	} {
-		if p.ns > 0 {
-			s.Split = append(s.Split, Part{p.name, time.Duration(p.ns)})
-		}
-	}
+	s.Split = split(&b.Time)
 	f.flops(&s, b)
 	f.run.Steps = append(f.run.Steps, s)
+}
+
+// split lists the parts of a step's time that took any.
+func split(t *record.Split) []Part {
+	var out []Part
+	for _, p := range []Part{
+		{"data", time.Duration(t.Data)},
+		{"forward", time.Duration(t.Forward)},
+		{"backward", time.Duration(t.Backward)},
+		{"model", time.Duration(t.Model)},
+		{"communication", time.Duration(t.Communication)},
+		{"bubble", time.Duration(t.Bubble)},
+		{"optimizer", time.Duration(t.Optimizer)},
+		{"checkpoint", time.Duration(t.Checkpoint)},
+		{"stall", time.Duration(t.Stall)},
+		{"other", time.Duration(t.Other)},
+	} {
+		if p.Took > 0 {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // flops puts a step's operations under its convention. Without a peak of the

@@ -100,9 +100,13 @@ func number(v float64) string {
 
 // totals are what only grows while a run goes on.
 func (x *exposition) totals(r *Run) {
-	var tokens, supervised, examples, skipped int64
-	var seconds float64
+	b := &r.Before
+	tokens, supervised, examples, skipped := b.Tokens, b.Supervised, b.Examples, b.Skipped
+	seconds := b.Wall.Seconds()
 	parts := map[string]float64{}
+	for name, took := range b.Parts {
+		parts[name] = took.Seconds()
+	}
 	for i := range r.Steps {
 		s := &r.Steps[i]
 		tokens, supervised, examples = tokens+s.Tokens, supervised+s.Supervised, examples+s.Examples
@@ -115,7 +119,10 @@ func (x *exposition) totals(r *Run) {
 		}
 	}
 	ended := 0.0
-	kinds := map[string]int{}
+	kinds := map[string]int64{}
+	for k, n := range b.Events {
+		kinds[k] = n
+	}
 	for i := range r.Events {
 		kinds[r.Events[i].Kind]++
 		if r.Events[i].Kind == End {
@@ -123,7 +130,7 @@ func (x *exposition) totals(r *Run) {
 		}
 	}
 	x.put("temper_run_ended", "gauge", "1 when the run has ended.", ended, "run", r.Name)
-	x.put("temper_steps_total", "counter", "Optimizer steps taken.", float64(len(r.Steps)), "run", r.Name)
+	x.put("temper_steps_total", "counter", "Optimizer steps taken.", float64(b.Steps+int64(len(r.Steps))), "run", r.Name)
 	x.put("temper_skipped_steps_total", "counter", "Steps that were not finite and changed nothing.", float64(skipped), "run", r.Name)
 	if examples > 0 {
 		x.put("temper_examples_total", "counter", "Examples trained on.", float64(examples), "run", r.Name)

@@ -34,6 +34,9 @@ type Run struct {
 	Events                    []Event
 	// Verdict is what a verification found; nil: nobody verified the run.
 	Verdict *Verdict
+	// Before is what Steps and Events have left out: who follows a run while it
+	// goes on keeps the last of them. Only [Prometheus] counts it in.
+	Before Totals
 }
 
 // Fact is a name and what is known about it.
