@@ -31,6 +31,12 @@ func (r *Recipe) Check() error {
 		return field("checkpoint.every", "%d is negative: use a number of steps, or 0 for the ends of stages only", r.Checkpoint.Every)
 	case r.Checkpoint.Keep < 1:
 		return field("checkpoint.keep", "%d must be at least 1", r.Checkpoint.Keep)
+	case r.Checkpoint.KeepEvery < 0:
+		return field("checkpoint.keep_every", "%d is negative: use a multiple of every, or 0 to keep the newest only", r.Checkpoint.KeepEvery)
+	case r.Checkpoint.KeepEvery > 0 && r.Checkpoint.Every == 0:
+		return field("checkpoint.keep_every", "%d keeps nothing where every is 0: give every too", r.Checkpoint.KeepEvery)
+	case r.Checkpoint.KeepEvery > 0 && r.Checkpoint.KeepEvery%r.Checkpoint.Every != 0:
+		return field("checkpoint.keep_every", "%d must be a multiple of every, %d: nearest is %d", r.Checkpoint.KeepEvery, r.Checkpoint.Every, nearestMultiple(r.Checkpoint.KeepEvery, r.Checkpoint.Every))
 	case r.Export.DType != "bf16" && r.Export.DType != "f32":
 		return field("export.dtype", "%q is not known: use bf16 or f32", r.Export.DType)
 	}
@@ -49,6 +55,15 @@ func (r *Recipe) Check() error {
 		names[s.Name] = true
 	}
 	return nil
+}
+
+// nearestMultiple returns the multiple of m, at least m, that is nearest to n.
+func nearestMultiple(n, m int64) int64 {
+	down := n / m * m
+	if down == 0 || n-down > m/2 {
+		return down + m
+	}
+	return down
 }
 
 func (t *Tokenizer) check() error {

@@ -12,8 +12,20 @@ import (
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
 // Path resolves a path of the recipe: ${NAME} is replaced by that environment
-// variable, and what is relative starts at the recipe's folder.
+// variable, and what is relative starts at the recipe's folder, unless Locate
+// said where paths are.
 func (r *Recipe) Path(path string) (string, error) {
+	if r.locate != nil {
+		return r.locate(path)
+	}
+	return r.path(path)
+}
+
+// Locate makes Path ask locate where the file or directory of a path is, as
+// the recipe spells it: for a recipe that is carried out away from its folder.
+func (r *Recipe) Locate(locate func(path string) (string, error)) { r.locate = locate }
+
+func (r *Recipe) path(path string) (string, error) {
 	var missing string
 	path = variable.ReplaceAllStringFunc(path, func(ref string) string {
 		name := ref[2 : len(ref)-1]

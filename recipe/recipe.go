@@ -22,7 +22,8 @@ type Recipe struct {
 	// Export says how the final weights are written.
 	Export Export `yaml:"export" json:"export"`
 
-	dir string // folder that relative paths start from
+	dir    string // folder that relative paths start from
+	locate func(path string) (string, error)
 }
 
 // Model is where the parameters come from: exactly one of Load and Init.
@@ -101,6 +102,10 @@ type Checkpoint struct {
 	Every int64 `yaml:"every" json:"every"`
 	// Keep is how many of the newest stay.
 	Keep int `yaml:"keep" json:"keep"`
+	// KeepEvery makes those whose step is a multiple of it stay for good, and the
+	// last of each stage: who verifies the run can begin there. 0 keeps only the
+	// newest, and a verifier begins at the run's beginning.
+	KeepEvery int64 `yaml:"keep_every,omitempty" json:"keep_every,omitempty"`
 }
 
 // Export says how the final weights are written.

@@ -81,6 +81,10 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"init: tiny-v4", "load: x, set: {hidden_size: 3}", "model.set"},
 		{"tokenizer: {file: t.json}", "", "tokenizer: missing"},
 		{"stages:", "checkpoint: {keep: 0}\nstages:", "checkpoint.keep: 0"},
+		{"stages:", "checkpoint: {keep_every: -1}\nstages:", "checkpoint.keep_every: -1"},
+		{"stages:", "checkpoint: {every: 0, keep_every: 5}\nstages:", "give every too"},
+		{"stages:", "checkpoint: {every: 10, keep_every: 25}\nstages:", "multiple of every, 10: nearest is 20"},
+		{"stages:", "checkpoint: {every: 10, keep_every: 3}\nstages:", "nearest is 10"},
 		{"stages:", "export: {dtype: fp8}\nstages:", "export.dtype"},
 		{"  lr: {peak: 1e-3}\n", "  lr: {peak: 1e-3}\n---\nname: y\n", "second document"},
 	} {
@@ -159,4 +163,19 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("an accepted recipe does not print: %v", err)
 		}
 	})
+}
+
+func TestLocateSaysWherePathsAre(t *testing.T) {
+	r, err := decode(strings.Replace(least, "[a.txt]", `["${NOWHERE}/a.txt"]`, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.StageData(0); err == nil {
+		t.Fatal("a path with an unknown variable was resolved")
+	}
+	r.Locate(func(path string) (string, error) { return "elsewhere/" + path, nil })
+	d, err := r.StageData(0)
+	if err != nil || d.Files[0] != "elsewhere/${NOWHERE}/a.txt" {
+		t.Errorf("files %q, %v", d.Files, err)
+	}
 }

@@ -64,6 +64,7 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 	}
 	c := &Checked{}
 	c.Parameters, _, c.Active = cfg.Count()
+	kept := int64(0) // saves of earlier stages that stay for good
 	for i := range r.Stages {
 		s, err := checkStage(ctx, r, i, tok, cfg)
 		if err != nil {
@@ -73,7 +74,11 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 		c.MemoryBytes = max(c.MemoryBytes, s.Memory.Total())
 		state := s.Memory.Parameters + s.Memory.Optimizer
 		// All saves that are kept, one being written, and the last one of the stage before.
-		c.DiskBytes = max(c.DiskBytes, int64(r.Checkpoint.Keep+2)*state)
+		c.DiskBytes = max(c.DiskBytes, kept+int64(r.Checkpoint.Keep+2)*state)
+		if every := r.Checkpoint.KeepEvery; every > 0 {
+			c.DiskBytes += s.Steps / every * state
+			kept += (s.Steps/every + int64(r.Checkpoint.Keep)) * state
+		}
 	}
 	width := int64(2)
 	if r.Export.DType == "f32" {

@@ -140,7 +140,7 @@ func (x *runner) open(ctx context.Context, i int) (*stage, error) {
 		return nil, err
 	}
 	s.Stage.Steps = cfg.Steps
-	s.store, err = checkpoint.OpenStore(x.storeDir(i), checkpoint.Options{Keep: x.recipe.Checkpoint.Keep})
+	s.store, err = checkpoint.OpenStore(x.storeDir(i), checkpoint.Options{Keep: x.recipe.Checkpoint.Keep, KeepEvery: x.recipe.Checkpoint.KeepEvery})
 	return s, err
 }
 

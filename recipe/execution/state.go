@@ -63,8 +63,12 @@ func (s *stage) save() error {
 	return s.forget()
 }
 
-// forget removes the checkpoints of earlier stages once this one has its own.
+// forget removes the checkpoints of earlier stages once this one has its own,
+// unless some are kept for good.
 func (s *stage) forget() error {
+	if s.run.recipe.Checkpoint.KeepEvery > 0 {
+		return nil
+	}
 	for i := range s.index {
 		if err := os.RemoveAll(s.run.storeDir(i)); err != nil {
 			return err

@@ -96,6 +96,7 @@ type Reader struct {
 	log     *bufio.Reader
 	heads   headReader
 	head    *Head // the next one
+	signed  *Head // the last one that matched
 	pinned  []*Head
 	tree    frontier
 	proofs  *Tree
@@ -295,6 +296,7 @@ func (r *Reader) leaf(text []byte) error {
 	}
 	r.summary.Heads++
 	r.summary.Signed = r.tree.n
+	r.signed = r.head
 	var err error
 	r.head, err = r.heads.next()
 	return err
@@ -334,6 +336,10 @@ func (r *Reader) Summary() Summary { return r.summary }
 
 // Head returns size and hash of the tree so far.
 func (r *Reader) Head() (size int64, hash tlog.Hash) { return r.tree.n, r.tree.root() }
+
+// Signed returns the last head that matched, nil before the first: kept
+// elsewhere, it makes a later rewriting of what it covers show.
+func (r *Reader) Signed() *Head { return r.signed }
 
 // Close closes the files.
 func (r *Reader) Close() error {

@@ -146,6 +146,27 @@ func TestReadsWhatWasWritten(t *testing.T) {
 	}
 }
 
+func TestSignedIsTheLastHeadThatMatched(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "record")
+	write(t, dir, 3) // heads of 1, 3 and 4 leaves
+	r, err := runlog.OpenReader(dir, runlog.Trust{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	sizes := []int64{r.Signed().Size}
+	for _, err = r.Next(); err == nil; _, err = r.Next() {
+		sizes = append(sizes, r.Signed().Size)
+	}
+	if !errors.Is(err, io.EOF) || !slices.Equal(sizes, []int64{1, 1, 3, 4}) {
+		t.Errorf("sizes %v, %v", sizes, err)
+	}
+	heads := load(t, dir).split()
+	if last := heads[len(heads)-1]; !bytes.Equal(r.Signed().Note, last) {
+		t.Errorf("head %q, want %q", r.Signed().Note, last)
+	}
+}
+
 func TestWorkedExample(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "record")
 	ms := int64(999)

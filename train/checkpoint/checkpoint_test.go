@@ -100,6 +100,43 @@ func save(t *testing.T, s *Store, step int64) *Saved {
 	return saved
 }
 
+func TestKeepEveryStaysForGood(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "checkpoints")
+	s := openStore(t, dir, Options{Keep: 1, KeepEvery: 20})
+	for _, step := range []int64{10, 20, 30, 40, 50, 40, 50, 60, 70, 75} { // the run went back to 40
+		save(t, s, step)
+	}
+	entries, err := List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int64
+	for _, e := range entries {
+		got = append(got, e.Step)
+	}
+	if want := []int64{75, 60, 40, 20}; !slices.Equal(got, want) {
+		t.Errorf("kept %v, want %v", got, want)
+	}
+	if entries[2].Number != 6 {
+		t.Errorf("of step 40, save %d stayed, want the newer one, 6", entries[2].Number)
+	}
+	if _, err := OpenStore(t.TempDir(), Options{KeepEvery: -1}); err == nil {
+		t.Error("a negative number was accepted")
+	}
+}
+
+func TestLoadOfOneSave(t *testing.T) {
+	s := openStore(t, t.TempDir(), Options{Keep: 3})
+	old := save(t, s, 10)
+	save(t, s, 20)
+	got := room()
+	meta, err := old.Load(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, &Loaded{Entry: old.Entry, Meta: meta}, got)
+}
+
 func TestSaveAndLoad(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run", "checkpoints")
 	s := openStore(t, dir, Options{MaxFile: 1 << 20, Keep: 2})

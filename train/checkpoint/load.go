@@ -44,7 +44,7 @@ func Load(dir string, want []Tensor) (*Loaded, error) {
 	}
 	var damaged []error
 	for _, e := range entries {
-		meta, err := e.load(want)
+		meta, err := e.Load(want)
 		if err == nil {
 			return &Loaded{e, meta, damaged}, nil
 		}
@@ -63,8 +63,9 @@ func (e *Entry) Verify() error {
 	return err
 }
 
-// load fills the tensors from this save.
-func (e *Entry) load(want []Tensor) (json.RawMessage, error) {
+// Load fills the tensors from this save and returns its run data. Every byte is
+// verified; on an error the contents of the tensors are undefined.
+func (e *Entry) Load(want []Tensor) (json.RawMessage, error) {
 	byName := make(map[string]*Tensor, len(want))
 	for i := range want {
 		byName[want[i].Name] = &want[i]

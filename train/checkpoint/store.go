@@ -21,6 +21,8 @@ type Options struct {
 	FS      durable.FS // where to write; nil = durable.OS
 	Keep    int        // saves to keep, the newest ones
 	MaxFile int64      // bytes of data per file, about
+	// KeepEvery keeps saves of steps that are a multiple of it as well; 0 = none.
+	KeepEvery int64
 }
 
 // Store is a directory of saves, held by this process alone. Its methods must
@@ -45,6 +47,9 @@ func OpenStore(dir string, o Options) (*Store, error) {
 	}
 	if o.Keep < 1 || o.MaxFile < 1 {
 		return nil, fmt.Errorf("checkpoint: keep %d saves in files of %d bytes, want at least 1 of each", o.Keep, o.MaxFile)
+	}
+	if o.KeepEvery < 0 {
+		return nil, fmt.Errorf("checkpoint: keep saves of every %d steps, want at least 0", o.KeepEvery)
 	}
 	lock, err := durable.Acquire(dir)
 	if err != nil {
@@ -96,14 +101,20 @@ func List(dir string) ([]Entry, error) {
 	return out, nil
 }
 
-// prune removes all but the newest saves. Each is first renamed, so that a crash
+// prune removes all saves but the newest and those that are kept for good. Each is first renamed, so that a crash
 // half-way through leaves nothing that looks like a save.
 func (s *Store) prune() error {
 	entries, err := List(s.dir)
 	if err != nil || len(entries) <= s.opt.Keep {
 		return err
 	}
-	for _, e := range entries[s.opt.Keep:] {
+	seen := map[int64]bool{} // steps that a newer save is of
+	for i, e := range entries {
+		again := seen[e.Step]
+		seen[e.Step] = true
+		if i < s.opt.Keep || s.opt.KeepEvery > 0 && e.Step%s.opt.KeepEvery == 0 && !again {
+			continue
+		}
 		trash := filepath.Join(s.dir, stalePrefix+"tmp-"+filepath.Base(e.Path))
 		if err := s.opt.FS.Rename(e.Path, trash); err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
