@@ -31,6 +31,15 @@ func newCanvas(width, height float64, title string) *canvas {
 	return c
 }
 
+// describe adds the name and the description that screen readers say, and that
+// are of no length for everybody else.
+func (c *canvas) describe(title, desc string) {
+	fmt.Fprintf(&c.b, "<title>%s</title>\n", escape(title))
+	if desc != "" {
+		fmt.Fprintf(&c.b, "<desc>%s</desc>\n", escape(desc))
+	}
+}
+
 // bytes closes the drawing.
 func (c *canvas) bytes() []byte {
 	return []byte(c.b.String() + "</svg>\n")
@@ -49,9 +58,11 @@ func px(x float64) string {
 	return s
 }
 
+var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
+
 // escape makes text safe inside an element or an attribute.
 func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(s)
+	return escapes.Replace(s)
 }
 
 func (c *canvas) line(x1, y1, x2, y2 float64, stroke string, width float64, extra string) {

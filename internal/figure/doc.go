@@ -14,5 +14,7 @@
 //	bars.go     a histogram of several series
 //	dots.go     one line per name, a dot per measure
 //	lines.go    series over steps
+//	plot.go     the same for a page, narrow and without a heading
+//	timeline.go what happened when, in lanes
 //	stack.go    how a whole divides into parts; shades for a table of numbers
 package figure

@@ -64,6 +64,18 @@ func examples() map[string][]byte {
 			Title: "Loss <b>", Subtitle: "by step", X: Axis{Label: "step"}, Y: Axis{Label: "loss"}, Rules: []Rule{{3, "fault & recovery"}},
 			Series: []Series{{Name: "one <i>", Points: []Point{{X: 0, Y: 4}, {X: 1, Y: math.NaN()}, {X: 2, Y: 3}, {X: 3, Y: math.Inf(1)}, {X: 4, Y: 2}}}},
 		}).SVG(),
+		"plot.svg": (&Plot{
+			Title: "Loss <b>", Desc: "from 4 & on", X: Axis{Label: "step"}, Y: Axis{Label: "loss"}, Rules: []Rule{{3, "fault & recovery"}},
+			Series: []Series{{Name: "one <i>", Remark: "4 to 2", Points: []Point{{X: 0, Y: 4}, {X: 1, Y: math.NaN()}, {X: 2, Y: 3}, {X: 4, Y: 2}}}, {Name: "two"}},
+			Faint:  []Series{{Points: []Point{{X: 0, Y: 1}, {X: 9, Y: math.Inf(-1)}}}}, FaintName: "taken <again>",
+		}).SVG(),
+		"timeline.svg": (&Timeline{
+			Title: "When <b>", Desc: "all & more", From: 1772352000000, To: 1772362000000,
+			Lanes: []Lane{
+				{Name: "steps <i>", Remark: "60 %", Spans: []Span{{From: 1772352000000, To: 1772352000001, Name: "a & b"}, {From: 1772352000001, To: 1772360000000, Name: "c", Color: 1}}},
+				{Name: "incidents", Marks: []Mark{{1772352000000, "fault <x>"}}},
+			},
+		}).SVG(),
 		"stack.svg": (&Stack{Title: "Time", Parts: []string{"forward", "<other>"}, Rows: []Row{{"one & two", "10 s", []float64{0.7, 0.3}}}}).SVG(),
 		"heat.svg": (&Heat{
 			Title: "Load", RowName: "block", ColName: "expert", Cells: [][]float64{{1, 0.5, 1.5}, {math.NaN(), 1, 1}}, Scale: "of <mean>", Reference: 1,
@@ -118,7 +130,7 @@ func TestScalesMapEndsAndOrder(t *testing.T) {
 }
 
 func TestEmptyDataDraws(t *testing.T) {
-	for _, svg := range [][]byte{(&Scatter{}).SVG(), (&Bars{Width: 1, Limit: 1}).SVG(), (&Dots{}).SVG(), (&Spots{}).SVG(), (&Lines{}).SVG(), (&Stack{}).SVG(), (&Heat{}).SVG()} {
+	for _, svg := range [][]byte{(&Scatter{}).SVG(), (&Bars{Width: 1, Limit: 1}).SVG(), (&Dots{}).SVG(), (&Spots{}).SVG(), (&Lines{}).SVG(), (&Stack{}).SVG(), (&Heat{}).SVG(), (&Plot{}).SVG(), (&Timeline{}).SVG()} {
 		if !bytes.HasSuffix(svg, []byte("</svg>\n")) || bytes.Contains(svg, []byte("NaN")) {
 			t.Errorf("a figure without data is broken: %.80s", svg)
 		}
@@ -159,5 +171,30 @@ func TestThinKeepsSpikesAndGaps(t *testing.T) {
 	}
 	if !up || !down || !gap || len(got) > 600 {
 		t.Errorf("up %t, down %t, gap %t, %d points", up, down, gap, len(got))
+	}
+}
+
+// However many spans a lane has, it draws no more than pixels, and none of those
+// that can be told apart is lost.
+func TestTimelineMergesWhatNoEyeTellsApart(t *testing.T) {
+	l := Lane{Name: "steps"}
+	for i := range int64(100_000) {
+		l.Spans = append(l.Spans, Span{From: 10 * i, To: 10*i + 9, Name: "step"})
+	}
+	l.Spans = append(l.Spans, Span{From: 2_000_000, To: 2_000_500, Name: "late"})
+	svg := string((&Timeline{To: 2_100_000, Lanes: []Lane{l}}).SVG())
+	if n := strings.Count(svg, "<rect"); n > 1100 || !strings.Contains(svg, "<title>late</title>") {
+		t.Errorf("%d rectangles, %d bytes", n, len(svg))
+	}
+	var last int64 = -1
+	ticks, _ := timeTicks(0, 2_100_000)
+	for _, x := range ticks {
+		if int64(x) <= last {
+			t.Errorf("tick %v after %d", x, last)
+		}
+		last = int64(x)
+	}
+	if len(ticks) < 3 || len(ticks) > 10 {
+		t.Errorf("%d ticks", len(ticks))
 	}
 }

@@ -4,8 +4,13 @@
 // where a Run is silent.
 //
 //	run.go          what is known of a run
-//	fill.go         the same from a record
+//	fill.go         the same from a record: fill_manifest.go its manifest,
+//	                fill_flops.go the operations of its steps
+//	spans.go        what a run spent its time on
+//	summary.go      a run in numbers
+//	csv.go          its steps as a table
 //	mllog.go        the run as an MLPerf training log
+//	submission.go   what a submitter declares beside the record
 //	mllog_check.go  the rules such a log must keep
 //	tensorboard.go  the run's scalars as an event file
 //	prometheus.go   the last state of runs as metrics

@@ -7,89 +7,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/temper-ml/temper/internal/unit"
 	"github.com/temper-ml/temper/report/record"
 )
 
-// Filler makes a Run of a record: its manifest, then its entries in order.
+// Filler makes a Run of a record: its manifest, then its entries in order. What
+// it keeps grows with the steps and the events, not with the ranks or experts of
+// each entry.
 type Filler struct {
 	run  Run
-	last int // stage
-}
-
-// NewFiller begins with what the manifest says.
-func NewFiller(m *record.Manifest) *Filler {
-	f := &Filler{run: Run{Name: m.Run, Source: "log", Recipe: m.Recipe}}
-	r := &f.run
-	r.Mesh = &Mesh{int64(m.Mesh.Tensor), int64(m.Mesh.Pipeline), int64(m.Mesh.Context), int64(m.Mesh.Expert)}
-	for i, h := range m.Hosts {
-		name := fmt.Sprintf("host %d", i)
-		r.Hardware = append(
-			r.Hardware, Fact{name, h.Name}, Fact{name + ", processor", h.CPU}, Fact{name + ", cores", count(int64(h.Cores))},
-			Fact{name + ", memory", unit(h.Memory, "bytes")}, Fact{name + ", features", strings.Join(h.Features, " ")},
-		)
-		r.Software = append(r.Software, Fact{name + ", kernel", h.Kernel})
-	}
-	r.Hardware = append(r.Hardware, Fact{"ranks", count(int64(m.Ranks))}, Fact{"mesh", fmt.Sprintf(
-		"tensor %d, pipeline %d, context %d, expert %d, data %d", m.Mesh.Tensor, m.Mesh.Pipeline, m.Mesh.Context, m.Mesh.Expert, m.Mesh.Data,
-	)})
-	f.devices(m.Devices)
-	for _, l := range m.Links {
-		r.Interconnect = append(r.Interconnect, Fact{
-			fmt.Sprintf("rank %d to rank %d", l.From, l.To), fmt.Sprintf("%.4g bytes/s, latency %.4g s, measured", l.Bandwidth, l.Latency),
-		})
-	}
-	r.Software = append(r.Software, Fact{"temper", m.Program.Version}, Fact{"revision", m.Program.Revision}, Fact{"Go", m.Program.Go})
-	for _, s := range []struct {
-		kind string
-		of   map[string]string
-	}{{"build", m.Program.Build}, {"module", m.Program.Modules}} {
-		for _, k := range slices.Sorted(maps.Keys(s.of)) {
-			r.Software = append(r.Software, Fact{s.kind + " " + k, s.of[k]})
-		}
-	}
-	r.Software = append(r.Software, Fact{"clock", m.Clock}, Fact{"tokenizer", string(m.Tokenizer)}, Fact{"signer", m.Signer})
-	for _, d := range m.Data {
-		r.Data = append(r.Data, File{Path: d.Path, Digest: string(d.Digest), Bytes: d.Bytes, Rows: d.Rows})
-	}
-	return f
-}
-
-// devices tells the measured peaks. Their sum is the run's peak where each
-// device has one; of several data types the steps say which is meant.
-func (f *Filler) devices(devices []record.Device) {
-	sum, ranks, types := 0.0, 0, map[string]bool{}
-	for i, d := range devices {
-		for _, dtype := range slices.Sorted(maps.Keys(d.Peak)) {
-			types[dtype] = true
-			sum += float64(d.Peak[dtype] * float64(len(d.Ranks)))
-			f.run.Hardware = append(f.run.Hardware, Fact{
-				fmt.Sprintf("device %d, %s", i, dtype), fmt.Sprintf("%.4g FLOP/s each of %d ranks, measured", d.Peak[dtype], len(d.Ranks)),
-			})
-		}
-		if d.Bandwidth > 0 {
-			f.run.Hardware = append(f.run.Hardware, Fact{fmt.Sprintf("device %d, memory", i), fmt.Sprintf("%.4g bytes/s, measured", d.Bandwidth)})
-		}
-		ranks += len(d.Ranks)
-	}
-	if len(types) == 1 && sum > 0 {
-		f.run.Peak = sum
-		f.run.PeakBasis = fmt.Sprintf("%s, measured, of %d ranks", slices.Collect(maps.Keys(types))[0], ranks)
-	}
-}
-
-// count is n, nothing for what is not known.
-func count(n int64) string {
-	if n <= 0 {
-		return ""
-	}
-	return itoa(n)
-}
-
-func unit(n int64, name string) string {
-	if n <= 0 {
-		return ""
-	}
-	return itoa(n) + " " + name
+	last int     // stage
+	peak float64 // of the devices now, 0 when it is the run's
+	// perToken remembers operations per token by convention and length.
+	perToken map[perToken]float64
 }
 
 // Run is what was filled in so far.
@@ -100,15 +30,16 @@ func (f *Filler) Run() *Run { return &f.run }
 func (f *Filler) Add(e *record.Entry) error {
 	switch b := e.Body.(type) {
 	case *record.Begin:
-		f.event(e, f.last, 0, fmt.Sprintf("%d parameters, %d active", b.Total, b.Active))
+		f.begin(e, b)
 	case *record.Stage:
-		f.stage(b)
+		f.stage(e, b)
 	case *record.Step:
 		f.step(e, b)
 	case *record.Evaluation:
 		f.evaluation(e, b)
 	case *record.Checkpoint:
-		f.event(e, b.Stage, b.Step, fmt.Sprintf("%s, %d bytes, took %v", b.Path, b.Bytes, time.Duration(b.Took))).Took = time.Duration(b.Took)
+		ev := f.event(e, b.Stage, b.Step, fmt.Sprintf("%s, %v", b.Path, unit.Bytes(b.Bytes)))
+		ev.Took, ev.Bytes = time.Duration(b.Took), b.Bytes
 	case *record.Fault:
 		f.event(e, b.Stage, b.Step, fmt.Sprintf("%s on rank %d: %s", b.Fault, b.Rank, b.Evidence))
 	case *record.Recovery:
@@ -116,15 +47,19 @@ func (f *Filler) Add(e *record.Entry) error {
 	case *record.Ranks:
 		f.event(e, f.last, 0, fmt.Sprintf("%d ranks from here, %d joined, %d left: %s", b.Ranks, len(b.Joined), len(b.Left), b.Reason))
 	case *record.Rollout:
-		f.event(e, b.Stage, b.Step, fmt.Sprintf("%d generations of %d prompts, %d tokens, mean reward %s", b.Generations, b.Prompts, b.Tokens, short(b.Reward)))
+		ev := f.event(e, b.Stage, b.Step, "")
+		ev.Took = time.Duration(b.Took)
+		ev.Values = []Value{{"reward", b.Reward}, {"prompts", float64(b.Prompts)}, {"generations", float64(b.Generations)}, {"tokens", float64(b.Tokens)}}
 	case *record.Pause:
 		f.event(e, b.Stage, b.Step, b.Reason)
 	case *record.Resume:
 		f.event(e, b.Stage, b.Step, "on "+b.Host.Name)
+		f.devices("after entry "+itoa(e.Index), b.Devices)
 	case *record.Note:
 		f.event(e, f.last, 0, b.Text)
 	case *record.End:
-		f.event(e, f.last, b.Steps, strings.TrimSpace(b.Status+" with weights "+string(b.Weights)+" "+b.Reason))
+		ev := f.event(e, f.last, b.Steps, strings.TrimSpace(b.Status+" with weights "+orNone(string(b.Weights))+" "+b.Reason))
+		ev.Status, ev.Weights = b.Status, string(b.Weights)
 	case *record.Routing, *record.Times: // sums of what steps say
 	default:
 		return fmt.Errorf("entry %d: kind %q has no place in a report", e.Index, e.Kind)
@@ -140,14 +75,89 @@ func (f *Filler) event(e *record.Entry, stage int, steps int64, text string) *Ev
 	return &f.run.Events[len(f.run.Events)-1]
 }
 
-func (f *Filler) stage(b *record.Stage) {
-	f.last = b.Stage
+// begin also ends what prepared the run, which the manifest says when it began.
+func (f *Filler) begin(e *record.Entry, b *record.Begin) {
+	f.run.Total, f.run.Active = b.Total, b.Active
+	if f.run.Started > 0 {
+		f.event(e, 0, 0, "").Kind = InitStop
+	}
+	f.event(e, f.last, 0, fmt.Sprintf("%d parameters, %d active", b.Total, b.Active))
+}
+
+func (f *Filler) stage(e *record.Entry, b *record.Stage) {
+	how := fmt.Sprintf("%s, %s, %d steps", b.Name, b.Method, b.Steps)
+	if b.From > 0 {
+		how += fmt.Sprintf(", from step %d", b.From)
+	}
+	f.event(e, b.Stage, b.From, how)
 	if b.Stage != len(f.run.Stages) { // a stage that goes on after a resume
 		return
 	}
-	f.run.Stages = append(f.run.Stages, Stage{b.Name, b.Method, b.Steps})
-	if b.Data != "" {
-		f.run.Data = append(f.run.Data, File{Path: "rows of stage " + b.Name, Digest: string(b.Data), Rows: b.Rows})
+	r := &f.run
+	r.Stages = append(r.Stages, Stage{
+		Name: b.Name, Method: b.Method, Steps: b.Steps, Rows: b.Rows, HeldOut: b.HeldOut, Tokens: b.Tokens, Supervised: b.Supervised,
+		Batch: b.Batch, Micro: b.Micro, Accumulation: b.Accumulation, Sequence: b.Sequence, Optimizer: b.Optimizer, LR: b.LR,
+		MTP: b.MTP, Indexer: b.Indexer, Data: string(b.Data), Order: string(b.Order),
+	})
+	r.TrainSamples += b.Rows
+	r.Accumulation = max(r.Accumulation, b.Accumulation)
+	r.EvalSamples = max(r.EvalSamples, b.HeldOut)
+}
+
+// routing adds to what the stage's tokens were routed to so far.
+func (f *Filler) routing(b *record.Routing) {
+	all := &f.run.Routing
+	at := slices.IndexFunc(*all, func(r Routing) bool { return r.Stage == b.Stage })
+	if at < 0 {
+		at = len(*all)
+		*all = append(*all, Routing{Stage: b.Stage})
+	}
+	r := &(*all)[at]
+	r.Steps += b.To - b.From
+	for i, counts := range b.Counts {
+		if i == len(r.Counts) {
+			r.Counts = append(r.Counts, make([]int64, len(counts)))
+		}
+		for j, n := range counts {
+			if j == len(r.Counts[i]) {
+				r.Counts[i] = append(r.Counts[i], 0)
+			}
+			r.Counts[i][j] += n
+		}
+	}
+}
+
+// times adds to where the ranks' time went so far; both lists ascend.
+func (f *Filler) times(b *record.Times) {
+	all := &f.run.RankTimes
+	at := slices.IndexFunc(*all, func(r RankTimes) bool { return r.Stage == b.Stage })
+	if at < 0 {
+		at = len(*all)
+		*all = append(*all, RankTimes{Stage: b.Stage})
+	}
+	r := &(*all)[at]
+	r.Steps += b.To - b.From
+	merged := make([]record.RankTime, 0, max(len(r.Ranks), len(b.Ranks)))
+	old := r.Ranks
+	for _, n := range b.Ranks {
+		for len(old) > 0 && old[0].Rank < n.Rank {
+			merged, old = append(merged, old[0]), old[1:]
+		}
+		if len(old) > 0 && old[0].Rank == n.Rank {
+			n.Split = sum(old[0].Split, n.Split)
+			old = old[1:]
+		}
+		merged = append(merged, n)
+	}
+	r.Ranks = append(merged, old...)
+}
+
+// sum adds two splits part by part.
+func sum(a, b record.Split) record.Split {
+	return record.Split{
+		Wall: a.Wall + b.Wall, Data: a.Data + b.Data, Forward: a.Forward + b.Forward, Backward: a.Backward + b.Backward, Model: a.Model + b.Model,
+		Communication: a.Communication + b.Communication, Bubble: a.Bubble + b.Bubble, Optimizer: a.Optimizer + b.Optimizer,
+		Checkpoint: a.Checkpoint + b.Checkpoint, Stall: a.Stall + b.Stall, Other: a.Other + b.Other,
 	}
 }
 
@@ -155,6 +165,7 @@ func (f *Filler) step(e *record.Entry, b *record.Step) {
 	s := Step{
 		Index: e.Index, Stage: b.Stage, Number: b.Step, Time: e.Time, Examples: b.Examples, Tokens: b.Tokens, Supervised: b.Supervised,
 		GradNorm: b.GradNorm, LR: b.LR, Wall: time.Duration(b.Time.Wall), Memory: b.Memory, Skipped: b.Skipped != "",
+		Energy: b.Energy, Peak: f.peak,
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Losses)) {
 		s.Losses = append(s.Losses, Value{name, b.Losses[name]})
@@ -189,26 +200,6 @@ func split(t *record.Split) []Part {
 	return out
 }
 
-// flops puts a step's operations under its convention. Without a peak of the
-// devices, the first utilization on record tells which one it was taken of.
-func (f *Filler) flops(s *Step, b *record.Step) {
-	name := b.Convention
-	if name == "" {
-		name = "unnamed"
-	}
-	c := slices.IndexFunc(f.run.Conventions, func(c Convention) bool { return c.Name == name })
-	if c < 0 {
-		c = len(f.run.Conventions)
-		f.run.Conventions = append(f.run.Conventions, Convention{name, "as the record has it"})
-	}
-	s.FLOPs = make([]float64, c+1)
-	s.FLOPs[c] = b.FLOPs
-	if f.run.Peak == 0 && b.MFU > 0 && b.FLOPs > 0 && b.Time.Wall > 0 {
-		f.run.Peak = b.FLOPs / s.Wall.Seconds() / b.MFU
-		f.run.PeakBasis = "that of the first utilization on record"
-	}
-}
-
 func (f *Filler) evaluation(e *record.Entry, b *record.Evaluation) {
 	ev := f.event(e, b.Stage, b.Step, "")
 	ev.Took = time.Duration(b.Took)
@@ -218,6 +209,7 @@ func (f *Filler) evaluation(e *record.Entry, b *record.Evaluation) {
 	for _, name := range slices.Sorted(maps.Keys(b.Suites)) {
 		if s := b.Suites[name]; s.Total > 0 {
 			ev.Values = append(ev.Values, Value{name, float64(s.Right) / float64(s.Total)})
+			f.run.Samples[name] = s.Total
 		}
 	}
 }
@@ -228,11 +220,24 @@ func (f *Filler) recovery(e *record.Entry, b *record.Recovery) error {
 		return fmt.Errorf("entry %d (recovery): again: %d steps, %d are before it", e.Index, b.Again, len(r.Steps))
 	}
 	left := len(r.Steps) - int(b.Again)
-	r.Steps = r.Steps[:left]
-	r.Events = slices.DeleteFunc(r.Events, func(e Event) bool { return e.Kind == Evaluation && e.After > left })
-	for i := range r.Events {
-		r.Events[i].After = min(r.Events[i].After, left)
+	for i := left; i < len(r.Steps); i++ {
+		r.Again = append(r.Again, Retaken{r.Steps[i], i})
 	}
-	f.event(e, b.Stage, b.Step, fmt.Sprintf("%d steps are taken again: %s", b.Again, b.Cause))
+	r.Steps = r.Steps[:left]
+	first := len(r.Events) // those after the steps that stand: they are last
+	for first > 0 && r.Events[first-1].After > left {
+		first--
+		r.Events[first].After = left
+	}
+	stand := r.Events[:first]
+	for _, e := range r.Events[first:] {
+		if e.Kind != Evaluation {
+			stand = append(stand, e)
+		}
+	}
+	r.Events = stand
+	ev := f.event(e, b.Stage, b.Step, fmt.Sprintf("%s taken again, from step %d: %s", plural(b.Again, "step is", "steps are"), b.Step, b.Cause))
+	ev.Values = []Value{{"again", float64(b.Again)}}
+	f.devices("after entry "+itoa(e.Index), b.Devices)
 	return nil
 }

@@ -59,7 +59,7 @@ func TestFillerKeepsWhatStands(t *testing.T) {
 		t.Errorf("evaluations %+v", evaluations)
 	}
 	p := pageOf(t, r)
-	for _, want := range []string{"crash on rank 0: gone", "1 steps are taken again", "rank 0 to rank 1", "module m@v1", "2 ranks", "complete with weights"} {
+	for _, want := range []string{"crash on rank 0: gone", "1 step is taken again, from step 1: crash", "rank 0 to rank 1", "module m@v1", "2 ranks", "complete with weights"} {
 		if !strings.Contains(p, want) {
 			t.Errorf("no %q in the page", want)
 		}
@@ -70,7 +70,7 @@ func TestFillerKeepsWhatStands(t *testing.T) {
 	if err := f.Add(&record.Entry{Index: 100, Kind: "odd"}); err == nil {
 		t.Error("an entry without a body passes")
 	}
-	if err := MLLOG(&strings.Builder{}, r, submission()); err == nil || !strings.Contains(err.Error(), "an entry cache_clear") {
+	if err := MLLOG(&strings.Builder{}, r, submission()); err == nil || !strings.Contains(err.Error(), "an entry init_start") {
 		t.Error(err)
 	}
 }

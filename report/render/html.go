@@ -91,10 +91,13 @@ func printable(r rune) rune {
 	return r
 }
 
+// noVerdict is said of a run that nobody verified.
+const noVerdict = "Nobody has checked these numbers; they are what the run says of itself."
+
 // verdictOf is how a verification is told; without one nothing is claimed.
 func verdictOf(run string, v *Verdict) verdictLine {
 	if v == nil {
-		return verdictLine{Run: run, Result: "not verified", Text: "Nobody has checked these numbers; they are what the run says of itself."}
+		return verdictLine{Run: run, Result: "not verified", Text: noVerdict}
 	}
 	switch v.Result {
 	case "pass":

@@ -29,7 +29,7 @@ func hostile() *Run {
 	r.Hardware, r.Software, r.Interconnect = []Fact{{x, x}}, []Fact{{x, x}}, []Fact{{x, x}}
 	r.Data = []File{{Path: x, Digest: x}}
 	r.Conventions[0] = Convention{x, x}
-	r.Verdict = &Verdict{x, x}
+	r.Verdict = &Verdict{Result: x, Text: x}
 	for i := range r.Events {
 		r.Events[i].Text = x
 		for j := range r.Events[i].Values {

@@ -10,16 +10,6 @@ import (
 	"unicode/utf16"
 )
 
-// Submission is what a submitter declares about a run and no record can hold.
-type Submission struct {
-	Org, Platform, Division, Benchmark string
-	// Metric names the evaluation value that decides, Target its goal; Lower says
-	// that less is better.
-	Metric string
-	Target float64
-	Lower  bool
-}
-
 // The event types of a line.
 const (
 	intervalStart = "INTERVAL_START"
@@ -69,6 +59,8 @@ func compact(v any) (string, error) {
 		return strconv.Itoa(v), nil
 	case int64:
 		return itoa(v), nil
+	case uint64:
+		return strconv.FormatUint(v, 10), nil
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return "", fmt.Errorf("%v has no JSON form", v)
@@ -117,6 +109,7 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 type mllog struct {
 	run     *Run
 	sub     *Submission
+	stage   int // whose evaluations decide
 	lines   []line
 	missing []string
 }
@@ -125,10 +118,11 @@ type mllog struct {
 // nothing and says everything that is missing when the record does not hold
 // what the rules ask for; no line is made up.
 func MLLOG(w io.Writer, r *Run, sub Submission) error {
-	l := &mllog{run: r, sub: &sub}
+	l := &mllog{run: r, sub: &sub, stage: sub.stageOf(r)}
 	l.need()
+	settings := l.settings()
 	if len(l.missing) == 0 {
-		l.header()
+		l.header(settings)
 		l.body()
 	}
 	if len(l.missing) > 0 {
@@ -167,24 +161,20 @@ func (l *mllog) need() {
 	l.lack(s.Benchmark != "", "the benchmark")
 	l.lack(s.Metric != "", "the evaluation value that is the accuracy")
 	l.lack(r.TrainSamples > 0, "the number of training samples")
-	l.lack(r.EvalSamples > 0, "the number of evaluation samples")
+	l.lack(l.samples() > 0, "the number of evaluation samples")
 	l.lack(r.Accumulation > 0, "the gradient accumulation steps")
 	l.lack(r.Mesh != nil, "the tensor, pipeline, context and expert parallelism")
 	l.lack(r.Precision != nil, "the lowest precision in linear layers, attention and communication")
 	l.lack(r.Seed != nil, "the seed")
 	l.lack(len(r.Steps) > 0, "steps")
-	for _, kind := range []string{CacheClear, InitStart, InitStop, Begin, End} {
+	for _, kind := range []string{InitStart, InitStop, Begin, End} {
 		e := l.first(kind)
 		l.lack(e != nil, "an entry "+kind)
 		l.lack(e == nil || e.Time > 0, "the time of entry "+kind)
 	}
 	evaluations := 0
 	for i := range r.Events {
-		e := &r.Events[i]
-		if e.Kind != Evaluation {
-			continue
-		}
-		if _, ok := e.value(s.Metric); ok {
+		if e := &r.Events[i]; l.decides(e) {
 			evaluations++
 			l.lack(e.Time > 0, fmt.Sprintf("the time of entry %d (evaluation)", e.Index))
 		}
@@ -196,6 +186,20 @@ func (l *mllog) need() {
 			break
 		}
 	}
+}
+
+// decides says whether an event measures what the submission is about.
+func (l *mllog) decides(e *Event) bool {
+	_, ok := e.value(l.sub.Metric)
+	return ok && e.Kind == Evaluation && e.Stage == l.stage
+}
+
+// samples are those that the metric was taken on.
+func (l *mllog) samples() int64 {
+	if n, ok := l.run.Samples[l.sub.Metric]; ok {
+		return n
+	}
+	return l.run.EvalSamples
 }
 
 // first is the first event of a kind.
@@ -219,14 +223,22 @@ func (e *Event) value(name string) (float64, bool) {
 }
 
 func (l *mllog) add(e *Event, at int64, event, key string, value any, extra ...Setting) {
-	l.lines = append(l.lines, line{at: at, event: event, key: key, value: value, file: l.run.Source, number: e.Index, extra: extra})
+	file := l.run.Source
+	if e.Index == 0 && e.Kind == InitStart { // what a manifest says
+		file = "manifest.json"
+	}
+	l.lines = append(l.lines, line{at: at, event: event, key: key, value: value, file: file, number: e.Index, extra: extra})
 }
 
 // header writes what comes before the run: who, what, how.
-func (l *mllog) header() {
+func (l *mllog) header(settings []Setting) {
 	r, s := l.run, l.sub
-	clear, init, stop := l.first(CacheClear), l.first(InitStart), l.first(InitStop)
-	l.add(clear, clear.Time, pointInTime, "cache_clear", true)
+	init, stop := l.first(InitStart), l.first(InitStop)
+	if clear := l.first(CacheClear); clear != nil {
+		l.add(clear, clear.Time, pointInTime, "cache_clear", true)
+	} else {
+		l.add(init, init.Time, pointInTime, "cache_clear", s.CacheCleared, Setting{"declared_by", "submitter"})
+	}
 	l.add(init, init.Time, intervalStart, "init_start", nil)
 	for _, f := range []Setting{
 		{"submission_benchmark", s.Benchmark},
@@ -235,11 +247,11 @@ func (l *mllog) header() {
 		{"submission_platform", s.Platform},
 		{"seed", *r.Seed},
 		{"train_samples", r.TrainSamples},
-		{"eval_samples", r.EvalSamples},
+		{"eval_samples", l.samples()},
 		{"gradient_accumulation_steps", r.Accumulation},
-		{"lowest_numerical_precision_in_linear", r.Precision.Linear},
-		{"lowest_numerical_precision_in_attn", r.Precision.Attention},
-		{"lowest_numerical_precision_in_comm", r.Precision.Communication},
+		{"lowest_numerical_precision_in_linear", mlperfName(r.Precision.Linear)},
+		{"lowest_numerical_precision_in_attn", mlperfName(r.Precision.Attention)},
+		{"lowest_numerical_precision_in_comm", mlperfName(r.Precision.Communication)},
 		{"tensor_parallelism", r.Mesh.Tensor},
 		{"pipeline_parallelism", r.Mesh.Pipeline},
 		{"context_parallelism", r.Mesh.Context},
@@ -247,16 +259,20 @@ func (l *mllog) header() {
 	} {
 		l.add(init, init.Time, pointInTime, f.Key, f.Value)
 	}
-	for _, f := range r.Settings {
+	for _, f := range settings {
 		l.add(init, init.Time, pointInTime, f.Key, f.Value)
 	}
 	l.add(stop, stop.Time, intervalEnd, "init_stop", nil)
 }
 
 // body writes the run: a block up to the end of each evaluation, and the result.
-// The run stops where it ended, not where the target was met first.
+// The run starts with its first stage and stops where it ended, not where the
+// target was met first.
 func (l *mllog) body() {
 	begin, end := l.first(Begin), l.first(End)
+	if stage := l.first(StageBegin); stage != nil && stage.Time > 0 {
+		begin = stage
+	}
 	samples := func(n int64) Setting { return Setting{"samples_count", n} }
 	l.add(begin, begin.Time, intervalStart, "run_start", nil)
 	l.add(begin, begin.Time, intervalStart, "block_start", nil, samples(0))
@@ -265,10 +281,10 @@ func (l *mllog) body() {
 	open := true
 	for i := range l.run.Events {
 		e := &l.run.Events[i]
-		v, ok := e.value(l.sub.Metric)
-		if e.Kind != Evaluation || !ok {
+		if !l.decides(e) {
 			continue
 		}
+		v, _ := e.value(l.sub.Metric)
 		from, before := at, done
 		for ; at < e.After && at < len(l.run.Steps); at++ {
 			done += l.run.Steps[at].Examples

@@ -1,20 +1,23 @@
 package render
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/temper-ml/temper/report/record"
 )
 
 // finished is a run that holds all an MLPerf log needs.
 func finished() *Run {
-	seed := int64(7)
+	seed := uint64(7)
 	r := &Run{
 		Name: "small", Source: "log", Seed: &seed, Accumulation: 2, TrainSamples: 40, EvalSamples: 8,
 		Mesh: &Mesh{1, 1, 1, 1}, Precision: &Precision{"fp32", "fp32", "fp32"},
 		Peak: 1e9, PeakBasis: "measured", Conventions: []Convention{{"ledger", "as counted"}, {"megatron", "6 N"}},
-		Stages:   []Stage{{"base", "cpt", 4}},
+		Stages:   []Stage{{Name: "base", Method: "cpt", Steps: 4}},
 		Settings: []Setting{{"global_batch_size", int64(4)}},
 		Events: []Event{
 			{Index: 1, Kind: CacheClear, Time: 1000},
@@ -96,7 +99,7 @@ func TestMLLOGInventsNothing(t *testing.T) {
 		"examples":     {func(r *Run, _ *Submission) { r.Steps[1].Examples = 0 }, "the examples of entry 6"},
 		"clock":        {func(r *Run, _ *Submission) { r.Events[3].Time = 1500 }, "went back"},
 		"init time":    {func(r *Run, _ *Submission) { r.Events[0].Time, r.Events[1].Time = 1, 1; late(r, 31*60e3) }, "must be less than 30"},
-		"precision":    {func(r *Run, _ *Submission) { r.Precision.Linear = "bf16" }, "must be one of"},
+		"precision":    {func(r *Run, _ *Submission) { r.Precision.Linear = "bf17" }, "must be one of"},
 		"benchmark":    {func(_ *Run, s *Submission) { s.Benchmark = "chess" }, "none of the round"},
 	} {
 		r, s := finished(), submission()
@@ -104,6 +107,69 @@ func TestMLLOGInventsNothing(t *testing.T) {
 		var b strings.Builder
 		if err := MLLOG(&b, r, s); err == nil || !strings.Contains(err.Error(), c.want) || b.Len() > 0 {
 			t.Errorf("%s: %v, %d bytes written; want %q", name, err, b.Len(), c.want)
+		}
+	}
+}
+
+// Nothing in a record shows that caches were cleared: true only if declared. A
+// setting that the record holds is not the submitter's to declare.
+func TestMLLOGTellsWhoSays(t *testing.T) {
+	r, s := finished(), submission()
+	r.Events[0].Kind = Note
+	r.Stages[0].Sequence, r.Stages[0].LR = 128, record.Schedule{Kind: "cosine", Peak: 1e-3, Warmup: 1}
+	for _, declared := range []bool{false, true} {
+		s.CacheCleared, s.Settings = declared, map[string]any{"opt_adamw_beta_1": 0.9}
+		var b strings.Builder
+		if err := MLLOG(&b, r, s); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{
+			fmt.Sprintf(`"key": "cache_clear", "value": %t, "metadata": {"file": "log", "lineno": 2, "declared_by": "submitter"}`, declared),
+			`"key": "max_sequence_length", "value": 128,`, `"key": "opt_learning_rate_decay_steps", "value": 3,`, `"key": "opt_adamw_beta_1", "value": 0.9,`,
+		} {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("no %s in\n%s", want, b.String())
+			}
+		}
+	}
+	s.Settings = map[string]any{"max_sequence_length": 4096, "seed": 1}
+	err := MLLOG(&strings.Builder{}, r, s)
+	for _, want := range []string{"max_sequence_length: the record says it", "seed: the record says it"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// Of several stages that measure, the last decides, or the one that is named.
+func TestMLLOGStage(t *testing.T) {
+	r, s := finished(), submission()
+	r.Stages = append(r.Stages, Stage{Name: "rl"})
+	r.Events[5].Stage = 1
+	for stage, want := range map[string]string{"": "success", "base": "aborted"} {
+		s.Stage = stage
+		var b strings.Builder
+		if err := MLLOG(&b, r, s); err != nil || strings.Count(b.String(), `"eval_accuracy"`) != 1 || !strings.Contains(b.String(), want) {
+			t.Errorf("stage %q: %v\n%s", stage, err, b.String())
+		}
+	}
+}
+
+func TestParseSubmission(t *testing.T) {
+	s, err := ParseSubmission([]byte("org: me\ndivision: open\nmetric: accuracy\ntarget: 0.5\nsettings: {opt_name: adamw, n: 3}\n"), "s.yaml")
+	if err != nil || s.Org != "me" || s.Target != 0.5 || s.Settings["opt_name"] != "adamw" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for text, want := range map[string]string{
+		"organization: me\n":           `unknown field "organization"`,
+		"division: closd\n":            "s.yaml:1:11: division: \"closd\" is neither",
+		"target: .nan\n":               "no number to reach",
+		"settings: {A: 1}\n":           "no key of a log",
+		"settings: {a: [1]}\n":         "a text, a number",
+		"settings: {\"a\\n:::\": 1}\n": "no key of a log",
+	} {
+		if _, err := ParseSubmission([]byte(text), "s.yaml"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
 }
@@ -136,7 +202,7 @@ func TestCheckMLLOGFindsDamage(t *testing.T) {
 	for i, l := range good {
 		key := strings.Split(strings.Split(l, `"key": "`)[1], `"`)[0]
 		without := append(append([]string{}, good[:i]...), good[i+1:]...)
-		optional := key == "tracked_stats" || key == "global_batch_size" || key == "eval_accuracy"
+		optional := key == "tracked_stats" || key == "global_batch_size" || key == "max_steps" || key == "eval_accuracy"
 		if err := CheckMLLOG(strings.NewReader(strings.Join(without, "\n"))); err == nil && !optional {
 			t.Errorf("a log without its line %d (%s) passes", i, key)
 		}

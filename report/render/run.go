@@ -3,6 +3,9 @@ package render
 import (
 	"math"
 	"time"
+
+	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/report/record"
 )
 
 // Run is what is known of a training run. Zero values mean "not recorded"
@@ -11,6 +14,9 @@ type Run struct {
 	Name string
 	// Source names where the entries are from, as MLPerf's metadata wants it.
 	Source string
+	// Started is when the program began to prepare the run, milliseconds since the
+	// epoch.
+	Started int64
 	// Facts of the manifest, for people, in the order they are shown.
 	Hardware, Software, Interconnect []Fact
 	Data                             []File
@@ -21,22 +27,63 @@ type Run struct {
 	PeakBasis string
 	// Conventions name the ways of counting operations that Step.FLOPs follows.
 	Conventions []Convention
+	// Ranks is the number of ranks that the run began with; DType is what they
+	// multiply in, in the catalogue's names.
+	Ranks int64
+	DType string
+	// Total and Active count the model's parameters; Model is its architecture,
+	// nil when it is not on record.
+	Total, Active int64
+	Model         *arch.Config
 	// Mesh, Precision, Seed, Accumulation and the sample counts are what MLPerf
 	// has disclosed; Settings are further keys of a benchmark.
 	Mesh                      *Mesh
 	Precision                 *Precision
-	Seed                      *int64
+	Seed                      *uint64
 	Accumulation              int64
 	TrainSamples, EvalSamples int64
-	Settings                  []Setting
-	Stages                    []Stage
-	Steps                     []Step
-	Events                    []Event
+	// Samples are the examples that a measure was taken on, by its name, where
+	// that differs from EvalSamples.
+	Samples  map[string]int64
+	Settings []Setting
+	Stages   []Stage
+	// Steps are those that stand, Again those that a recovery had taken again,
+	// both in the order in which they were taken.
+	Steps  []Step
+	Again  []Retaken
+	Events []Event
+	// Routing is how tokens were routed, RankTimes where the time of each rank
+	// went, a sum for each stage.
+	Routing   []Routing
+	RankTimes []RankTimes
 	// Verdict is what a verification found; nil: nobody verified the run.
 	Verdict *Verdict
 	// Before is what Steps and Events have left out: who follows a run while it
 	// goes on keeps the last of them. Only [Prometheus] counts it in.
 	Before Totals
+}
+
+// Retaken is a step that does not stand. At is how many entries of Run.Steps
+// were before it when it was taken.
+type Retaken struct {
+	Step
+	At int
+}
+
+// Routing is the routed tokens of a stage by block (of those with experts) and
+// expert, over all its steps on record, steps taken again among them.
+type Routing struct {
+	Stage  int
+	Steps  int64
+	Counts [][]int64
+}
+
+// RankTimes is where the time of each rank went in a stage, steps taken again
+// among them.
+type RankTimes struct {
+	Stage int
+	Steps int64
+	Ranks []record.RankTime
 }
 
 // Fact is a name and what is known about it.
@@ -69,6 +116,16 @@ type Precision struct{ Linear, Attention, Communication string }
 type Stage struct {
 	Name, Method string
 	Steps        int64 // planned
+	// Rows, Tokens and Supervised are those of an epoch, HeldOut the rows that
+	// are measured on and not trained on.
+	Rows, HeldOut, Tokens, Supervised int64
+	// Batch is the rows of a step, Micro those that go through the model at once,
+	// Accumulation how many such there are, Sequence the tokens of the longest row.
+	Batch, Micro, Accumulation, Sequence int64
+	Optimizer                            string
+	LR                                   record.Schedule
+	MTP, Indexer                         bool // losses that take part
+	Data, Order                          string
 }
 
 // Step is one optimizer step.
@@ -88,8 +145,12 @@ type Step struct {
 	Split []Part
 	// FLOPs are the model's operations under each of Run.Conventions.
 	FLOPs []float64
+	// Peak is FLOP/s where it is not Run.Peak: the run went on on other devices.
+	Peak float64
 	// Memory is the peak in bytes.
 	Memory int64
+	// Energy is joules, nil where it was not measured.
+	Energy *float64
 	// Skipped says that the step was not finite and changed nothing.
 	Skipped bool
 }
@@ -121,6 +182,9 @@ const (
 	Resume     = "resume"
 	Note       = "note"
 	End        = "end"
+	StageBegin = "stage"
+	Rollout    = "rollout"
+	Ranks      = "ranks"
 )
 
 // Event is something that happened between steps.
@@ -135,10 +199,26 @@ type Event struct {
 	After  int
 	Text   string
 	Values []Value
+	// Bytes are those of a checkpoint.
+	Bytes int64
+	// Status and Weights are those of an end: "complete" or "failed", and the
+	// digest of the final parameters.
+	Status, Weights string
 }
 
-// Verdict is the result of a verification: pass, fail or incomplete.
-type Verdict struct{ Result, Text string }
+// Verdict is the result of a verification: pass, fail or incomplete, with its
+// checks where they are known.
+type Verdict struct {
+	Result, Text string
+	Checks       []Check
+}
+
+// Check is one thing that a verification compared.
+type Check struct {
+	Name     string `json:"name"`
+	Result   string `json:"result"`
+	Evidence string `json:"evidence"`
+}
 
 // TokensPerSecond is the step's rate, NaN without a time.
 func (s *Step) TokensPerSecond() float64 {
@@ -151,10 +231,19 @@ func (s *Step) TokensPerSecond() float64 {
 // MFU is the step's utilization under convention c, NaN where the peak, the
 // time or the operations are not recorded.
 func (r *Run) MFU(s *Step, c int) float64 {
-	if c >= len(s.FLOPs) || s.FLOPs[c] <= 0 || s.Wall <= 0 || r.Peak <= 0 {
+	peak := r.peakOf(s)
+	if c >= len(s.FLOPs) || s.FLOPs[c] <= 0 || s.Wall <= 0 || peak <= 0 {
 		return math.NaN()
 	}
-	return s.FLOPs[c] / s.Wall.Seconds() / r.Peak
+	return s.FLOPs[c] / s.Wall.Seconds() / peak
+}
+
+// peakOf is the peak that a step's utilization divides by.
+func (r *Run) peakOf(s *Step) float64 {
+	if s.Peak > 0 {
+		return s.Peak
+	}
+	return r.Peak
 }
 
 // stageName is the name of stage i, its number where it has none.

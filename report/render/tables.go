@@ -138,18 +138,16 @@ func (v *view) summary(r *Run) []Fact {
 
 // mean is the utilization over all steps.
 func (r *Run) mean(c int) float64 {
-	var flops, seconds float64
+	var possible float64
 	for i := range r.Steps {
 		s := &r.Steps[i]
-		if c >= len(s.FLOPs) {
-			return math.NaN()
-		}
-		flops, seconds = flops+s.FLOPs[c], seconds+s.Wall.Seconds()
+		possible += float64(s.Wall.Seconds() * r.peakOf(s))
 	}
-	if flops <= 0 || seconds <= 0 || r.Peak <= 0 {
+	flops := r.flops(c)
+	if !(flops > 0) || possible <= 0 {
 		return math.NaN()
 	}
-	return flops / seconds / r.Peak
+	return flops / possible
 }
 
 func (v *view) conventions() *table {

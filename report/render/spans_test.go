@@ -1,0 +1,111 @@
+package render
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// The synthetic run's time, counted by hand: 60 base steps of 12 s, 60 of RL
+// with rollouts of 9 s, 10 of them twice, 8 evaluations, 6 checkpoints.
+func TestGoodput(t *testing.T) {
+	r := synthetic(t, small)
+	g := r.Goodput()
+	want := map[string]time.Duration{
+		Training: 120 * 12 * time.Second, Generating: 70 * 9 * time.Second, TakenAgain: 10 * 12 * time.Second, Evaluating: 8 * 5 * time.Second,
+		Saving: 6 * 15 * time.Second, Stopped: 240 * time.Second, Preparing: 90 * time.Second,
+	}
+	var all time.Duration
+	for kind, d := range want {
+		all += d
+		if g.By[kind] != d {
+			t.Errorf("%s: %v, want %v", kind, g.By[kind], d)
+		}
+	}
+	if g.Wall != all || g.Again != 10 || g.Recoveries != 1 || len(g.By) != len(want) {
+		t.Errorf("%+v, want %v in all", g, all)
+	}
+	if got, want := g.Useful(), float64(120*12+70*9)/all.Seconds(); got != want {
+		t.Errorf("useful %v, want %v", got, want)
+	}
+}
+
+// Whatever the times of entries are, spans follow each other without overlap
+// from the first moment to the last.
+func TestSpansDivideTheTime(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := &Run{}
+		index, now := int64(0), rapid.Int64Range(1, math.MaxInt64/2).Draw(t, "start")
+		for range rapid.IntRange(0, 40).Draw(t, "entries") {
+			index++
+			now += rapid.Int64Range(0, 5000).Draw(t, "gap")
+			took := rapid.Int64Range(0, 8000).Draw(t, "took")
+			switch rapid.IntRange(0, 2).Draw(t, "what") {
+			case 0:
+				r.Steps = append(r.Steps, Step{Index: index, Time: now, Wall: time.Duration(took) * time.Millisecond})
+			case 1:
+				r.Again = append(r.Again, Retaken{Step{Index: index, Time: now, Wall: time.Duration(took) * time.Millisecond}, 0})
+			default:
+				kind := rapid.SampledFrom([]string{Evaluation, Checkpoint, Recovery, Resume, Note, End}).Draw(t, "kind")
+				r.Events = append(r.Events, Event{Index: index, Kind: kind, Time: now, Took: time.Duration(took) * time.Millisecond})
+			}
+		}
+		var last int64
+		for i, s := range r.Spans() {
+			if s.From >= s.To || i > 0 && s.From != last {
+				t.Fatalf("span %d is %+v, the one before ends at %d", i, s, last)
+			}
+			last = s.To
+		}
+		if last > now {
+			t.Fatalf("spans end at %d, the run at %d", last, now)
+		}
+	})
+}
+
+func TestSummary(t *testing.T) {
+	r := synthetic(t, small)
+	s := r.Summary()
+	if s.State != "complete" || s.Steps != 120 || s.Again != 10 || s.Faults != 1 || s.Tokens != 120*900_000 || s.Checkpoints != 6 || len(s.Stages) != 2 {
+		t.Errorf("%+v", s)
+	}
+	if m := s.Stages[1].Measures[1]; m.Name != "math" || *m.First != 0.35 || *m.Last != 0.6 || m.LastStep != 60 {
+		t.Errorf("%+v", m)
+	}
+	for _, c := range []string{"ledger", "megatron", "verl", "torchtitan"} {
+		if !(s.MFU[c] > 0) {
+			t.Errorf("no utilization by %s: %v", c, s.MFU)
+		}
+	}
+	r.Steps[0].Losses[0].Value, r.Steps[1].Wall = math.NaN(), 0
+	var b strings.Builder
+	if err := JSON(&b, r, &Run{Name: "empty"}); err != nil {
+		t.Fatal(err)
+	}
+	var back []Summary
+	if err := json.Unmarshal([]byte(b.String()), &back); err != nil || len(back) != 2 || back[0].Stages[0].LossFirst != nil || back[1].State != "open" {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
+func TestCSV(t *testing.T) {
+	r := finished()
+	r.Name = "=cmd()"
+	other := &Run{Name: "b", Steps: []Step{{Losses: []Value{{"mtp", math.NaN()}}}}}
+	var b strings.Builder
+	if err := CSV(&b, r, other); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	want := []string{
+		"run,position,stage,step,time,examples,tokens,supervised,grad_norm,lr,max_violation,skipped,memory_bytes,seconds,loss_lm,loss_mtp,seconds_forward,seconds_other,flops_ledger,flops_megatron",
+		"'=cmd(),0,base,0,1970-01-01T00:00:03.000Z,4,100,90,1,0.001,0.5,false,1048576,1,4,,0.6,0.4,5e+08,6e+08",
+	}
+	if len(lines) != 6 || lines[0] != want[0] || lines[1] != want[1] || lines[5] != "b,0,stage 0,0,,0,0,0,0,0,0,false,0,0,,NaN,,,," {
+		t.Errorf("%s", b.String())
+	}
+}
