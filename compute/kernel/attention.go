@@ -140,14 +140,17 @@ func (a *Attention) forwardBlock(b *attentionBlock, buf []float32, l attentionLa
 	}
 	o := h.O.Slice(b.row0, b.row0+b.rows, 0, h.O.Cols)
 	b.combine(o, s, h.V, cv)
+	if w := watching.Load(); w != nil {
+		w.attention(a, b, Forward)
+	}
 }
 
 // combine computes out = w [v; cv] with rows of weights over the block's keys.
 func (b *attentionBlock) combine(out, w, v, cv Mat) {
 	nw := b.t1 - b.w0
-	Run(Product{Form: NN, Out: out, A: w.Slice(0, b.rows, 0, nw), B: v.Slice(b.w0, b.t1, 0, v.Cols)})
+	runIn(InAttention, Product{Form: NN, Out: out, A: w.Slice(0, b.rows, 0, nw), B: v.Slice(b.w0, b.t1, 0, v.Cols)})
 	if b.nc > 0 {
-		Run(Product{Form: NN, Out: out, A: w.Slice(0, b.rows, nw, nw+b.nc), B: cv, Accumulate: true})
+		runIn(InAttention, Product{Form: NN, Out: out, A: w.Slice(0, b.rows, nw, nw+b.nc), B: cv, Accumulate: true})
 	}
 	plusZero(out)
 }
@@ -156,8 +159,8 @@ func (b *attentionBlock) combine(out, w, v, cv Mat) {
 func (b *attentionBlock) products(out, x, k, ck Mat) {
 	nw := b.t1 - b.w0
 	x = x.Slice(b.row0, b.row0+b.rows, 0, x.Cols)
-	Run(Product{Form: NT, Out: out.Slice(0, b.rows, 0, nw), A: x, B: k.Slice(b.w0, b.t1, 0, k.Cols)})
+	runIn(InAttention, Product{Form: NT, Out: out.Slice(0, b.rows, 0, nw), A: x, B: k.Slice(b.w0, b.t1, 0, k.Cols)})
 	if b.nc > 0 {
-		Run(Product{Form: NT, Out: out.Slice(0, b.rows, nw, nw+b.nc), A: x, B: ck})
+		runIn(InAttention, Product{Form: NT, Out: out.Slice(0, b.rows, nw, nw+b.nc), A: x, B: ck})
 	}
 }

@@ -117,6 +117,9 @@ func (a *Attention) scoreSpan(st attentionStream, span int, buf []float32, l att
 			a.addTarget(&b, p)
 		}
 		b.combine(h.DQ.Slice(b.row0, b.row0+b.rows, 0, h.DQ.Cols), ds, h.K, ck)
+		if w := watching.Load(); w != nil {
+			w.attention(a, &b, Backward)
+		}
 	}
 }
 

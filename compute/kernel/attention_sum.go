@@ -61,13 +61,13 @@ func (s *attentionSum) add(b *attentionBlock, span []float32, l attentionLayout,
 	x := s.x.Slice(b.row0, b.row0+b.rows, 0, s.x.Cols)
 	switch {
 	case !s.entries:
-		MatMulDW(s.out.Slice(b.w0, b.t1, 0, s.out.Cols), w.Slice(0, b.rows, 0, nw), x)
+		runIn(InAttention, weightProduct(s.out.Slice(b.w0, b.t1, 0, s.out.Cols), w.Slice(0, b.rows, 0, nw), x))
 	case b.nc == 0:
 	case !b.gathered:
-		MatMulDW(s.out.Slice(b.entry, b.entry+b.nc, 0, s.out.Cols), w.Slice(0, b.rows, nw, nw+b.nc), x)
+		runIn(InAttention, weightProduct(s.out.Slice(b.entry, b.entry+b.nc, 0, s.out.Cols), w.Slice(0, b.rows, nw, nw+b.nc), x))
 	default:
 		g := gatherRows(buf, s.out, b.entry, b.index)
-		MatMulDW(g, w.Slice(0, b.rows, nw, nw+b.nc), x)
+		runIn(InAttention, weightProduct(g, w.Slice(0, b.rows, nw, nw+b.nc), x))
 		scatterRows(s.out, g, b.entry, b.index)
 	}
 }

@@ -69,4 +69,9 @@ var plainOps = rowOps{
 var opsOf = [...]*rowOps{asm.Go: &plainOps, asm.AVX2: &plainOps, asm.AVX512: &plainOps, asm.NEON: &plainOps}
 
 // ops returns the loops of the active path.
-func ops() *rowOps { return opsOf[asm.Active()] }
+func ops() *rowOps {
+	if w := watching.Load(); w != nil {
+		return w.rows(asm.Active())
+	}
+	return opsOf[asm.Active()]
+}

@@ -110,10 +110,13 @@ func (x *Indexer) score(r indexerRun, q, w, k Mat, buf []float32) Mat {
 	scores := MatOf(buf[:nq*n], nq, n)
 	clear(scores.Data)
 	q, o := x.rowsOf(r, q), ops()
+	if w := watching.Load(); w != nil {
+		w.scored(x, r, q.Cols)
+	}
 	for s0 := 0; s0 < n; s0 += keyTile {
 		s1 := min(s0+keyTile, n)
 		z := MatOf(buf[nq*n:][:q.Rows*(s1-s0)], q.Rows, s1-s0)
-		Run(Product{Form: NT, Out: z, A: q, B: k.Slice(r.entry+s0, r.entry+s1, 0, k.Cols)})
+		runIn(InIndexer, Product{Form: NT, Out: z, A: q, B: k.Slice(r.entry+s0, r.entry+s1, 0, k.Cols)})
 		for i := range q.Rows {
 			o.reluAxpy(scores.Row(i / x.Heads)[s0:s1], z.Row(i), w.Row(r.t0 - x.Past + i/x.Heads)[i%x.Heads])
 		}

@@ -79,6 +79,9 @@ func (x *Indexer) runLane(g *IndexerGradient) int {
 func (x *Indexer) runBackward(g *IndexerGradient, r indexerRun, buf []float32) {
 	n := x.room(g)
 	keys := buf[x.queries()*x.Heads*n:]
+	if w := watching.Load(); w != nil {
+		w.learnt(x, g, r)
+	}
 	for b := x.firstPart(g, r); b.t0 < b.t1; b = x.nextPart(g, r, b) {
 		z := x.partRows(g, b, r, buf)
 		var k Mat
@@ -88,11 +91,11 @@ func (x *Indexer) runBackward(g *IndexerGradient, r indexerRun, buf []float32) {
 			k = g.K.Slice(b.entry, b.entry+z.Cols, 0, g.K.Cols)
 		}
 		q := x.rowsOf(b, g.Q)
-		Run(Product{Form: NT, Out: z, A: q, B: k})
+		runIn(InIndexer, Product{Form: NT, Out: z, A: q, B: k})
 		for t := b.t0; t < b.t1; t++ {
 			x.queryBackward(g, t, z.Slice((t-b.t0)*x.Heads, (t-b.t0+1)*x.Heads, 0, z.Cols), keys[n*g.K.Cols:])
 		}
-		Run(Product{Form: NN, Out: x.rowsOf(b, g.DQ), A: z, B: k})
+		runIn(InIndexer, Product{Form: NN, Out: x.rowsOf(b, g.DQ), A: z, B: k})
 	}
 }
 
@@ -202,12 +205,12 @@ func (x *Indexer) sumRun(g *IndexerGradient, r indexerRun, dk, q Mat, body, buf 
 	for b := x.firstPart(g, r); b.t0 < b.t1; b = x.nextPart(g, r, b) {
 		dz, qb := x.partRows(g, b, r, body), x.rowsOf(b, q)
 		if !b.listing {
-			MatMulDW(dk.Slice(b.entry, b.entry+dz.Cols, 0, dk.Cols), dz, qb)
+			runIn(InIndexer, weightProduct(dk.Slice(b.entry, b.entry+dz.Cols, 0, dk.Cols), dz, qb))
 			continue
 		}
 		index := g.Chosen.row(b.t0 - x.Past)
 		sum := gatherRows(buf, dk, b.entry, index)
-		MatMulDW(sum, dz, qb)
+		runIn(InIndexer, weightProduct(sum, dz, qb))
 		scatterRows(dk, sum, b.entry, index)
 	}
 }

@@ -53,7 +53,13 @@ type Product struct {
 // Run panics if the sizes of a product do not fit together. A product with
 // Rows or Cols zero does nothing; one with K zero sets Out to +0 unless it
 // accumulates.
-func Run(ps ...Product) {
+func Run(ps ...Product) { runIn(InRun, ps...) }
+
+// runIn is Run on behalf of some part of the package.
+func runIn(kind Kind, ps ...Product) {
+	if w := watching.Load(); w != nil {
+		w.products(kind, ps)
+	}
 	var few [8]gemm.Product // keeps the common case off the heap
 	lowered := few[:0]
 	for i := range ps {
@@ -78,7 +84,12 @@ func MatMulDX(dx, dy, w Mat, acc bool) {
 // and dw [out, in]. Rows are added in order, so a batch may be split into
 // consecutive calls without changing a bit.
 func MatMulDW(dw, dy, x Mat) {
-	Run(Product{Form: TN, Out: dw, A: dy, B: x, Accumulate: true})
+	Run(weightProduct(dw, dy, x))
+}
+
+// weightProduct is the product that MatMulDW runs.
+func weightProduct(dw, dy, x Mat) Product {
+	return Product{Form: TN, Out: dw, A: dy, B: x, Accumulate: true}
 }
 
 // lower checks p and returns it in the form that package gemm works on.

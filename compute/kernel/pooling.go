@@ -63,6 +63,9 @@ func (p *Pooling) plan(scratch []float32) {
 func (p *Pooling) Forward(out, v, z, ape, scratch []float32) {
 	p.plan(scratch)
 	n := p.Entries()
+	if w := watching.Load(); w != nil {
+		w.pooled(p, Forward, 1)
+	}
 	Parallel(n, p.grain(), func(lo, hi int) {
 		rows := ops()
 		lane, buf := p.lanes.take()

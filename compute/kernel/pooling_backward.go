@@ -12,6 +12,9 @@ func (p *Pooling) Backward(dv, dz, dape, dout, out, v, z, ape, scratch []float32
 	p.plan(scratch)
 	p.clearLoose(dv)
 	p.clearLoose(dz)
+	if w := watching.Load(); w != nil {
+		w.pooled(p, Backward, 2)
+	}
 	Parallel(p.Entries(), p.grain(), func(lo, hi int) {
 		rows := ops()
 		lane, buf := p.lanes.take()

@@ -54,31 +54,34 @@ func (c *Config) FLOPsPerToken(by Convention, seq int) (float64, error) {
 func (c *Config) attention(seq int, causal bool) float64 {
 	total := 0.0
 	for l := range c.NumLayers {
-		width := float64(c.NumHeads * (c.QueryDim() + c.ValueWidth()))
-		total += float64(6 * width * c.keysPerQuery(l, int64(seq), causal))
+		own, compressed := c.keysPerQuery(l, int64(seq), causal)
+		total += float64(c.perKey() * (own + compressed))
 	}
 	return total
 }
 
-// keysPerQuery returns how many keys a query of the layer attends: on average over
-// a sequence of n tokens, or as the last one. Full attention is halved exactly, as
-// the conventions have it, not over n + 1.
-func (c *Config) keysPerQuery(layer int, n int64, causal bool) float64 {
+// perKey returns the operations of a query and a key in all heads, both passes.
+func (c *Config) perKey() float64 { return float64(6 * c.NumHeads * (c.QueryDim() + c.ValueWidth())) }
+
+// keysPerQuery returns how many keys a query of the layer attends, tokens and
+// compressed ones: on average over a sequence of n tokens, or as the last one. Full
+// attention is halved exactly, as the conventions have it, not over n + 1.
+func (c *Config) keysPerQuery(layer int, n int64, causal bool) (own, compressed float64) {
 	w := c.LayerWindow(layer)
 	if w == 0 {
 		if causal {
-			return float64(n) / 2
+			return float64(n) / 2, 0
 		}
-		return float64(n)
+		return float64(n), 0
 	}
-	keys := float64(min(n, int64(w)))
+	own = float64(min(n, int64(w)))
 	if causal {
-		keys = float64(windowKeys(n, w)) / float64(n)
+		own = float64(windowKeys(n, w)) / float64(n)
 	}
 	if c.Ratio(layer) != 0 {
-		keys += c.compressedPerQuery(layer, n, causal)
+		compressed = c.compressedPerQuery(layer, n, causal)
 	}
-	return keys
+	return own, compressed
 }
 
 func (c *Config) compressedPerQuery(layer int, n int64, causal bool) float64 {

@@ -206,29 +206,60 @@ func (l *ledger) compressed() {
 	}
 	attended := l.seqs.sum(func(n int64) int64 { return compressedKeys(n, ratio, topK) })
 	l.put("attn.compressed", 2*float64(c.NumHeads*c.HeadDim)*attended, 2)
-	l.put("compressor", l.compress(ratio, c.HeadDim), 2)
-	if topK == 0 {
-		return
+	project, pool := l.seqs.compress(ratio, c.HeadDim, c.HiddenSize)
+	l.put("compressor", project+pool, 2)
+	if topK > 0 {
+		l.indexer(ratio, attended)
 	}
-	// The indexer's inputs are detached: its loss asks for weight gradients only,
-	// and for gradients of the selected scores.
-	visible := l.seqs.sum(func(n int64) int64 { return compressedKeys(n, ratio, 0) })
+}
+
+// indexer adds what it costs to choose compressed keys. Its inputs are detached: its
+// loss asks for weight gradients only, and for gradients of the selected scores.
+// Without the loss it is needed only for queries that see more keys than they
+// attend, and in sequences that have such queries.
+func (l *ledger) indexer(ratio int, attended float64) {
+	c, seqs := l.c, l.seqs
+	scored := func(n int64) int64 { return compressedKeys(n, ratio, 0) }
+	if !l.work.IndexerLoss {
+		seqs = c.choosing(l.layer, seqs)
+		scored = func(n int64) int64 {
+			return compressedKeys(n, ratio, 0) - compressedKeys(int64(c.IndexTopK+1)*int64(ratio)-1, ratio, 0)
+		}
+	}
 	wide := c.IndexHeads * c.IndexHeadDim
-	project := float64(float64(wide*c.QLoraRank+c.IndexHeads*c.HiddenSize)*float64(l.seqs.tokens)) + l.compress(ratio, c.IndexHeadDim)
+	project, pool := seqs.compress(ratio, c.IndexHeadDim, c.HiddenSize)
+	project += float64(float64(wide*c.QLoraRank+c.IndexHeads*c.HiddenSize) * float64(seqs.tokens))
 	perScore := float64(wide + c.IndexHeads)
-	forward, backward := project+float64(perScore*visible), 0.0
+	forward, backward := project+pool+float64(perScore*seqs.sum(scored)), 0.0
 	if l.work.IndexerLoss {
-		backward = project + float64(2*perScore*attended)
+		backward = project + float64(2*pool) + float64(2*perScore*attended)
 	}
 	l.out.Items = append(l.out.Items, Item{l.layer, "indexer", 2 * forward, 2 * backward})
 }
 
+// choosing returns the sequences in which a query of the layer sees more compressed
+// keys than it attends.
+func (c *Config) choosing(layer int, s sequences) sequences {
+	var out sequences
+	for _, n := range s.each {
+		if n/int64(c.Ratio(layer)) > int64(c.IndexTopK) {
+			out.each = append(out.each, n)
+			out.tokens += n
+		}
+	}
+	return out
+}
+
 // compress returns the multiply-adds of one compressor that makes keys of width
-// dim; tokens after the last full block contribute to no key.
-func (l *ledger) compress(ratio, dim int) float64 {
-	blocks := l.seqs.sum(func(n int64) int64 { return n / int64(ratio) })
-	width := dim * overlap(ratio)
-	return blocks * float64(ratio*width*(2*l.c.HiddenSize+1))
+// dim: projections, and pooling. Tokens after the last full block contribute to no
+// key; where blocks overlap, the first has no block before it.
+func (s sequences) compress(ratio, dim, hidden int) (project, pool float64) {
+	blocks := s.sum(func(n int64) int64 { return n / int64(ratio) })
+	first := s.sum(func(n int64) int64 { return min(1, n/int64(ratio)) })
+	each := float64(ratio * dim)
+	project = blocks * each * float64(overlap(ratio)*2*hidden)
+	pool = float64(blocks*each*float64(overlap(ratio))) - float64(first*each*float64(overlap(ratio)-1))
+	return project, pool
 }
 
 func (l *ledger) latentAttention() {

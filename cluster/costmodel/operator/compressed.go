@@ -129,11 +129,12 @@ func (b *builder) compressor(name, part string, dim int64, detached bool) {
 		Name: name, Part: part + " pool", Class: Vector, DType: FP32, Copies: b.copies,
 		FLOPs: 2 * share * float64(width), Bytes: 8 * share * float64(width),
 	}
+	if blocks := full / ratio; blocks > 0 && width > dim { // the first block has none before it to overlap with
+		pool.FLOPs *= 1 - float64(dim)/float64(blocks*width)
+	}
 	back := pool
 	back.Bytes *= 2
-	if !detached {
-		back.FLOPs *= 2
-	}
+	back.FLOPs *= 2
 	var answer []Operator
 	if !detached || b.n.IndexerLoss {
 		answer = []Operator{back}
