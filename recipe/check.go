@@ -8,6 +8,7 @@ import (
 
 	"github.com/temper-ml/temper/data/tokenizer"
 	"github.com/temper-ml/temper/posttrain"
+	"github.com/temper-ml/temper/report/record/digest"
 )
 
 // Check returns the first field that is missing or out of range. It reads no file.
@@ -40,6 +41,9 @@ func (r *Recipe) Check() error {
 	case r.Export.DType != "bf16" && r.Export.DType != "f32":
 		return field("export.dtype", "%q is not known: use bf16 or f32", r.Export.DType)
 	}
+	if err := r.Record.check(); err != nil {
+		return err
+	}
 	if err := r.Tokenizer.check(); err != nil {
 		return err
 	}
@@ -64,6 +68,16 @@ func nearestMultiple(n, m int64) int64 {
 		return down + m
 	}
 	return down
+}
+
+// maxDigestPeriod is far more than any stage has steps to cover a model in.
+const maxDigestPeriod = 1 << 20
+
+func (r *Record) check() error {
+	if r.DigestPeriod < 0 || r.DigestPeriod > maxDigestPeriod {
+		return field("record.digest_period", "%d is outside [0, %d]: use 1 for all of the state in every step, %d by default, or 0 for no digests", r.DigestPeriod, maxDigestPeriod, digest.DefaultPeriod)
+	}
+	return nil
 }
 
 func (t *Tokenizer) check() error {

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"github.com/temper-ml/temper/posttrain"
+	"github.com/temper-ml/temper/report/record/digest"
 	"github.com/temper-ml/temper/train"
 	"github.com/temper-ml/temper/train/optim"
 )
@@ -12,6 +13,7 @@ func defaults() Recipe {
 		Seed:       1,
 		Checkpoint: Checkpoint{Every: 200, Keep: 2},
 		Export:     Export{DType: "bf16"},
+		Record:     Record{DigestPeriod: digest.DefaultPeriod},
 	}
 }
 

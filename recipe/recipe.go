@@ -1,6 +1,9 @@
 package recipe
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/train"
 )
@@ -21,6 +24,8 @@ type Recipe struct {
 	Checkpoint Checkpoint `yaml:"checkpoint" json:"checkpoint"`
 	// Export says how the final weights are written.
 	Export Export `yaml:"export" json:"export"`
+	// Record says what is kept for others to check.
+	Record Record `yaml:"record" json:"record"`
 
 	dir    string // folder that relative paths start from
 	locate func(path string) (string, error)
@@ -76,6 +81,9 @@ type Stage struct {
 	Eval Eval `yaml:"eval" json:"eval"`
 }
 
+// SuiteNames returns the names of the stage's suites, sorted.
+func (s *Stage) SuiteNames() []string { return slices.Sorted(maps.Keys(s.Eval.Suites)) }
+
 // Eval measures the model before a stage, after it and on the way.
 type Eval struct {
 	// Every is the number of steps between measurements; 0 means only before and after.
@@ -100,11 +108,11 @@ type Suite struct {
 type Checkpoint struct {
 	// Every is the number of steps between checkpoints; each stage also ends with one.
 	Every int64 `yaml:"every" json:"every"`
-	// Keep is how many of the newest stay.
+	// Keep is how many of the newest of a stage stay.
 	Keep int `yaml:"keep" json:"keep"`
 	// KeepEvery makes those whose step is a multiple of it stay for good, and the
-	// last of each stage: who verifies the run can begin there. 0 keeps only the
-	// newest, and a verifier begins at the run's beginning.
+	// last of each stage: who verifies the run can begin there. 0 keeps the newest
+	// only, and those at the ends of stages where they are small.
 	KeepEvery int64 `yaml:"keep_every,omitempty" json:"keep_every,omitempty"`
 }
 
@@ -112,4 +120,13 @@ type Checkpoint struct {
 type Export struct {
 	// DType is bf16 or f32.
 	DType string `yaml:"dtype" json:"dtype"`
+}
+
+// Record says what is kept for others to check, and who signs it.
+type Record struct {
+	// DigestPeriod is in how many steps the digests of parameters and optimizer
+	// cover all of them; 0 means that steps have no digests.
+	DigestPeriod int `yaml:"digest_period" json:"digest_period"`
+	// Key is a file with the signing key, made on first use; empty means the user's.
+	Key string `yaml:"key,omitempty" json:"key,omitempty"`
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,10 +43,8 @@ start your own.`,
 			if err != nil {
 				return err
 			}
-			p := newProgress(cmd.ErrOrStderr())
 			run := filepath.Join(out, "run")
-			s, err := execution.Run(cmd.Context(), r, execution.Options{Dir: run, Resume: resume, Observer: p, Now: time.Now})
-			p.Close()
+			s, err := carryOut(cmd, r, run, resume)
 			if errors.Is(err, execution.ErrInterrupted) {
 				return fmt.Errorf("%w: continue with temper demo --resume --out %s", err, out)
 			}

@@ -51,6 +51,7 @@ func (p *progress) Observe(e execution.Event) {
 	case execution.Began:
 		fmt.Fprintf(p.out, "temper: %s, %s parameters (%s active), vocabulary %d, %s on %d threads (peak %s/s measured)\n",
 			e.Dir, unit.Count(e.Parameters), unit.Count(e.Active), e.Vocabulary, e.Path, e.Threads, unit.FLOPs(e.PeakFLOPs))
+		fmt.Fprintf(p.out, "temper: the record is signed by %s\n", e.Signer)
 	case execution.StageBegan:
 		p.begin(e)
 	case execution.Stepped:

@@ -27,7 +27,7 @@ run that --resume continues with the same bits.
 
 With --json the last line of standard output is one object: run, steps, tokens,
 loss_first, loss_last, tokens_per_second, mfu, wall_seconds, weights_digest,
-stages (name, steps, loss_first, loss_last, tokens, seconds, metrics), eval.`,
+signer, stages (name, steps, loss_first, loss_last, tokens, seconds, metrics), eval.`,
 		Args: exactArgs(1, "a recipe"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := recipe.Load(args[0], overrides)
@@ -37,9 +37,7 @@ stages (name, steps, loss_first, loss_last, tokens, seconds, metrics), eval.`,
 			if out == "" {
 				out = "runs/" + r.Name
 			}
-			p := newProgress(cmd.ErrOrStderr())
-			s, err := execution.Run(cmd.Context(), r, execution.Options{Dir: out, Resume: resume, Observer: p, Now: time.Now})
-			p.Close()
+			s, err := carryOut(cmd, r, out, resume)
 			if errors.Is(err, execution.ErrInterrupted) {
 				return fmt.Errorf("%w: continue with --resume --out %s", err, out)
 			}
@@ -55,6 +53,20 @@ stages (name, steps, loss_first, loss_last, tokens, seconds, metrics), eval.`,
 	f.BoolVar(&asJSON, "json", false, "print the summary as one JSON object")
 	f.StringArrayVar(&overrides, "set", nil, "override a field: --set stages[0].lr.peak=1e-3 (repeatable)")
 	return cmd
+}
+
+// carryOut runs a recipe, signed with the key that is its, and shows how it goes.
+func carryOut(cmd *cobra.Command, r *recipe.Recipe, dir string, resume bool) (*execution.Summary, error) {
+	key, note, err := execution.Key(r, dir)
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "temper: note:", note)
+	}
+	p := newProgress(cmd.ErrOrStderr())
+	defer p.Close()
+	return execution.Run(cmd.Context(), r, execution.Options{Dir: dir, Resume: resume, Key: key, Observer: p, Now: time.Now})
 }
 
 // printSummary prints what a run came to.

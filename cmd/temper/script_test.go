@@ -17,6 +17,10 @@ import (
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error { // keys of a test are its own
+			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
+			return nil
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"demodata": writeDemoData,
 			"flip":     flipByte,
@@ -84,10 +88,11 @@ func TestKilledRunsEndWithTheSameWeights(t *testing.T) {
 		_ = os.Symlink(exe, link)
 		c := exec.Command(link, args...)
 		c.Dir = dir
+		c.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(dir, "config"))
 		return c
 	}
 	digest := func(out []byte) string {
-		_, rest, ok := strings.Cut(string(out), `"weights_digest":"`)
+		_, rest, ok := strings.Cut(string(out), `"weights_digest":"sha256:`)
 		if !ok {
 			t.Fatalf("no digest in %s", out)
 		}

@@ -30,7 +30,8 @@ func summaryText(w io.Writer, s *execution.Summary) error {
 	}
 	fmt.Fprintf(&b, "\n%d steps, %s tokens in %s: %s tokens/s in steps, %.1f %% of the machine's multiply-add peak (MFU)\n",
 		s.Steps, unit.Count(s.Tokens), unit.Duration(time.Duration(s.WallSeconds*float64(time.Second))), unit.Count(s.TokensPerSecond), 100*s.MFU)
-	fmt.Fprintf(&b, "model   %s\nlog     %s\nweights sha256 %s\n", filepath.Join(s.Run, "model"), filepath.Join(s.Run, "log.jsonl"), s.WeightsDigest)
+	fmt.Fprintf(&b, "model   %s\nrecord  %s\nsigner  %s\nweights %s\n",
+		filepath.Join(s.Run, "model"), filepath.Join(s.Run, execution.RecordName), s.Signer, s.WeightsDigest)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/recipe"
+	"github.com/temper-ml/temper/report/runlog"
 	"github.com/temper-ml/temper/train"
 	"github.com/temper-ml/temper/train/checkpoint/hf"
 )
@@ -59,12 +60,11 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWeights(r); err != nil {
+	if err := errors.Join(checkWeights(r), checkKey(r)); err != nil {
 		return nil, err
 	}
 	c := &Checked{}
 	c.Parameters, _, c.Active = cfg.Count()
-	kept := int64(0) // saves of earlier stages that stay for good
 	for i := range r.Stages {
 		s, err := checkStage(ctx, r, i, tok, cfg)
 		if err != nil {
@@ -72,14 +72,8 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 		}
 		c.Stages = append(c.Stages, *s)
 		c.MemoryBytes = max(c.MemoryBytes, s.Memory.Total())
-		state := s.Memory.Parameters + s.Memory.Optimizer
-		// All saves that are kept, one being written, and the last one of the stage before.
-		c.DiskBytes = max(c.DiskBytes, kept+int64(r.Checkpoint.Keep+2)*state)
-		if every := r.Checkpoint.KeepEvery; every > 0 {
-			c.DiskBytes += s.Steps / every * state
-			kept += (s.Steps/every + int64(r.Checkpoint.Keep)) * state
-		}
 	}
+	c.DiskBytes = checkpointBytes(r, c)
 	width := int64(2)
 	if r.Export.DType == "f32" {
 		width = 4
@@ -87,6 +81,27 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 	c.DiskBytes += width * c.Parameters
 	c.AvailableBytes, c.FreeBytes = available(), free(dir)
 	return c, c.fits()
+}
+
+// checkpointBytes is what checkpoints take at most: those that a stage keeps,
+// one being written, the last one of the stage before, and what stays for good.
+func checkpointBytes(r *recipe.Recipe, c *Checked) int64 {
+	most, before, good := int64(0), int64(0), int64(0)
+	for _, s := range c.Stages {
+		state := s.Memory.Parameters + s.Memory.Optimizer
+		multiples := int64(0)
+		if every := r.Checkpoint.KeepEvery; every > 0 {
+			multiples = s.Steps / every * state
+		}
+		most = max(most, good+before+multiples+int64(r.Checkpoint.Keep+1)*state)
+		if keepsEnds(r, c.Parameters) {
+			good += multiples + state
+			before = int64(r.Checkpoint.Keep-1) * state
+		} else {
+			before = int64(r.Checkpoint.Keep) * state
+		}
+	}
+	return most
 }
 
 // checkWeights opens a model that is to be loaded: its tensors must be those of
@@ -104,6 +119,22 @@ func checkWeights(r *recipe.Recipe) error {
 		return err
 	}
 	return src.Close()
+}
+
+// checkKey refuses a key file that cannot be used; one that does not exist will
+// be made.
+func checkKey(r *recipe.Recipe) error {
+	if r.Record.Key == "" {
+		return nil
+	}
+	path, err := r.Path(r.Record.Key)
+	if err == nil {
+		_, err = runlog.LoadKey(path)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("record.key: %w", err)
+	}
+	return nil
 }
 
 func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok data.Tokenizer, cfg *arch.Config) (*CheckedStage, error) {
@@ -166,7 +197,7 @@ func (c *Checked) fits() error {
 		return fmt.Errorf("memory: the run needs %s, this machine has %s: lower micro_rows or sequence, set recompute: full, or take a smaller model",
 			unit.Bytes(c.MemoryBytes), unit.Bytes(c.AvailableBytes))
 	case c.FreeBytes > 0 && c.DiskBytes > c.FreeBytes:
-		return fmt.Errorf("disk: checkpoints and export need %s, %s are free: lower checkpoint.keep or choose another --out",
+		return fmt.Errorf("disk: checkpoints and export need %s, %s are free: lower checkpoint.keep, raise checkpoint.keep_every, or choose another --out",
 			unit.Bytes(c.DiskBytes), unit.Bytes(c.FreeBytes))
 	}
 	return nil

@@ -3,8 +3,6 @@ package execution
 import (
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -23,32 +21,27 @@ type Curve struct {
 	Train, HeldOut []Point
 }
 
-// Curves reads the loss curves of a run directory, stage by stage.
+// Curves reads the loss curves of a run directory, stage by stage, from its record.
 func Curves(dir string) ([]Curve, error) {
-	f, err := os.Open(filepath.Join(dir, logName))
+	_, s, err := read(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	var cs []Curve
-	err = ReadLog(f, func(e Event) error {
-		switch e := e.(type) {
-		case StageBegan:
-			if e.Stage == len(cs) {
-				cs = append(cs, Curve{Name: e.Name})
-			}
-		case Stepped:
-			if e.Stage < len(cs) && !e.Result.Skipped {
-				cs[e.Stage].Train = append(cs[e.Stage].Train, Point{e.Result.Step, e.Result.LM})
-			}
-		case Measured:
-			if e.Stage < len(cs) && e.Loss != nil {
-				cs[e.Stage].HeldOut = append(cs[e.Stage].HeldOut, Point{e.Step, e.Loss.Mean})
-			}
+	cs := make([]Curve, len(s.stages))
+	for i := range cs {
+		cs[i].Name = s.stages[i].Name
+	}
+	for _, t := range s.steps {
+		if !t.skipped {
+			cs[t.stage].Train = append(cs[t.stage].Train, Point{t.step, t.loss})
 		}
-		return nil
-	})
-	return cs, err
+	}
+	for _, e := range s.evaluations {
+		if e.HeldOut != nil && e.Stage < len(cs) {
+			cs[e.Stage].HeldOut = append(cs[e.Stage].HeldOut, Point{e.Step, e.HeldOut.Loss})
+		}
+	}
+	return cs, nil
 }
 
 // CSV writes the curve as lines of step, series and loss.

@@ -22,6 +22,8 @@ type Began struct {
 	// PeakFLOPs is the measured rate of the machine's multiply-add units, all threads.
 	PeakFLOPs float64 `json:"peak_flops"`
 	Resumed   bool    `json:"resumed"`
+	// Signer is the verifier key of the record.
+	Signer string `json:"signer"`
 }
 
 // StageBegan opens a stage at step From of Steps.

@@ -7,13 +7,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/temper-ml/temper/internal/durable"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/recipe/demo"
+	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/runlog"
 	"github.com/temper-ml/temper/train/checkpoint/hf"
 )
 
@@ -119,27 +124,31 @@ func TestRunTrainsMeasuresAndExports(t *testing.T) {
 	}
 }
 
-// steps returns the log lines of steps, without their times.
-func steps(t *testing.T, dir string) []string {
+// entries returns what stands of a run's record but for places, times and
+// machines: what two runs of a recipe have in common.
+func entries(t *testing.T, dir string) []string {
 	t.Helper()
-	f, err := os.Open(filepath.Join(dir, logName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	var lines []string
-	err = ReadLog(f, func(e Event) error {
-		switch e := e.(type) {
-		case Stepped:
-			e.Result.Time = train0
-			lines = append(lines, fmt.Sprintf("%+v", e))
-		case Measured:
-			lines = append(lines, fmt.Sprintf("measured %d %d %+v %+v", e.Stage, e.Step, *orZero(e.Loss), e.Suites))
+	_, s, err := runlog.Read(filepath.Join(dir, RecordName), runlog.Trust{}, func(e *record.Entry) error {
+		switch b := e.Body.(type) {
+		case *record.Recovery:
+			if b.Again > 0 {
+				lines = slices.DeleteFunc(lines, func(l string) bool {
+					var stage, step int
+					_, err := fmt.Sscanf(l, "%d %d", &stage, &step)
+					return err == nil && (stage > b.Stage || stage == b.Stage && int64(step) >= b.Step)
+				})
+			}
+		case *record.Step:
+			b.Time, b.MFU, b.Memory = record.Split{}, 0, 0
+			text, err := record.Marshal(b)
+			lines = append(lines, fmt.Sprintf("%d %d %s", b.Stage, b.Step, text))
+			return err
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || s.Torn != 0 || s.Signed != s.Leaves {
+		t.Fatalf("%s: %+v, %v", dir, s, err)
 	}
 	return lines
 }
@@ -175,8 +184,8 @@ func TestResumeGivesTheSameBits(t *testing.T) {
 		if s.WeightsDigest != whole.WeightsDigest {
 			t.Errorf("resumed after %d steps: weights %s, want %s", stop, s.WeightsDigest, whole.WeightsDigest)
 		}
-		if got := steps(t, dir); strings.Join(got, "\n") != strings.Join(steps(t, want), "\n") {
-			t.Errorf("resumed after %d steps: the log has %d lines, want %d, or they differ", stop, len(got), len(steps(t, want)))
+		if diff := cmp.Diff(entries(t, want), entries(t, dir)); diff != "" {
+			t.Errorf("resumed after %d steps: the record differs: %s", stop, diff)
 		}
 		if s.Steps != whole.Steps || s.Tokens != whole.Tokens || s.LossFirst != whole.LossFirst {
 			t.Errorf("resumed after %d steps: summary %+v, want %+v", stop, s, whole)
@@ -267,22 +276,5 @@ func TestCheckPredictsAndRefuses(t *testing.T) {
 	want := `model: arch: model_type is "llama", want "deepseek_v4" or "deepseek_v3"`
 	if _, err := Check(context.Background(), r, t.TempDir()); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("a model that cannot be trained: error is %v", err)
-	}
-}
-
-// A log that a crash cut in the middle of a line loses that line only.
-func TestTornLog(t *testing.T) {
-	whole := []byte(`{"kind":"stage","event":{"stage":0,"from":0}}` + "\n" +
-		`{"kind":"step","event":{"stage":0,"result":{"step":0}}}` + "\n" +
-		`{"kind":"step","event":{"stage":0,"result":{"step":1}}}` + "\n" +
-		`{"kind":"step","event":{"stage":0,"res`)
-	if got := bytes.Count(keepUntil(whole, position{0, 5}), []byte("\n")); got != 3 {
-		t.Errorf("kept %d lines, want 3", got)
-	}
-	if got := bytes.Count(keepUntil(whole, position{0, 1}), []byte("\n")); got != 2 {
-		t.Errorf("kept %d lines up to step 1, want 2", got)
-	}
-	if got := keepUntil(whole, position{}); got != nil {
-		t.Errorf("kept %q of a run without a checkpoint", got)
 	}
 }

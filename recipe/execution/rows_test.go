@@ -2,10 +2,11 @@ package execution
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/runlog"
 	"github.com/temper-ml/temper/train"
 )
 
@@ -23,27 +24,27 @@ func TestRowsAreThoseOfARun(t *testing.T) {
 		}
 		stages = append(stages, s)
 	}
-	log, err := os.Open(filepath.Join(dir, "log.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
 	steps, measured := make([]int64, len(stages)), 0
-	err = ReadLog(log, func(e Event) error {
-		switch e := e.(type) {
-		case Stepped:
-			rows, err := stages[e.Stage].Step(e.Result.Step)
-			if got := train.Count(rows); err != nil || got != e.Result.Counts {
-				t.Errorf("stage %d, step %d: rows count %+v (%v), the run counted %+v", e.Stage, e.Result.Step, got, err, e.Result.Counts)
+	_, _, err := runlog.Read(filepath.Join(dir, RecordName), runlog.Trust{}, func(e *record.Entry) error {
+		switch e := e.Body.(type) {
+		case *record.Step:
+			rows, err := stages[e.Stage].Step(e.Step)
+			want := train.Counts{Tokens: e.Tokens, Supervised: e.Supervised, Segments: e.Examples}
+			got := train.Count(rows)
+			if got.MTP = 0; err != nil || got != want {
+				t.Errorf("stage %d, step %d: rows count %+v (%v), the run counted %+v", e.Stage, e.Step, got, err, want)
+			}
+			if d := record.Digest(train.BatchDigest(rows).String()); d != e.Batch {
+				t.Errorf("stage %d, step %d: rows have digest %s, the run's %s", e.Stage, e.Step, d, e.Batch)
 			}
 			steps[e.Stage]++
-		case Measured:
-			if e.Loss == nil {
+		case *record.Evaluation:
+			if e.HeldOut == nil {
 				return nil
 			}
 			measured++
-			if got := train.Count(stages[e.Stage].HeldOut).Supervised; got != e.Loss.Tokens {
-				t.Errorf("stage %d: held-out rows have %d supervised tokens, the run measured %d", e.Stage, got, e.Loss.Tokens)
+			if got := train.Count(stages[e.Stage].HeldOut).Supervised; got != e.HeldOut.Tokens {
+				t.Errorf("stage %d: held-out rows have %d supervised tokens, the run measured %d", e.Stage, got, e.HeldOut.Tokens)
 			}
 		}
 		return nil

@@ -9,15 +9,14 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/temper-ml/temper/compute/dtype"
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/data/tokenizer"
 	"github.com/temper-ml/temper/internal/durable"
-	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/recipe"
+	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/runlog"
 	"github.com/temper-ml/temper/train/checkpoint"
-	"github.com/temper-ml/temper/train/checkpoint/hf"
 )
 
 // ErrInterrupted says that a run stopped because it was asked to, with its
@@ -30,27 +29,42 @@ type Options struct {
 	Dir string
 	// Resume continues the run that Dir holds.
 	Resume bool
+	// Key signs the record ([Key] finds the user's); nil: one in Dir, made on
+	// first use.
+	Key *runlog.Key
 	// Observer is told what happens; may be nil.
 	Observer Observer
 	// Now is the clock.
 	Now func() time.Time
+	// FS is the disk that record, checkpoints and model are written to; nil: the
+	// machine's.
+	FS durable.FS
 }
 
 // runner is a run in progress.
 type runner struct {
-	recipe  *recipe.Recipe
-	opts    Options
-	log     *eventLog
-	tok     *tokenizer.Tokenizer
-	model   *deepseek.Model
-	peak    float64
-	summary Summary
-	start   time.Time
+	recipe *recipe.Recipe
+	opts   Options
+	tok    *tokenizer.Tokenizer
+	model  *deepseek.Model
+	device record.Device
+	start  time.Time
+
+	log      *runlog.Writer
+	old      *record.Manifest // of a run that is continued
+	standing *standing
+	notes    []string // to be recorded as soon as the run is opened
+	joined   bool     // the entry that continues the run is written, or none is due
+	at       position // steps taken
+	stopped  bool     // it is recorded why the run stops
 }
 
 // Run carries out a recipe from its start, or from its last checkpoint. When
 // ctx ends it saves a checkpoint and returns ErrInterrupted.
 func Run(ctx context.Context, r *recipe.Recipe, opts Options) (*Summary, error) {
+	if opts.FS == nil {
+		opts.FS = durable.OS
+	}
 	lock, err := durable.Acquire(opts.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
@@ -59,7 +73,7 @@ func Run(ctx context.Context, r *recipe.Recipe, opts Options) (*Summary, error) 
 	if err := claim(r, opts); err != nil {
 		return nil, err
 	}
-	x := &runner{recipe: r, opts: opts, start: opts.Now(), summary: Summary{Run: opts.Dir}}
+	x := &runner{recipe: r, opts: opts, start: opts.Now()}
 	if err := x.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -67,19 +81,44 @@ func Run(ctx context.Context, r *recipe.Recipe, opts Options) (*Summary, error) 
 	if err != nil {
 		return nil, err
 	}
-	if x.log, err = openLog(opts.Dir, at); err != nil {
+	if err := x.openRecord(ctx, at); err != nil {
 		return nil, err
 	}
-	defer x.log.Close()
-	if err := x.recall(); err != nil {
+	s, err := x.carryOut(ctx, at)
+	return s, errors.Join(err, x.log.Close())
+}
+
+// carryOut does everything that is recorded.
+func (x *runner) carryOut(ctx context.Context, at position) (*Summary, error) {
+	if err := x.begin(at); err != nil {
 		return nil, err
 	}
-	x.begin(at)
 	if err := x.stages(ctx, at); err != nil {
-		return nil, errors.Join(err, x.log.Sync())
+		return nil, x.failed(ctx, err)
 	}
 	return x.finish()
 }
+
+// failed records why a run stops, if that is not done and the record can still
+// be written. Between stages the state is that of the last checkpoint.
+func (x *runner) failed(ctx context.Context, err error) error {
+	asked := ctx.Err() != nil
+	if asked && !errors.Is(err, ErrInterrupted) && x.at.step == 0 {
+		err = errors.Join(ErrInterrupted, err)
+	}
+	if x.stopped || !x.joined || x.standing.end != nil {
+		return err
+	}
+	if asked && x.at.step == 0 {
+		_ = x.enter(&record.Pause{Stage: x.at.stage, Step: x.at.step, Reason: askedToStop})
+	} else {
+		_ = x.enter(&record.Fault{Fault: "error", Stage: x.at.stage, Step: x.at.step, Evidence: err.Error()})
+	}
+	return err
+}
+
+// askedToStop is the reason of a pause.
+const askedToStop = "asked to stop"
 
 // claim makes sure that the directory holds this run, or nothing yet.
 func claim(r *recipe.Recipe, opts Options) error {
@@ -103,7 +142,7 @@ func claim(r *recipe.Recipe, opts Options) error {
 	return nil
 }
 
-// prepare makes tokenizer and model, with the parameters a run begins with.
+// prepare makes tokenizer and model, without its parameters.
 func (x *runner) prepare(ctx context.Context) error {
 	var err error
 	if x.tok, err = Tokenizer(ctx, x.recipe, x.opts.Dir); err != nil {
@@ -123,69 +162,68 @@ func (x *runner) prepare(ctx context.Context) error {
 	if x.model, err = deepseek.New(cfg); err != nil {
 		return err
 	}
-	return x.measurePeak()
-}
-
-// measurePeak updates the machine's multiply-add rate. Clocks and neighbours
-// change during a run, so it is measured at both ends and the best counts.
-func (x *runner) measurePeak() error {
-	peak, err := kernel.PeakFMA(kernel.Path(), kernel.Threads(), 50*time.Millisecond)
-	x.peak = max(x.peak, peak)
+	x.device, err = device()
 	return err
 }
 
-func (x *runner) begin(at position) {
+// begin opens the run for who watches it.
+func (x *runner) begin(at position) error {
 	total, _, active := x.model.Config().Count()
-	x.emit(Began{
+	if x.standing.begin == nil {
+		d, err := parametersDigest(x.model)
+		if err != nil {
+			return err
+		}
+		if err := x.enter(&record.Begin{Total: total, Active: active, Parameters: d}); err != nil {
+			return err
+		}
+	}
+	x.tell(Began{
 		Dir: x.opts.Dir, Parameters: total, Active: active, Vocabulary: x.tok.VocabSize(),
-		Path: kernel.Path(), Threads: kernel.Threads(), PeakFLOPs: x.peak, Resumed: at != position{},
+		Path: kernel.Path(), Threads: kernel.Threads(), PeakFLOPs: peakOf([]record.Device{x.device}), Resumed: at != position{},
+		Signer: x.opts.Key.Verifier(),
 	})
+	return x.pass()
 }
 
-// emit tells the log and the observer.
-func (x *runner) emit(e Event) {
-	x.log.Observe(e)
-	x.summary.add(e)
+// pass records the notes that are waiting, once the run is open.
+func (x *runner) pass() error {
+	if !x.joined || x.standing.end != nil {
+		return nil
+	}
+	notes := x.notes
+	x.notes = nil
+	for _, n := range notes {
+		if err := x.note("%s", n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter adds an entry to the record.
+func (x *runner) enter(body record.Body) error {
+	e, err := x.log.Append(body)
+	if e != nil {
+		err = errors.Join(err, x.standing.add(e))
+	}
+	return err
+}
+
+// tell tells the observer.
+func (x *runner) tell(e Event) {
 	if x.opts.Observer != nil {
 		x.opts.Observer.Observe(e)
 	}
 }
 
-func (x *runner) note(format string, args ...any) { x.emit(Noted{fmt.Sprintf(format, args...)}) }
-
-// finish writes the final weights and closes the run.
-func (x *runner) finish() (*Summary, error) {
-	dir := filepath.Join(x.opts.Dir, "model")
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		text, err := x.tok.MarshalJSON()
-		if err != nil {
-			return nil, err
-		}
-		o := hf.Options{DType: dtype.BF16, Files: map[string][]byte{tokenizerName: text}}
-		if x.recipe.Export.DType == "f32" {
-			o.DType = dtype.F32
-		}
-		if x.recipe.Model.Load != "" {
-			if o.CopyFrom, err = x.recipe.Path(x.recipe.Model.Load); err != nil {
-				return nil, err
-			}
-		}
-		data := func(t *arch.Tensor) ([]float32, error) { return x.model.Param(t.Name).Data, nil }
-		if err := hf.WriteSlices(durable.OS, dir, x.model.Config(), o, data); err != nil {
-			return nil, fmt.Errorf("export: %w", err)
-		}
-	} else if err != nil {
-		return nil, err
-	}
-	x.summary.WeightsDigest = checkpoint.Digest(x.parameters())
-	x.summary.WallSeconds += x.opts.Now().Sub(x.start).Seconds()
-	if err := x.measurePeak(); err != nil {
-		return nil, err
-	}
-	x.summary.settle(x.peak)
-	x.emit(Ended{x.summary})
-	return &x.summary, x.log.Sync()
+func (x *runner) note(format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	x.tell(Noted{text})
+	return x.enter(&record.Note{Text: text})
 }
+
+func (x *runner) cache() string { return filepath.Join(x.opts.Dir, "cache") }
 
 // parameters lists the model's parameters as checkpoint tensors.
 func (x *runner) parameters() []checkpoint.Tensor {

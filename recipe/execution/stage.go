@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 
 	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/recipe"
+	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/train"
 	"github.com/temper-ml/temper/train/checkpoint"
 )
@@ -26,6 +26,8 @@ type stage struct {
 	suites   map[string][]train.Row
 	trainer  *train.Trainer
 	store    *checkpoint.Store
+	since    since
+	saved    int64 // steps of the last checkpoint
 }
 
 // garbagePercent bounds garbage, as a share of what is in use, while steps are taken.
@@ -33,15 +35,6 @@ const garbagePercent = 4
 
 // stages runs the stages from a position on.
 func (x *runner) stages(ctx context.Context, at position) error {
-	if at == (position{}) {
-		notes, err := parameters(x.recipe, x.model)
-		if err != nil {
-			return err
-		}
-		for _, n := range notes {
-			x.note("%s", n)
-		}
-	}
 	for i := at.stage; i < len(x.recipe.Stages); i++ {
 		if err := x.stage(ctx, i, i == at.stage && at.step > 0); err != nil {
 			return fmt.Errorf("stage %s: %w", x.recipe.Stages[i].Name, err)
@@ -52,6 +45,7 @@ func (x *runner) stages(ctx context.Context, at position) error {
 
 // stage runs stage i, from its last checkpoint if resume is set.
 func (x *runner) stage(ctx context.Context, i int, resume bool) error {
+	x.at = position{i, 0}
 	s, err := x.open(ctx, i)
 	if err != nil {
 		return err
@@ -66,29 +60,38 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 		if err := s.load(); err != nil {
 			return err
 		}
-		if s.trainer.Done() && !s.owes() { // its end is in the log; only the parameters were needed
+		if s.trainer.Done() && (x.standing.end != nil || !s.owes()) { // its end is on record; only the parameters were needed
 			return nil
+		}
+	}
+	if p := x.recipe.Record.DigestPeriod; p > 0 {
+		if err := s.trainer.Digest(p); err != nil {
+			return err
 		}
 	}
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
+	return s.steps(ctx)
+}
+
+// steps takes the steps that are left.
+func (s *stage) steps(ctx context.Context) error {
 	for !s.trainer.Done() {
 		r, err := s.trainer.Step(ctx)
 		if err != nil {
-			if ctx.Err() != nil {
-				err = ErrInterrupted
-			}
-			return errors.Join(err, s.save())
+			return s.stop(ctx, &r, err)
 		}
-		x.emit(Stepped{i, r})
+		if err := s.stepped(&r); err != nil {
+			return err
+		}
 		taken, _ := s.trainer.Steps()
 		if s.due(taken, s.Eval.Every) && s.owes() {
 			if err := s.measure(ctx); err != nil {
 				return err
 			}
 		}
-		if s.due(taken, x.recipe.Checkpoint.Every) {
+		if s.due(taken, s.run.recipe.Checkpoint.Every) {
 			if err := s.save(); err != nil {
 				return err
 			}
@@ -100,6 +103,55 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 		}
 	}
 	return s.save()
+}
+
+// stepped records a step.
+func (s *stage) stepped(r *train.Result) error {
+	x := s.run
+	if r.Skipped {
+		if err := x.enter(&record.Fault{Fault: nonFinite, Stage: s.index, Step: r.Step, Evidence: r.Why}); err != nil {
+			return err
+		}
+	}
+	e := StepEntry(s.index, r)
+	measuredStep(e, &r.Time, x.standing.peak)
+	if err := x.enter(e); err != nil {
+		return err
+	}
+	s.since.add(e, routed(r.Load))
+	x.at = position{s.index, r.Step + 1}
+	x.tell(Stepped{s.index, *r})
+	return nil
+}
+
+// stop ends a run whose next step cannot be taken: its state is saved, and the
+// record says why.
+func (s *stage) stop(ctx context.Context, r *train.Result, err error) error {
+	x := s.run
+	reason := askedToStop
+	if ctx.Err() != nil {
+		err = ErrInterrupted
+	} else {
+		reason = err.Error()
+		fault := "error"
+		if train.IsNonFinite(err) {
+			fault = nonFinite
+		}
+		if e := x.enter(&record.Fault{Fault: fault, Stage: s.index, Step: r.Step, Evidence: reason}); e != nil {
+			return errors.Join(err, e)
+		}
+	}
+	return s.pause(err, reason)
+}
+
+// pause saves what there is and records that the run stops here.
+func (s *stage) pause(err error, reason string) error {
+	if saving := s.save(); saving != nil {
+		return errors.Join(err, saving)
+	}
+	taken, _ := s.trainer.Steps()
+	s.run.stopped = true
+	return errors.Join(err, s.run.enter(&record.Pause{Stage: s.index, Step: taken, Reason: reason}))
 }
 
 // due reports whether something that happens every n steps happens after step
@@ -115,17 +167,16 @@ func (x *runner) open(ctx context.Context, i int) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache := filepath.Join(x.opts.Dir, "cache")
-	if s.material, err = data.Load(ctx, s.Method, x.tok, cache, x.recipe.Seed); err != nil {
+	if s.material, err = data.Load(ctx, s.Method, x.tok, x.cache(), x.recipe.Seed); err != nil {
 		return nil, err
 	}
 	s.suites = map[string][]train.Row{}
-	for name := range s.Eval.Suites {
+	for _, name := range s.SuiteNames() {
 		d, err := x.recipe.SuiteData(i, name)
 		if err != nil {
 			return nil, err
 		}
-		if s.suites[name], err = d.Pack(ctx, "sft", x.tok, cache); err != nil {
+		if s.suites[name], err = d.Pack(ctx, "sft", x.tok, x.cache()); err != nil {
 			return nil, fmt.Errorf("suite %s: %w", name, err)
 		}
 	}
@@ -140,19 +191,18 @@ func (x *runner) open(ctx context.Context, i int) (*stage, error) {
 		return nil, err
 	}
 	s.Stage.Steps = cfg.Steps
-	s.store, err = checkpoint.OpenStore(x.storeDir(i), checkpoint.Options{Keep: x.recipe.Checkpoint.Keep, KeepEvery: x.recipe.Checkpoint.KeepEvery})
+	s.store, err = x.store(i, x.recipe.Checkpoint.Keep)
 	return s, err
 }
 
 // owes reports whether a measurement is due at this point of the stage and is
-// not in the log: the run may have been stopped while it was made.
+// not on record: the run may have been stopped while it was made.
 func (s *stage) owes() bool {
 	if len(s.material.HeldOut) == 0 && len(s.suites) == 0 {
 		return false
 	}
 	taken, _ := s.trainer.Steps()
-	last, any := s.run.summary.measuredAt[s.index]
-	if any && last == taken {
+	if s.run.standing.measured(position{s.index, taken}) {
 		return false
 	}
 	return taken == 0 || s.trainer.Done() || s.due(taken, s.Eval.Every)
@@ -160,7 +210,14 @@ func (s *stage) owes() bool {
 
 func (s *stage) begin(ctx context.Context) error {
 	taken, _ := s.trainer.Steps()
-	s.run.emit(StageBegan{
+	e := s.entry(taken)
+	if all := s.run.standing.stages; s.index < len(all) && (all[s.index].Data != e.Data || all[s.index].Order != e.Order || all[s.index].Steps != e.Steps) {
+		return fmt.Errorf("the stage began with other data (digest %s, now %s): a resumed run needs the same files", all[s.index].Data, e.Data)
+	}
+	if err := s.run.enter(e); err != nil {
+		return err
+	}
+	s.run.tell(StageBegan{
 		Stage: s.index, Name: s.Name, Method: s.Method, From: taken, Steps: s.Stage.Steps,
 		Report: s.material.Report, Rows: s.material.RowsPerEpoch(), Digest: hex.EncodeToString(s.material.Digest[:]),
 	})
@@ -168,6 +225,30 @@ func (s *stage) begin(ctx context.Context) error {
 		return nil
 	}
 	return s.measure(ctx)
+}
+
+// entry is what the record says of the stage.
+func (s *stage) entry(taken int64) *record.Stage {
+	sum, _ := record.NewDigest("sha256", s.material.Digest[:]) // 32 bytes are one
+	return &record.Stage{
+		Stage: s.index, Name: s.Name, Method: s.Method, From: taken, Steps: s.Stage.Steps,
+		Rows: int64(s.material.RowsPerEpoch()), HeldOut: int64(len(s.material.HeldOut)),
+		Data: sum, Order: record.Digest(order(s.Stage, s.material).String()), Tokens: s.material.Tokens, Supervised: s.material.Labels,
+		Batch: int64(s.Data.Rows), Micro: int64(s.MicroRows), Accumulation: accumulation(s.Data.Rows, s.Slots, s.MicroRows),
+		Sequence: int64(s.Data.Sequence), Optimizer: s.Optimizer.Name,
+		LR:  record.Schedule{Kind: s.LR.Name, Peak: s.LR.Peak, Final: s.LR.Final, Warmup: s.LR.Warmup, Decay: s.LR.Decay},
+		MTP: s.Loss.MTP > 0, Indexer: s.Loss.Indexer > 0,
+	}
+}
+
+// accumulation is how many micro-batches a step has: each slot's rows are cut apart.
+func accumulation(rows, slots, micro int) int64 {
+	n := 0
+	for slot := range slots {
+		size := (slot+1)*rows/slots - slot*rows/slots
+		n += (size + micro - 1) / micro
+	}
+	return int64(n)
 }
 
 // measure evaluates the model on what the stage holds out.
@@ -193,7 +274,10 @@ func (s *stage) measure(ctx context.Context) error {
 		m.Suites[name] = a
 	}
 	m.Took = s.run.opts.Now().Sub(start)
-	s.run.emit(m)
+	if err := s.run.enter(evaluation(&m)); err != nil {
+		return err
+	}
+	s.run.tell(m)
 	return nil
 }
 
@@ -202,5 +286,5 @@ func (s *stage) interrupted(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	return errors.Join(ErrInterrupted, s.save())
+	return s.pause(ErrInterrupted, askedToStop)
 }

@@ -3,9 +3,11 @@ package execution
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
+	"time"
 
+	"github.com/temper-ml/temper/recipe"
+	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/train/checkpoint"
 )
 
@@ -36,18 +38,26 @@ func (s *stage) tensors() []checkpoint.Tensor {
 	return ts
 }
 
-// save writes a checkpoint; the log is on the disk before it.
+// save writes a checkpoint. The steps before it are on the disk and signed first:
+// a checkpoint never has steps that the record lacks.
 func (s *stage) save() error {
-	if err := s.run.log.Sync(); err != nil {
-		return err
-	}
+	x := s.run
 	taken, skipped := s.trainer.Steps()
-	if taken == 0 {
-		return nil // the recipe, or the last checkpoint of the stage before, is the same state
+	if taken == 0 || s.saved == taken {
+		return nil // the recipe, or the last checkpoint, is the same state
+	}
+	start := x.opts.Now()
+	for _, e := range s.since.entries(s.index, taken) {
+		if err := x.enter(e); err != nil {
+			return err
+		}
+	}
+	if err := x.log.Sign(); err != nil {
+		return err
 	}
 	m, err := json.Marshal(meta{
 		Stage: s.index, Name: s.Name, Step: taken, Skipped: skipped, Updates: s.trainer.Optimizer().Steps(),
-		Steps: s.Stage.Steps, Seed: s.run.recipe.Seed, Data: fmt.Sprintf("%x", s.material.Digest),
+		Steps: s.Stage.Steps, Seed: x.recipe.Seed, Data: fmt.Sprintf("%x", s.material.Digest),
 	})
 	if err != nil {
 		return err
@@ -56,35 +66,77 @@ func (s *stage) save() error {
 	if err != nil {
 		return fmt.Errorf("checkpoint at step %d: %w", taken, err)
 	}
-	s.run.emit(Saved{Stage: s.index, Step: taken, Path: saved.Path, Bytes: saved.Bytes})
+	s.saved = taken
+	if err := s.declare(saved.Entry, saved.Bytes, start); err != nil {
+		return err
+	}
+	x.tell(Saved{Stage: s.index, Step: taken, Path: saved.Path, Bytes: saved.Bytes})
 	if saved.Warning != nil {
-		s.run.note("%v", saved.Warning)
+		if err := x.note("%v", saved.Warning); err != nil {
+			return err
+		}
 	}
 	return s.forget()
 }
 
-// forget removes the checkpoints of earlier stages once this one has its own,
-// unless some are kept for good.
-func (s *stage) forget() error {
-	if s.run.recipe.Checkpoint.KeepEvery > 0 {
-		return nil
+// declare records a checkpoint of the state as it is now, begun at start.
+func (s *stage) declare(at checkpoint.Entry, bytes int64, start time.Time) error {
+	path, err := filepath.Rel(s.run.opts.Dir, at.Path)
+	if err != nil {
+		return err
 	}
+	d, err := s.trainer.State()
+	if err != nil {
+		return err
+	}
+	e := &record.Checkpoint{
+		Stage: s.index, Step: at.Step, Path: filepath.ToSlash(path), Bytes: bytes,
+		Parameters: record.Digest(d.Parameters.String()), Optimizer: record.Digest(d.Optimizer.String()),
+	}
+	if e.Content, err = fileDigest(filepath.Join(at.Path, checkpoint.ManifestName)); err != nil {
+		return err
+	}
+	e.Took = int64(s.run.opts.Now().Sub(start))
+	return s.run.enter(e)
+}
+
+// store opens the checkpoints of stage i, of which so many of the newest stay.
+func (x *runner) store(i, keep int) (*checkpoint.Store, error) {
+	return checkpoint.OpenStore(x.storeDir(i), checkpoint.Options{FS: x.opts.FS, Keep: keep, KeepEvery: x.recipe.Checkpoint.KeepEvery})
+}
+
+// forget removes the checkpoints of earlier stages, once this one has its own,
+// that do not stay for good.
+func (s *stage) forget() error {
+	x := s.run
+	total, _, _ := x.model.Config().Count()
 	for i := range s.index {
-		if err := os.RemoveAll(s.run.storeDir(i)); err != nil {
+		if !keepsEnds(x.recipe, total) {
+			if err := x.opts.FS.RemoveAll(x.storeDir(i)); err != nil {
+				return err
+			}
+			continue
+		}
+		old, err := x.store(i, 1)
+		if err != nil {
+			return err
+		}
+		err = old.Prune()
+		old.Close()
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// load restores the newest sound checkpoint of the stage.
+// load restores the newest sound checkpoint of the stage, and records that the
+// run goes on from it.
 func (s *stage) load() error {
+	x := s.run
 	loaded, err := s.store.Load(s.tensors())
 	if err != nil {
 		return err
-	}
-	for _, d := range loaded.Damaged {
-		s.run.note("a damaged checkpoint was passed over: %v", d)
 	}
 	var m meta
 	if err := json.Unmarshal(loaded.Meta, &m); err != nil {
@@ -93,10 +145,56 @@ func (s *stage) load() error {
 	switch digest := fmt.Sprintf("%x", s.material.Digest); {
 	case m.Data != digest:
 		return fmt.Errorf("%s was made with other data (digest %s, now %s): a resumed run needs the same files", loaded.Path, m.Data, digest)
-	case m.Seed != s.run.recipe.Seed || m.Steps != s.Stage.Steps:
-		return fmt.Errorf("%s was made with seed %d and %d steps, the recipe now says %d and %d", loaded.Path, m.Seed, m.Steps, s.run.recipe.Seed, s.Stage.Steps)
+	case m.Seed != x.recipe.Seed || m.Steps != s.Stage.Steps:
+		return fmt.Errorf("%s was made with seed %d and %d steps, the recipe now says %d and %d", loaded.Path, m.Seed, m.Steps, x.recipe.Seed, s.Stage.Steps)
 	}
-	return s.trainer.Resume(m.Step, m.Skipped, m.Updates)
+	if err := s.trainer.Resume(m.Step, m.Skipped, m.Updates); err != nil {
+		return err
+	}
+	s.saved, s.since.from = m.Step, m.Step
+	if x.standing.end != nil {
+		return nil
+	}
+	return s.rejoin(loaded)
+}
+
+// rejoin records from which checkpoint the run goes on.
+func (s *stage) rejoin(loaded *checkpoint.Loaded) error {
+	x := s.run
+	from := restored{path: loaded.Path, damaged: loaded.Damaged}
+	d, err := s.trainer.State()
+	if err != nil {
+		return err
+	}
+	from.parameters = record.Digest(d.Parameters.String())
+	if from.content, err = fileDigest(filepath.Join(loaded.Path, checkpoint.ManifestName)); err != nil {
+		return err
+	}
+	x.at = position{s.index, loaded.Step}
+	if err := x.join(x.at, from); err != nil {
+		return err
+	}
+	for _, d := range loaded.Damaged {
+		x.tell(Noted{fmt.Sprintf("a damaged checkpoint was passed over: %v", d)})
+	}
+	if path, err := filepath.Rel(x.opts.Dir, loaded.Path); err == nil && !x.standing.saved[filepath.ToSlash(path)] {
+		// The process ended between writing and declaring it.
+		if err := s.declare(loaded.Entry, loaded.Bytes, x.opts.Now()); err != nil {
+			return err
+		}
+	}
+	return x.pass()
+}
+
+// smallStates is how many bytes the ends of all stages may take to stay without
+// being asked for.
+const smallStates = 1 << 30
+
+// keepsEnds reports whether the last checkpoint of each stage stays for good, so
+// that a stage in the middle can be replayed: if the recipe keeps checkpoints for
+// that, or if a model of so many parameters, each with two moments, is small.
+func keepsEnds(r *recipe.Recipe, parameters int64) bool {
+	return r.Checkpoint.KeepEvery > 0 || parameters <= smallStates/12/int64(len(r.Stages))
 }
 
 // find returns where the run directory's newest checkpoint is: the zero

@@ -1,30 +1,28 @@
 package execution
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+
+	"github.com/temper-ml/temper/report/record"
 )
 
-// Summary is a finished run in numbers. Its JSON names are stable.
+// Summary is a finished run in numbers, all of them from its record. Its JSON
+// names are stable.
 type Summary struct {
-	Run             string             `json:"run"`
-	Steps           int64              `json:"steps"`
-	Tokens          int64              `json:"tokens"`
-	LossFirst       float64            `json:"loss_first"`
-	LossLast        float64            `json:"loss_last"`
-	TokensPerSecond float64            `json:"tokens_per_second"`
-	MFU             float64            `json:"mfu"`
-	WallSeconds     float64            `json:"wall_seconds"`
-	WeightsDigest   string             `json:"weights_digest"`
-	Stages          []StageSummary     `json:"stages"`
-	Eval            map[string]float64 `json:"eval"`
-
-	measuredAt map[int]int64 // step of each stage's last measurement
-
-	busy  float64 // seconds inside steps
-	flops float64 // model operations in them
+	Run             string  `json:"run"`
+	Steps           int64   `json:"steps"`
+	Tokens          int64   `json:"tokens"`
+	LossFirst       float64 `json:"loss_first"`
+	LossLast        float64 `json:"loss_last"`
+	TokensPerSecond float64 `json:"tokens_per_second"`
+	MFU             float64 `json:"mfu"`
+	WallSeconds     float64 `json:"wall_seconds"`
+	// WeightsDigest is that of the final parameters, as the record has it.
+	WeightsDigest string `json:"weights_digest"`
+	// Signer is the verifier key of the record.
+	Signer string             `json:"signer"`
+	Stages []StageSummary     `json:"stages"`
+	Eval   map[string]float64 `json:"eval"`
 }
 
 // StageSummary is a stage of a Summary.
@@ -40,49 +38,68 @@ type StageSummary struct {
 	Losses []float64 `json:"-"`
 }
 
-// add takes an event into account.
-func (s *Summary) add(e Event) {
-	switch e := e.(type) {
-	case StageBegan:
-		for len(s.Stages) <= e.Stage {
-			s.Stages = append(s.Stages, StageSummary{Metrics: map[string]float64{}})
-		}
-		s.Stages[e.Stage].Name = e.Name
-	case Stepped:
-		s.step(e)
-	case Measured:
-		s.measured(e)
+// Summarize sums up the run in a directory, finished or not.
+func Summarize(dir string) (*Summary, error) {
+	m, s, err := read(dir)
+	if err != nil {
+		return nil, err
 	}
+	return s.summary(dir, m.Signer), nil
 }
 
-func (s *Summary) step(e Stepped) {
-	st, r := &s.Stages[e.Stage], &e.Result
+// summary sums up what stands. Rates are over the time spent in steps.
+func (s *standing) summary(dir, signer string) *Summary {
+	sum := &Summary{Run: dir, Signer: signer, WallSeconds: float64(s.wall) / 1e3}
+	for i := range s.stages {
+		sum.Stages = append(sum.Stages, StageSummary{Name: s.stages[i].Name, Metrics: map[string]float64{}})
+	}
+	busy, flops := 0.0, 0.0
+	for i := range s.steps {
+		t := &s.steps[i]
+		sum.step(t)
+		busy += float64(t.wall) / 1e9
+		flops += t.flops
+	}
+	for _, e := range s.evaluations {
+		sum.measured(e)
+	}
+	if s.end != nil {
+		sum.WeightsDigest = string(s.end.Weights)
+	}
+	if busy > 0 {
+		sum.TokensPerSecond = float64(sum.Tokens) / busy
+		if s.peak > 0 {
+			sum.MFU = flops / busy / s.peak
+		}
+	}
+	return sum
+}
+
+func (s *Summary) step(t *takenStep) {
+	st := &s.Stages[t.stage]
 	if s.Steps == 0 {
-		s.LossFirst = r.LM
+		s.LossFirst = t.loss
 	}
 	if st.Steps == 0 {
-		st.LossFirst = r.LM
+		st.LossFirst = t.loss
 	}
-	if !r.Skipped {
-		s.LossLast, st.LossLast = r.LM, r.LM
-		st.Losses = append(st.Losses, r.LM)
+	if !t.skipped {
+		s.LossLast, st.LossLast = t.loss, t.loss
+		st.Losses = append(st.Losses, t.loss)
 	}
 	s.Steps++
 	st.Steps++
-	s.Tokens += r.Counts.Tokens
-	st.Tokens += r.Counts.Tokens
-	s.busy += r.Time.Total.Seconds()
-	st.Seconds += r.Time.Total.Seconds()
-	s.flops += r.FLOPs
+	s.Tokens += t.tokens
+	st.Tokens += t.tokens
+	st.Seconds += float64(t.wall) / 1e9
 }
 
 // measured keeps the first and the last value of each metric of a stage; the
 // last of all is the run's.
-func (s *Summary) measured(e Measured) {
-	if s.measuredAt == nil {
-		s.measuredAt = map[int]int64{}
+func (s *Summary) measured(e *record.Evaluation) {
+	if e.Stage >= len(s.Stages) {
+		return
 	}
-	s.measuredAt[e.Stage] = e.Step
 	st := &s.Stages[e.Stage]
 	put := func(name string, v float64) {
 		if _, ok := st.Metrics[name+"_before"]; !ok && e.Step == 0 {
@@ -94,38 +111,31 @@ func (s *Summary) measured(e Measured) {
 		}
 		s.Eval[st.Name+"/"+name] = v
 	}
-	if e.Loss != nil {
-		put("held_out_loss", e.Loss.Mean)
+	if e.HeldOut != nil {
+		put("held_out_loss", e.HeldOut.Loss)
 	}
 	for name, a := range e.Suites {
-		put(name, a.Value())
+		if a.Total > 0 {
+			put(name, float64(a.Right)/float64(a.Total))
+		}
 	}
 }
 
-// settle derives the rates. peak is the machine's measured FLOP/s; MFU counts
-// model operations only, over the time spent in steps.
-func (s *Summary) settle(peak float64) {
-	if s.busy > 0 {
-		s.TokensPerSecond = float64(s.Tokens) / s.busy
-		s.MFU = s.flops / s.busy / peak
+// totals are those of the steps that stand.
+func (s *standing) totals(e *record.End) {
+	e.Steps = int64(len(s.steps))
+	for i := range s.steps {
+		e.Examples += s.steps[i].examples
+		e.Tokens += s.steps[i].tokens
+		e.Supervised += s.steps[i].supervised
 	}
 }
 
-// recall rebuilds the summary of the steps that a resumed run already took.
-func (x *runner) recall() error {
-	if err := x.log.Sync(); err != nil {
-		return err
+// missing refuses to continue at a position that the record does not reach.
+func (s *standing) missing(at position, path string) error {
+	if n := s.next(); len(s.steps) == 0 && at.step > 0 || len(s.steps) > 0 && n.before(at) {
+		return fmt.Errorf("run: %s is of %d steps of stage %d, but the record ends after %d of stage %d: its last entries are lost, and no step may be missing from it; remove newer checkpoints to continue from an older one",
+			path, at.step, at.stage, n.step, n.stage)
 	}
-	f, err := os.Open(filepath.Join(x.opts.Dir, logName))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := ReadLog(f, func(e Event) error { x.summary.add(e); return nil }); err != nil {
-		return fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	x.summary.WallSeconds = x.summary.busy
 	return nil
 }

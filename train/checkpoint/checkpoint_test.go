@@ -216,9 +216,9 @@ func TestDamageIsNamedAndPassedOver(t *testing.T) {
 		{"flipped bit", func(p string) error { return flip(filepath.Join(p, "data-00001-of-00003.safetensors"), -3) }, "its bytes were changed"},
 		{"truncated", func(p string) error { return os.Truncate(filepath.Join(p, "data-00002-of-00003.safetensors"), 1000) }, "data-00002"},
 		{"missing file", func(p string) error { return os.Remove(filepath.Join(p, "data-00003-of-00003.safetensors")) }, "no such file"},
-		{"no manifest", func(p string) error { return os.Remove(filepath.Join(p, manifestName)) }, "manifest.json"},
-		{"manifest changed", func(p string) error { return flip(filepath.Join(p, manifestName), 120) }, "manifest.json"},
-		{"empty", func(p string) error { return os.Truncate(filepath.Join(p, manifestName), 0) }, "manifest.json"},
+		{"no manifest", func(p string) error { return os.Remove(filepath.Join(p, ManifestName)) }, "manifest.json"},
+		{"manifest changed", func(p string) error { return flip(filepath.Join(p, ManifestName), 120) }, "manifest.json"},
+		{"empty", func(p string) error { return os.Truncate(filepath.Join(p, ManifestName), 0) }, "manifest.json"},
 		{"wrong step", func(p string) error { return os.Rename(p, filepath.Join(dir, "save-000999-step-0000000009")) }, "says step 2, its directory step 9"},
 	} {
 		bad := save(t, s, 2)

@@ -19,6 +19,7 @@ import (
 // Loaded tells what [Load] found.
 type Loaded struct {
 	Entry
+	Bytes   int64           // of data
 	Meta    json.RawMessage // as saved
 	Damaged []error         // newer saves that were passed over, and why
 }
@@ -46,7 +47,8 @@ func Load(dir string, want []Tensor) (*Loaded, error) {
 	for _, e := range entries {
 		meta, err := e.Load(want)
 		if err == nil {
-			return &Loaded{e, meta, damaged}, nil
+			state := State{Tensors: want}
+			return &Loaded{e, state.bytes(), meta, damaged}, nil
 		}
 		err = fmt.Errorf("checkpoint: %s: %w", e.Path, err)
 		if errors.Is(err, ErrMismatch) {
@@ -99,7 +101,7 @@ func (e *Entry) visit(check func(*manifest) error, target map[string]*Tensor) (*
 		return nil, err
 	}
 	if m.Step != e.Step {
-		return nil, fmt.Errorf("%s says step %d, its directory step %d", manifestName, m.Step, e.Step)
+		return nil, fmt.Errorf("%s says step %d, its directory step %d", ManifestName, m.Step, e.Step)
 	}
 	if check != nil {
 		if err := check(m); err != nil {

@@ -12,10 +12,12 @@ import (
 	"path/filepath"
 )
 
+// ManifestName is the file of a save that has the digests of all else in it.
+const ManifestName = "manifest.json"
+
 const (
-	formatName   = "temper training state 1"
-	manifestName = "manifest.json"
-	maxManifest  = 1 << 30
+	formatName  = "temper training state 1"
+	maxManifest = 1 << 30
 )
 
 // manifest lists what a save holds.
@@ -51,13 +53,13 @@ func (m *manifest) encode() ([]byte, error) {
 
 // readManifest reads and verifies the manifest of a save.
 func readManifest(dir string) (*manifest, error) {
-	path := filepath.Join(dir, manifestName)
+	path := filepath.Join(dir, ManifestName)
 	stat, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if stat.Size() > maxManifest {
-		return nil, fmt.Errorf("%s has %d bytes, want at most %d", manifestName, stat.Size(), maxManifest)
+		return nil, fmt.Errorf("%s has %d bytes, want at most %d", ManifestName, stat.Size(), maxManifest)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -69,17 +71,17 @@ func readManifest(dir string) (*manifest, error) {
 func decodeManifest(text []byte) (*manifest, error) {
 	var s sealed
 	if err := strict(text, &s); err != nil {
-		return nil, fmt.Errorf("%s: %w", manifestName, err)
+		return nil, fmt.Errorf("%s: %w", ManifestName, err)
 	}
 	if sum := sha256.Sum256(s.Manifest); hex.EncodeToString(sum[:]) != s.SHA256 {
-		return nil, fmt.Errorf("%s does not have the digest it claims, %s: it was changed", manifestName, s.SHA256)
+		return nil, fmt.Errorf("%s does not have the digest it claims, %s: it was changed", ManifestName, s.SHA256)
 	}
 	m := new(manifest)
 	if err := strict(s.Manifest, m); err != nil {
-		return nil, fmt.Errorf("%s: %w", manifestName, err)
+		return nil, fmt.Errorf("%s: %w", ManifestName, err)
 	}
 	if m.Format != formatName {
-		return nil, fmt.Errorf("%s: format is %q, want %q", manifestName, m.Format, formatName)
+		return nil, fmt.Errorf("%s: format is %q, want %q", ManifestName, m.Format, formatName)
 	}
 	return m, m.check()
 }
@@ -90,10 +92,10 @@ func (m *manifest) check() error {
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
 		if seen[t.Name] {
-			return fmt.Errorf("%s lists tensor %q twice", manifestName, t.Name)
+			return fmt.Errorf("%s lists tensor %q twice", ManifestName, t.Name)
 		}
 		if t.File != filepath.Base(t.File) || t.File == "." || t.File == ".." {
-			return fmt.Errorf("%s: tensor %q is said to be in %q, want a file of the same directory", manifestName, t.Name, t.File)
+			return fmt.Errorf("%s: tensor %q is said to be in %q, want a file of the same directory", ManifestName, t.Name, t.File)
 		}
 		seen[t.Name] = true
 	}

@@ -83,7 +83,7 @@ func (s *Store) write(d *durable.Dir, state *State) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return total, d.WriteFile(manifestName, text)
+	return total, d.WriteFile(ManifestName, text)
 }
 
 // writeFile streams one data file and returns the digests of its tensors.

@@ -101,6 +101,9 @@ func List(dir string) ([]Entry, error) {
 	return out, nil
 }
 
+// Prune removes what Save would remove after it.
+func (s *Store) Prune() error { return s.prune() }
+
 // prune removes all saves but the newest and those that are kept for good. Each is first renamed, so that a crash
 // half-way through leaves nothing that looks like a save.
 func (s *Store) prune() error {

@@ -9,9 +9,8 @@ import (
 	"math"
 )
 
-// measuredLine is a line of a file of measured steps. Either it says how long
-// a step took, and in which layout if that is not the plan's, or it is an
-// event of a temper run, of which the steps count.
+// measuredLine is a line of a file of measured steps: how long a step took, and
+// in which layout if that is not the plan's.
 type measuredLine struct {
 	Seconds *float64 `json:"seconds"`
 	Memory  *float64 `json:"memory_gib"`
@@ -26,17 +25,6 @@ type measuredLine struct {
 	MicroBatch  *int `json:"micro_batch"`
 	GlobalBatch *int `json:"global_batch"`
 	Seq         *int `json:"seq"`
-
-	Kind  *string          `json:"kind"`
-	Event *json.RawMessage `json:"event"`
-}
-
-// temperStep is what an event of kind "step" says of time.
-type temperStep struct {
-	Result struct {
-		Skipped bool
-		Time    struct{ Total int64 } // nanoseconds
-	}
 }
 
 // measuredGroup is the steps of one layout.
@@ -49,7 +37,7 @@ type measuredGroup struct {
 // "seconds", the time of one step; optionally "memory_gib", the peak of the
 // busiest device, and "step"; and any of tp, pp, dp, ep, cp, vpp, micro_batch,
 // global_batch and seq that differ from the plan's. Steps of the same layout
-// become one case with their median. The log of a temper run is read as well.
+// become one case with their median.
 func ReadLines(name string, in io.Reader, base Case) ([]Case, error) {
 	var groups []*measuredGroup
 	index := map[string]*measuredGroup{}
@@ -63,9 +51,6 @@ func ReadLines(name string, in io.Reader, base Case) ([]Case, error) {
 		l, err := decodeLine(text)
 		if err != nil {
 			return nil, fmt.Errorf("measured: %s:%d: %w", name, n, err)
-		}
-		if l.Seconds == nil {
-			continue
 		}
 		c, err := l.apply(base)
 		if err != nil {
@@ -86,7 +71,7 @@ func ReadLines(name string, in io.Reader, base Case) ([]Case, error) {
 		return nil, fmt.Errorf("measured: %s: %w", name, err)
 	}
 	if len(groups) == 0 {
-		return nil, fmt.Errorf(`measured: %s has no measured step: want lines with a field "seconds", or the log of a temper run with steps`, name)
+		return nil, fmt.Errorf(`measured: %s has no measured step: want lines with a field "seconds"`, name)
 	}
 	var cases []Case
 	for _, g := range groups {
@@ -96,27 +81,13 @@ func ReadLines(name string, in io.Reader, base Case) ([]Case, error) {
 	return cases, nil
 }
 
-// decodeLine reads one object. Of a temper run's events, those that are no
-// finished step have no Seconds.
+// decodeLine reads one object.
 func decodeLine(text []byte) (*measuredLine, error) {
 	var l measuredLine
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&l); err != nil {
 		return nil, err
-	}
-	if l.Kind != nil && l.Event != nil {
-		if *l.Kind != "step" {
-			return &l, nil
-		}
-		var s temperStep
-		if err := json.Unmarshal(*l.Event, &s); err != nil {
-			return nil, fmt.Errorf("event: %w", err)
-		}
-		if t := float64(s.Result.Time.Total) / 1e9; t > 0 && !s.Result.Skipped {
-			l.Seconds = &t
-		}
-		return &l, nil
 	}
 	if l.Seconds == nil {
 		return nil, fmt.Errorf(`no field "seconds"`)

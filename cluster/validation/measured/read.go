@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/temper-ml/temper/cluster/validation/fit"
+	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/runlog"
 )
 
 // maxMeasured bounds the size of a file of measurements.
@@ -24,7 +26,7 @@ const maxMeasured = 256 << 20
 //   - a file of JSON lines (see [ReadLines]);
 //   - the text log of Megatron-LM or MindSpeed-LLM, with its lines of "elapsed
 //     time per iteration (ms)";
-//   - the directory of a temper run, or its log.jsonl.
+//   - the directory of a temper run.
 //
 // All but the first say nothing of model, cluster and layout: those are base's.
 func Read(path string, base Case) ([]Case, error) {
@@ -33,10 +35,7 @@ func Read(path string, base Case) ([]Case, error) {
 		return nil, fmt.Errorf("measured: %w", err)
 	}
 	if info.IsDir() {
-		path = filepath.Join(path, "log.jsonl")
-		if info, err = os.Stat(path); err != nil {
-			return nil, fmt.Errorf("measured: %s is no run of temper: it has no log.jsonl", filepath.Dir(path))
-		}
+		return readRun(path, base)
 	}
 	if info.Size() > maxMeasured {
 		return nil, fmt.Errorf("measured: %s has %d bytes, want at most %d", path, info.Size(), maxMeasured)
@@ -57,6 +56,32 @@ func Read(path string, base Case) ([]Case, error) {
 		return nil, err
 	}
 	return []Case{c}, nil
+}
+
+// readRun reads the steps of a temper run from its record. A step that was taken
+// again counts each time: each time it was measured.
+func readRun(dir string, base Case) ([]Case, error) {
+	path := filepath.Join(dir, "record")
+	if _, err := os.Stat(filepath.Join(path, runlog.ManifestName)); err != nil {
+		return nil, fmt.Errorf("measured: %s is no run of temper: it has no record", dir)
+	}
+	var seconds []float64
+	_, _, err := runlog.Read(path, runlog.Trust{}, func(e *record.Entry) error {
+		s, ok := e.Body.(*record.Step)
+		if ok && s.Skipped == "" && s.Time.Wall > 0 {
+			seconds = append(seconds, float64(s.Time.Wall)/1e9)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("measured: %w", err)
+	}
+	if len(seconds) == 0 {
+		return nil, fmt.Errorf("measured: %s has no measured step", path)
+	}
+	base.Position, base.Source, base.Grade, base.System = path, path, "measured", path
+	base.Seconds, base.Steps = settled(seconds), len(seconds)
+	return []Case{base}, nil
 }
 
 // readMeasuredCSV reads a file of this package's own form.

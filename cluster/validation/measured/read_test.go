@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/runlog"
 )
 
 // planned is what the flags of a plan would say.
@@ -63,13 +66,29 @@ func TestReadLines(t *testing.T) {
 }
 
 func TestReadTemperRun(t *testing.T) {
-	dir := filepath.Dir(write(t, "log.jsonl", `{"kind":"began","event":{"dir":"x"}}
-{"kind":"step","event":{"stage":0,"result":{"step":0,"lm":9.1,"time":{"data":1,"total":5000000000}}}}
-{"kind":"step","event":{"stage":0,"result":{"step":1,"time":{"total":4000000000}}}}
-{"kind":"step","event":{"stage":0,"result":{"step":2,"skipped":true,"time":{"total":1}}}}
-{"kind":"step","event":{"stage":0,"result":{"step":3,"time":{"total":4200000000}}}}
-{"kind":"ended","event":{}}
-`))
+	k, err := runlog.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	m := &record.Manifest{Run: "r", Ranks: 1, Mesh: record.One(), Clock: "system"}
+	w, err := runlog.Create(filepath.Join(dir, "record"), m, k, runlog.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := Read(dir, planned()); err == nil || !strings.Contains(err.Error(), "no measured step") {
+		t.Errorf("a run without steps: %v", err)
+	}
+	for i, wall := range []int64{5e9, 4e9, 1, 4.2e9} {
+		s := &record.Step{Step: int64(i), Time: record.Split{Wall: wall, Model: wall}}
+		if wall == 1 {
+			s.Skipped = "non-finite"
+		}
+		if _, err := w.Append(s); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cases, err := Read(dir, planned())
 	if err != nil {
 		t.Fatal(err)
@@ -93,14 +112,13 @@ func TestBadMeasurementsAreRefused(t *testing.T) {
 		"negative":   {`{"seconds":-1}`, "seconds: -1, want above 0"},
 		"layout":     {`{"seconds":1,"pp":3}`, "gpus: 16, but tp 2 x pp 3 x dp 2 x cp 1 = 12"},
 		"zero":       {`{"seconds":1,"tp":0}`, "want at least 1"},
-		"no steps":   {`{"kind":"began","event":{}}`, "has no measured step"},
 	} {
 		_, err := Read(write(t, "m", tt.text), planned())
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: error %v, want %q in it", name, err, tt.want)
 		}
 	}
-	if _, err := Read(t.TempDir(), planned()); err == nil || !strings.Contains(err.Error(), "no log.jsonl") {
+	if _, err := Read(t.TempDir(), planned()); err == nil || !strings.Contains(err.Error(), "it has no record") {
 		t.Errorf("an empty directory: %v", err)
 	}
 	if _, err := Read("/no/such/file", planned()); err == nil {

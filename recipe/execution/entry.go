@@ -1,0 +1,128 @@
+package execution
+
+import (
+	"math"
+
+	"github.com/temper-ml/temper/eval"
+	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/train"
+)
+
+// convention names how a step's operations are counted: forward and backward,
+// by what is really attended, without recomputation and optimizer.
+const convention = "temper"
+
+// nonFinite is a fault, and the reason why a step changed nothing.
+const nonFinite = "non-finite"
+
+// StepEntry is what the record says of a step, without what depends on the
+// machine: Time, MFU and Memory. Whoever takes the step again has the same entry.
+func StepEntry(stage int, r *train.Result) *record.Step {
+	e := &record.Step{
+		Stage: stage, Step: r.Step, Examples: r.Counts.Segments, Tokens: r.Counts.Tokens, Supervised: r.Counts.Supervised,
+		Batch: record.Digest(r.Digests.Batch.String()), Losses: map[string]float64{}, GradNorm: r.GradNorm, LR: r.LR,
+		Bias: record.Digest(r.Digests.Bias.String()), Parameters: record.Digest(r.Digests.Parameters.String()),
+		Optimizer: record.Digest(r.Digests.Optimizer.String()), FLOPs: r.FLOPs, Convention: convention,
+	}
+	if r.Skipped {
+		e.Skipped = nonFinite
+	}
+	for name, v := range map[string]float64{"lm": r.LM, "mtp": r.MTP, "balance": r.Balance, "indexer": r.Indexer} {
+		if v != 0 { // 0: no such part, or the step ended before it was known
+			e.Losses[name] = v
+		}
+	}
+	if table := routed(r.Load); len(table) > 0 {
+		e.Load = record.NewLoad(table)
+	}
+	return e
+}
+
+// routed are the blocks of a load table that have experts.
+func routed(load [][]int64) [][]int64 {
+	var table [][]int64
+	for _, counts := range load {
+		if len(counts) > 0 {
+			table = append(table, counts)
+		}
+	}
+	return table
+}
+
+// measuredStep adds what this machine had to do with a step.
+func measuredStep(e *record.Step, t *train.Times, peak float64) {
+	e.Time = splitOf(t)
+	if wall := t.Total.Seconds(); wall > 0 && peak > 0 {
+		if mfu := e.FLOPs / (peak * wall); !math.IsInf(mfu, 0) {
+			e.MFU = mfu
+		}
+	}
+	e.Memory = peakMemory()
+}
+
+// splitOf is a step's time as the record divides it.
+func splitOf(t *train.Times) record.Split {
+	s := record.Split{Wall: int64(t.Total), Data: int64(t.Data), Model: int64(t.Model), Optimizer: int64(t.Optimizer)}
+	s.Other = s.Wall - s.Data - s.Model - s.Optimizer // adding gradients, digests, and what is between
+	return s
+}
+
+// evaluation is what the record says of a measurement.
+func evaluation(m *Measured) *record.Evaluation {
+	e := &record.Evaluation{Stage: m.Stage, Step: m.Step, Took: int64(m.Took)}
+	if m.Loss != nil {
+		e.HeldOut = &record.HeldOut{Loss: m.Loss.Mean, Tokens: m.Loss.Tokens}
+	}
+	for name, a := range m.Suites {
+		if e.Suites == nil {
+			e.Suites = map[string]record.Score{}
+		}
+		e.Suites[name] = score(a)
+	}
+	return e
+}
+
+func score(a eval.Accuracy) record.Score {
+	return record.Score{Right: int64(a.Right), Total: int64(a.Total)}
+}
+
+// since is what happened in a stage's steps since it was last recorded.
+type since struct {
+	from   int64
+	counts [][]int64
+	split  record.Split
+}
+
+// add takes a step.
+func (s *since) add(e *record.Step, table [][]int64) {
+	if s.counts == nil && len(table) > 0 {
+		s.counts = make([][]int64, len(table))
+		for i := range table {
+			s.counts[i] = make([]int64, len(table[i]))
+		}
+	}
+	for i, counts := range table {
+		for j, n := range counts {
+			s.counts[i][j] += n
+		}
+	}
+	s.split.Wall += e.Time.Wall
+	s.split.Data += e.Time.Data
+	s.split.Model += e.Time.Model
+	s.split.Optimizer += e.Time.Optimizer
+	s.split.Other += e.Time.Other
+}
+
+// entries are the sums up to step to; the next begin there.
+func (s *since) entries(stage int, to int64) []record.Body {
+	if to <= s.from {
+		return nil
+	}
+	var out []record.Body
+	if s.counts != nil {
+		out = append(out, &record.Routing{Stage: stage, From: s.from, To: to, Counts: s.counts})
+	}
+	out = append(out, &record.Times{Stage: stage, From: s.from, To: to, Ranks: []record.RankTime{{Rank: 0, Split: s.split}}})
+	*s = since{from: to}
+	return out
+}

@@ -1,0 +1,101 @@
+package execution
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/temper-ml/temper/compute/dtype"
+	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/train/checkpoint/hf"
+)
+
+// finish writes the final weights and closes the run.
+func (x *runner) finish() (*Summary, error) {
+	dir := filepath.Join(x.opts.Dir, "model")
+	if err := x.export(dir); err != nil {
+		return nil, err
+	}
+	e := &record.End{Status: "complete"}
+	var err error
+	if e.Weights, err = parametersDigest(x.model); err != nil {
+		return nil, err
+	}
+	if e.Export, err = hashDir(dir); err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	x.standing.totals(e)
+	if old := x.standing.end; old != nil {
+		if err := sameEnd(old, e); err != nil {
+			return nil, err
+		}
+	} else if err := x.enter(e); err != nil {
+		return nil, err
+	}
+	s := x.standing.summary(x.opts.Dir, x.opts.Key.Verifier())
+	x.tell(Ended{*s})
+	return s, nil
+}
+
+// sameEnd compares a finished run that was resumed with what its record says.
+func sameEnd(old, now *record.End) error {
+	if old.Weights != now.Weights {
+		return fmt.Errorf("run: the run ended with weights %s, its last checkpoint has %s", old.Weights, now.Weights)
+	}
+	if !maps.Equal(old.Export, now.Export) {
+		for name, d := range old.Export {
+			if now.Export[name] != d {
+				return fmt.Errorf("run: model/%s is not what the run wrote (digest %s, now %q): remove model to have it written again", name, d, now.Export[name])
+			}
+		}
+		return errors.New("run: model holds files that the run did not write: remove it to have it written again")
+	}
+	return nil
+}
+
+// export writes the model, if that is not done.
+func (x *runner) export(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	text, err := x.tok.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	o := hf.Options{DType: dtype.BF16, Files: map[string][]byte{tokenizerName: text}}
+	if x.recipe.Export.DType == "f32" {
+		o.DType = dtype.F32
+	}
+	if x.recipe.Model.Load != "" {
+		if o.CopyFrom, err = x.recipe.Path(x.recipe.Model.Load); err != nil {
+			return err
+		}
+	}
+	data := func(t *arch.Tensor) ([]float32, error) { return x.model.Param(t.Name).Data, nil }
+	if err := hf.WriteSlices(x.opts.FS, dir, x.model.Config(), o, data); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	return nil
+}
+
+// hashDir returns the digest of every file below dir, by its path with slashes.
+func hashDir(dir string) (map[string]record.Digest, error) {
+	digests := map[string]record.Digest{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		digests[filepath.ToSlash(name)], _, err = hashFile(context.Background(), path)
+		return err
+	})
+	return digests, err
+}

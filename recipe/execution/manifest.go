@@ -1,0 +1,203 @@
+package execution
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/temper-ml/temper/posttrain"
+	"github.com/temper-ml/temper/recipe"
+	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/record/digest"
+	"github.com/temper-ml/temper/train"
+)
+
+// manifest says what the run is. The model has the parameters that it begins with.
+func (x *runner) manifest(ctx context.Context) (*record.Manifest, error) {
+	text, err := x.recipe.YAML()
+	if err != nil {
+		return nil, err
+	}
+	tok, err := x.tok.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	m := &record.Manifest{
+		Run: x.recipe.Name, Recipe: string(text), Seed: x.recipe.Seed, Started: x.start.UnixMilli(),
+		Architecture: string(x.model.Config().MarshalHF()), Model: map[string]record.Digest{},
+		Precision: record.Precision{Parameters: "fp32", Linear: "fp32", Attention: "fp32"},
+		Tokenizer: record.SHA256(tok), Program: program(), Hosts: []record.Host{host()}, Ranks: 1, Mesh: record.One(),
+		Devices: []record.Device{x.device}, DigestPeriod: int64(x.recipe.Record.DigestPeriod), Clock: "system",
+	}
+	if m.Data, err = Files(ctx, x.recipe); err != nil {
+		return nil, err
+	}
+	if m.Order, err = x.survey(ctx, m.Data); err != nil {
+		return nil, err
+	}
+	if x.recipe.Model.Load == "" {
+		return m, nil
+	}
+	tensors, err := train.TensorDigests(x.model)
+	for name, d := range tensors {
+		m.Model[name] = record.Digest(d.String())
+	}
+	return m, err
+}
+
+// Files are all files of text that the recipe reads, in its order, with their
+// digests: those of the tokenizer's training, of the stages, and of their suites.
+func Files(ctx context.Context, r *recipe.Recipe) ([]record.File, error) {
+	files := []record.File{}
+	seen := map[string]bool{}
+	for _, path := range paths(r) {
+		if seen[path] {
+			continue
+		}
+		seen[path] = true
+		name, err := r.Path(path)
+		if err != nil {
+			return nil, err
+		}
+		f := record.File{Path: path}
+		if f.Digest, f.Bytes, err = hashFile(ctx, name); err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// paths are the recipe's files as it names them.
+func paths(r *recipe.Recipe) []string {
+	var ps []string
+	if r.Tokenizer.Train != nil {
+		ps = append(ps, r.Tokenizer.Train.Files...)
+	}
+	for i := range r.Stages {
+		s := &r.Stages[i]
+		ps = append(ps, s.Data.Files...)
+		for _, name := range s.SuiteNames() {
+			ps = append(ps, s.Eval.Suites[name].File)
+		}
+	}
+	return ps
+}
+
+// hashFile streams a file.
+func hashFile(ctx context.Context, name string) (record.Digest, int64, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.CopyBuffer(h, untilCancelled{ctx, f}, make([]byte, 1<<20))
+	if err != nil {
+		return "", 0, fmt.Errorf("%s: %w", name, err)
+	}
+	d, err := record.NewDigest("sha256", h.Sum(nil))
+	return d, n, err
+}
+
+// untilCancelled reads until the context ends.
+type untilCancelled struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilCancelled) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
+
+// survey reads the data of all stages and suites once, which also fills the
+// cache: it counts the files' rows and returns the digest of the order of examples.
+func (x *runner) survey(ctx context.Context, files []record.File) (record.Digest, error) {
+	rows := map[string]int64{}
+	count := func(paths []string, m *posttrain.Material) {
+		for i, n := range m.Report.Files {
+			rows[paths[i]] = n
+		}
+	}
+	var orders []digest.Digest
+	for i := range x.recipe.Stages {
+		s := &x.recipe.Stages[i]
+		d, err := x.recipe.StageData(i)
+		if err != nil {
+			return "", err
+		}
+		m, err := d.Load(ctx, s.Method, x.tok, x.cache(), x.recipe.Seed)
+		if err != nil {
+			return "", fmt.Errorf("stage %s: %w", s.Name, err)
+		}
+		count(s.Data.Files, m)
+		orders = append(orders, order(s, m))
+		for _, name := range s.SuiteNames() {
+			d, err := x.recipe.SuiteData(i, name)
+			if err != nil {
+				return "", err
+			}
+			m, err := d.Load(ctx, "sft", x.tok, x.cache(), x.recipe.Seed)
+			if err != nil {
+				return "", fmt.Errorf("stage %s: suite %s: %w", s.Name, name, err)
+			}
+			count([]string{s.Eval.Suites[name].File}, m)
+		}
+	}
+	for i := range files {
+		files[i].Rows = rows[files[i].Path]
+	}
+	return record.Digest(digest.List("orders", orders).String()), nil
+}
+
+// order is the digest of the examples of a stage's rows, in order.
+func order(s *recipe.Stage, m *posttrain.Material) digest.Digest {
+	steps := s.Steps
+	if s.Epochs > 0 {
+		steps = m.Steps(s.Epochs)
+	}
+	return digest.Digest(m.Order(steps * int64(s.Data.Rows)))
+}
+
+// unchanged refuses to continue a run on other files, or with another
+// tokenizer or model than it began with, and says so when the program is another.
+func (x *runner) unchanged(ctx context.Context) (notes []string, err error) {
+	m := x.old
+	tok, err := x.tok.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	if d := record.SHA256(tok); d != m.Tokenizer {
+		return nil, fmt.Errorf("run: the tokenizer has digest %s, the run began with %s: a resumed run needs the same", d, m.Tokenizer)
+	}
+	if c := string(x.model.Config().MarshalHF()); c != m.Architecture {
+		return nil, errors.New("run: the model's configuration is not that of record/manifest.json: a resumed run needs the same model")
+	}
+	files, err := Files(ctx, x.recipe)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range files {
+		if i < len(m.Data) && (f.Digest != m.Data[i].Digest || f.Path != m.Data[i].Path) {
+			return nil, fmt.Errorf("run: %s is other data than the run began with (%s, now %s): a resumed run needs the same files", f.Path, m.Data[i].Digest, f.Digest)
+		}
+	}
+	if p := program(); !same(p, m.Program) {
+		notes = append(notes, fmt.Sprintf("continued by another program: version %s, revision %s, %s; the run was begun by version %s, revision %s, %s",
+			p.Version, p.Revision, p.Go, m.Program.Version, m.Program.Revision, m.Program.Go))
+	}
+	return notes, nil
+}
+
+func same(a, b record.Program) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && string(x) == string(y)
+}
