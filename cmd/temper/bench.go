@@ -54,14 +54,14 @@ func thisMachine() machine {
 func newBenchCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "measure this machine: kernels, whole steps, the data path, itself as a device, its links, planning",
+		Short: "measure this machine: kernels, whole steps, their operations, the data path, itself as a device, its links, planning",
 		Long: `Measures on this machine, in one run, so that ratios mean something. Leave the
 machine alone meanwhile.
 
 With --json: one object with machine and results (name, value, unit, min,
 median, n); value is the best of n.`,
 	}
-	cmd.AddCommand(newBenchKernelsCmd(), newBenchStepCmd(), newBenchDataCmd(), newBenchDeviceCmd(), newBenchLinksCmd(), newBenchPlanCmd())
+	cmd.AddCommand(newBenchKernelsCmd(), newBenchStepCmd(), newBenchFLOPsCmd(), newBenchDataCmd(), newBenchDeviceCmd(), newBenchLinksCmd(), newBenchPlanCmd())
 	return cmd
 }
 

@@ -10,17 +10,24 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the tables of docs/architectures.md")
+var update = flag.Bool("update", false, "write the tables of docs/architectures.md and docs/flops.md")
 
 // The tables of the documentation are what the code computes.
 func TestDocumentedTables(t *testing.T) {
-	const path = "../../docs/architectures.md"
+	documented(t, "../../docs/architectures.md", map[string]string{"models": modelTable(t), "families": familyTable()})
+	documented(t, "../../docs/flops.md", map[string]string{
+		"conventions": conventionTable(t), "bridge v3": bridgeTable(t, "deepseek-v3", 4096), "bridge v4": bridgeTable(t, "deepseek-v4-pro", 131072),
+	})
+}
+
+func documented(t *testing.T, path string, tables map[string]string) {
+	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := text
-	for name, table := range map[string]string{"models": modelTable(t), "families": familyTable()} {
+	for name, table := range tables {
 		begin, end := fmt.Sprintf("<!-- begin %s -->\n", name), fmt.Sprintf("<!-- end %s -->", name)
 		i, j := bytes.Index(want, []byte(begin)), bytes.Index(want, []byte(end))
 		if i < 0 || j < i {
@@ -32,11 +39,68 @@ func TestDocumentedTables(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatalf("%s differs from what the code computes; run go test ./model/arch -run DocumentedTables -update", path)
+		t.Errorf("%s differs from what the code computes; run go test ./model/arch -run DocumentedTables -update", path)
+		return
 	}
 	if err := os.WriteFile(path, want, 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// conventionTable compares the ways to count for the two models that reports are about.
+func conventionTable(t *testing.T) string {
+	var b strings.Builder
+	b.WriteString("| model | tokens | ledger | megatron | verl | torchtitan |\n| --- | ---: | ---: | ---: | ---: | ---: |\n")
+	for _, name := range []string{"deepseek-v3", "deepseek-v4-pro"} {
+		c := must(t, name)
+		for _, seq := range []int{4096, 131072, 1 << 20} {
+			if seq > c.MaxPositions {
+				continue
+			}
+			fmt.Fprintf(&b, "| `%s` | %d |", name, seq)
+			for _, by := range []Convention{ByLedger, Megatron, Verl, Torchtitan} {
+				fmt.Fprintf(&b, " %.3e |", perToken(t, c, by, seq))
+			}
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
+
+// bridgeTable leads from the ledger to the conventions.
+func bridgeTable(t *testing.T, name string, seq int) string {
+	c := must(t, name)
+	var b strings.Builder
+	b.WriteString("| operator | ledger | megatron | verl | torchtitan | |\n| --- | ---: | ---: | ---: | ---: | --- |\n")
+	rows, sums, order := map[string][4]float64{}, [4]float64{}, []string{}
+	notes := map[string][]string{}
+	for i, by := range []Convention{ByLedger, Megatron, Verl, Torchtitan} {
+		diff, err := c.Compare(by, seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range diff {
+			r, ok := rows[d.Operator]
+			if !ok {
+				order = append(order, d.Operator)
+			}
+			r[i] = d.Convention
+			rows[d.Operator] = r
+			sums[i] += d.Convention
+			if d.Note != "" && !slices.Contains(notes[d.Operator], d.Note) {
+				notes[d.Operator] = append(notes[d.Operator], d.Note)
+			}
+		}
+	}
+	rows["all"] = sums
+	for _, operator := range append(order, "all") {
+		fmt.Fprintf(&b, "| `%s` |", operator)
+		for _, v := range rows[operator] {
+			fmt.Fprintf(&b, " %.4f |", v/1e9)
+		}
+		fmt.Fprintf(&b, " %s |\n", strings.Join(notes[operator], "; "))
+	}
+	return b.String()
 }
 
 func modelTable(t *testing.T) string {

@@ -93,6 +93,10 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 			return nil, err
 		}
 	}
+	src, c := rows{o.Rows, o.Sequence, cfg.VocabSize}, o.config()
+	if err := fits(c, cfg, src); err != nil {
+		return nil, err
+	}
 	m, err := deepseek.New(cfg)
 	if err != nil {
 		return nil, err
@@ -103,7 +107,6 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 			return nil, err
 		}
 	}
-	src, c := rows{o.Rows, o.Sequence, cfg.VocabSize}, o.config()
 	t, err := train.New(c, m, src, o.Rows, time.Now)
 	if err != nil {
 		return nil, err
@@ -210,13 +213,16 @@ func smallest(name, unit string, x []float64) Result {
 }
 
 // peakRSS returns the most memory this process has had, in bytes; 0 if unknown.
-func peakRSS() float64 {
-	text, err := os.ReadFile("/proc/self/status")
+func peakRSS() float64 { return procBytes("/proc/self/status", "VmHWM:") }
+
+// procBytes reads a line in KiB of a file that the kernel writes; 0 if unknown.
+func procBytes(path, name string) float64 {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) >= 2 && f[0] == "VmHWM:" {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == name {
 			kib, _ := strconv.ParseFloat(f[1], 64)
 			return kib * 1024
 		}
