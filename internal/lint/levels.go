@@ -45,6 +45,7 @@ var levels = []struct {
 	{"distributed/pipeline", 2},
 	{"cluster/costmodel/...", 2},
 	{"report/verify", 2},
+	{"report/verify/verifytest", 2},
 	{"compute/tensor", 1},
 	{"compute/kernel/...", 1},
 	{"distributed/schedule/...", 1},
@@ -72,6 +73,7 @@ var levels = []struct {
 var sameLevel = map[string][]string{
 	"internal/durable":             {"internal/unit"},
 	"internal/durable/durabletest": {"internal/durable"},
+	"report/verify/verifytest":     {"report/verify"},
 	"nn/attention":                 {"nn"},
 	"data":                         {"data/chat", "data/source"},
 	"data/source":                  {"data/chat"},

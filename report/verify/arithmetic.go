@@ -1,0 +1,290 @@
+package verify
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/report/record"
+)
+
+// Arithmetic judges whether the numbers of the log follow from each other, from
+// the recipe, and from what the machine can do. They were compared while the
+// log was read; this says what came out.
+func (l *Log) Arithmetic() []Check {
+	a := l.arithmetic
+	if a == nil || l.Manifest == nil {
+		f := &findings{}
+		f.add("arithmetic").skip(-1, "the manifest could not be read")
+		return f.checks()
+	}
+	if !a.settled {
+		a.settled = true
+		a.settle()
+	}
+	return a.findings.checks()
+}
+
+// arithmetic compares numbers entry by entry. What it keeps does not grow with
+// the log.
+type arithmetic struct {
+	log      *Log
+	findings findings
+	settled  bool
+
+	recipe, counts, rates, losses, load, evaluations, totals, clock, utilization, flops, device *finding
+
+	text   *recipe // nil when it cannot be read
+	config *arch.Config
+	total  sums
+	stage  stageState
+	ticks  ticks
+	loads  loadRule
+	power  power
+	// for evidence
+	steps, skipped, offPeak int64
+	least, most             float64 // utilization
+	narrow                  float64 // the widest ratio of bounds
+}
+
+// sums are of the steps that stand.
+type sums struct{ examples, tokens, supervised, wall int64 }
+
+func (s *sums) add(examples, tokens, supervised, wall int64) {
+	s.examples += examples
+	s.tokens += tokens
+	s.supervised += supervised
+	s.wall += wall
+}
+
+// stageState is of the stage under way.
+type stageState struct {
+	entry  *record.Stage
+	recipe *recipeStage
+	bounds *bounds
+	bytes  float64 // that a step moves through memory at least
+	tokens int64   // of its standing steps
+	labels int64
+	taken  int64
+}
+
+func newArithmetic(l *Log) *arithmetic {
+	a := &arithmetic{log: l, least: math.Inf(1)}
+	for _, f := range []struct {
+		name string
+		to   **finding
+	}{
+		{"recipe", &a.recipe},
+		{"counts", &a.counts},
+		{"learning rate", &a.rates},
+		{"losses", &a.losses},
+		{"load", &a.load},
+		{"evaluations", &a.evaluations},
+		{"totals", &a.totals},
+		{"clock", &a.clock},
+		{"utilization", &a.utilization},
+		{"flops", &a.flops},
+		{"device", &a.device},
+	} {
+		*f.to = a.findings.add(f.name)
+	}
+	return a
+}
+
+// manifest prepares what is compared with.
+func (a *arithmetic) manifest() {
+	m := a.log.Manifest
+	text, err := readRecipe(m.Recipe)
+	if err != nil {
+		a.recipe.skip(0, "the recipe in the manifest cannot be read: %v", err)
+	} else {
+		a.text = text
+		a.sameAsRecipe(m)
+	}
+	if m.Architecture == "" {
+		a.flops.skip(0, "the manifest has no architecture")
+	} else if a.config, err = arch.ParseConfig([]byte(m.Architecture)); err != nil {
+		a.config = nil
+		a.flops.fail(0, "manifest: architecture: %v", err)
+	}
+	a.loads = newLoadRule(a.config)
+	if a.power, err = newPower(m); err != nil {
+		a.device.fail(0, "manifest: %v", err)
+	}
+	a.ticks.last = m.Started
+}
+
+// sameAsRecipe compares what manifest and recipe both say.
+func (a *arithmetic) sameAsRecipe(m *record.Manifest) {
+	r := a.text
+	for _, f := range []struct {
+		field      string
+		said, want any
+	}{
+		{"run", m.Run, r.Name},
+		{"seed", m.Seed, r.Seed},
+		{"digests of the model loaded", len(m.Model) > 0, r.Model.Load != ""},
+	} {
+		if f.said != f.want {
+			a.recipe.fail(0, "manifest: %s: %v, the recipe makes it %v", f.field, f.said, f.want)
+		}
+	}
+	if p := r.Record.DigestPeriod; p != nil && *p != m.DigestPeriod {
+		a.recipe.fail(0, "manifest: digest_period: %d, the recipe makes it %d", m.DigestPeriod, *p)
+	}
+}
+
+// entry takes an entry that has its place in the sequence.
+func (a *arithmetic) entry(e *record.Entry) {
+	a.ticks.entry(a.clock, e)
+	switch b := e.Body.(type) {
+	case *record.Begin:
+		a.begin(e, b)
+	case *record.Stage:
+		a.enter(e, b)
+	case *record.Step:
+		a.step(e, b)
+	case *record.Recovery:
+		a.goBack(b)
+	case *record.Ranks:
+		a.power.regroup(b)
+	case *record.Evaluation:
+		a.evaluation(e, b)
+	case *record.Routing:
+		a.loads.routing(a.load, e, b, a.log)
+	case *record.End:
+		a.end(e, b)
+	}
+}
+
+func (a *arithmetic) begin(e *record.Entry, b *record.Begin) {
+	if a.config == nil {
+		return
+	}
+	total, _, active := a.config.Count()
+	if b.Total != total || b.Active != active {
+		a.totals.fail(e.Index, "entry %d: %d parameters, %d active; the architecture has %d and %d", e.Index, b.Total, b.Active, total, active)
+	}
+}
+
+// enter begins a stage, or continues it.
+func (a *arithmetic) enter(e *record.Entry, b *record.Stage) {
+	if b.From > 0 || a.stage.entry != nil && a.stage.entry.Stage == b.Stage {
+		return
+	}
+	a.stage = stageState{entry: b}
+	s := &a.stage
+	if a.text != nil {
+		if b.Stage >= len(a.text.Stages) {
+			a.recipe.fail(e.Index, "entry %d: stage %d, the recipe has %d", e.Index, b.Stage, len(a.text.Stages))
+			return
+		}
+		s.recipe = &a.text.Stages[b.Stage]
+		if field := s.recipe.contradicts(b); field != "" {
+			a.recipe.fail(e.Index, "entry %d: stage %d: %s", e.Index, b.Stage, field)
+		}
+	}
+	if b.Batch < 1 || b.Sequence < 1 {
+		a.counts.skip(e.Index, "entry %d: stage %d does not say its batch and sequence", e.Index, b.Stage)
+	}
+	if a.config == nil || b.Sequence < 1 {
+		a.flops.skip(e.Index, "entry %d: stage %d has no architecture or sequence to count by", e.Index, b.Stage)
+		return
+	}
+	var err error
+	if s.bounds, err = newBounds(a.config, b.Sequence, b.MTP, b.Indexer); err != nil {
+		a.flops.fail(e.Index, "entry %d: stage %d: %v", e.Index, b.Stage, err)
+	}
+	s.bytes = touched(a.log.Manifest, a.config, b.Optimizer)
+}
+
+// dropped is told of a step that a recovery takes back.
+func (a *arithmetic) dropped(s *step) { a.total.add(-s.examples, -s.tokens, -s.supervised, -s.wall) }
+
+// goBack makes the stage that a recovery returned to the present one.
+func (a *arithmetic) goBack(b *record.Recovery) {
+	if b.Stage >= len(a.log.Stages) {
+		return
+	}
+	if a.stage.entry == nil || a.stage.entry.Stage != b.Stage {
+		a.stage = stageState{}
+		again := a.log.Stages[b.Stage].Stage
+		a.enter(&record.Entry{Index: a.log.Stages[b.Stage].Index}, &again)
+	}
+	a.stage.tokens, a.stage.labels, a.stage.taken = 0, 0, b.Step
+	for _, s := range a.log.steps[a.log.Stages[b.Stage].first:] {
+		a.stage.tokens += s.tokens
+		a.stage.labels += s.supervised
+	}
+	a.loads.back(b)
+}
+
+// end compares the totals of a run with its steps.
+func (a *arithmetic) end(e *record.Entry, b *record.End) {
+	t := &a.total
+	for _, f := range []struct {
+		what      string
+		said, sum int64
+	}{
+		{"steps", b.Steps, a.log.Steps()},
+		{"examples", b.Examples, t.examples},
+		{"tokens", b.Tokens, t.tokens},
+		{"supervised", b.Supervised, t.supervised},
+	} {
+		if f.said != f.sum {
+			a.totals.fail(e.Index, "entry %d (end): %s: %d, the steps that stand add up to %d", e.Index, f.what, f.said, f.sum)
+		}
+	}
+	if b.Status == "complete" && a.text != nil && len(a.log.Stages) != len(a.text.Stages) {
+		a.totals.fail(e.Index, "entry %d (end): complete after %d stages, the recipe has %d", e.Index, len(a.log.Stages), len(a.text.Stages))
+	}
+}
+
+// settle says what the checks that found nothing are based on.
+func (a *arithmetic) settle() {
+	m := a.log.Manifest
+	if !a.log.complete {
+		for _, f := range a.findings.list {
+			f.skip(-1, "the log was read up to entry %d only", a.log.Summary.Leaves-1)
+		}
+		return
+	}
+	n := a.steps
+	a.recipe.saw("seed, name, %d stages with their steps, batches, sequences and schedules are those of the recipe's text", len(a.log.Stages))
+	a.counts.saw("%d steps: examples, tokens and supervised tokens fit batch, sequence and the tokens of an epoch", n)
+	a.rates.saw("%d learning rates recomputed from the recipe, equal in every bit", n)
+	a.losses.saw("%d steps finite, %d skipped with a reason", n-a.skipped, a.skipped)
+	a.load.saw("%s", a.loads.evidence())
+	a.settleEvaluations()
+	if a.log.End == nil {
+		a.totals.skip(-1, "the run has no end, and so no totals")
+	}
+	a.totals.saw("%d steps, %d examples, %d tokens, %d supervised", a.log.Steps(), a.total.examples, a.total.tokens, a.total.supervised)
+	a.ticks.settle(a.clock)
+	if a.power.peak == 0 {
+		a.log.notChecked("MFU, and that no step was faster than the device: the manifest has no measured peak of all ranks")
+		a.utilization.saw("no peak was measured: no step claims an MFU")
+	} else {
+		a.utilization.saw("%d values recomputed from operations, wall time and %.4g FLOP/s: %.4g to %.4g", n-a.skipped-a.offPeak, a.power.peak, a.least, a.most)
+	}
+	a.flops.saw("%d steps within bounds of all ways to cut their tokens, at most %.3g apart", n-a.skipped, a.narrow)
+	a.device.saw("%s", a.power.evidence())
+	if a.power.bandwidth == 0 {
+		a.log.notChecked("time of steps against memory bandwidth: the manifest has none measured of %d ranks", m.Ranks)
+	}
+}
+
+// finite reports whether every value is.
+func finite(vs ...float64) bool {
+	for _, v := range vs {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// say names a step in evidence.
+func say(e *record.Entry, b *record.Step) string {
+	return fmt.Sprintf("entry %d: step %d of stage %d", e.Index, b.Step, b.Stage)
+}

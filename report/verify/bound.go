@@ -1,0 +1,127 @@
+package verify
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/temper-ml/temper/model/arch"
+)
+
+// bounds limit the operations of a step by what the record says of it: T tokens
+// in rows of at most L, S of them supervised. How the tokens were cut into
+// sequences is not in the record, so the bounds hold for every way.
+//
+// A step's operations are a sum over its sequences of f(n), n being a sequence's
+// length, plus the output head's at supervised positions. f is made of terms
+// a·n; of the keys that n causal queries attend, whose increments never fall
+// with n; of the complete blocks floor(n/r) that a layer compresses; and, of MTP
+// block d, all of these at max(0, n-d).
+//
+// Least. Every such term is superadditive: f(n+m) >= f(n)+f(m). Cutting
+// sequences never adds operations, so T·f(1) is a lower bound; it has no MTP
+// position. But a supervised position and its label lie in one sequence, so
+// that T tokens with S labels are in at most T-S sequences, whose first MTP
+// block works on at least S positions: S·m is added, m being the operations of
+// one MTP position in a sequence of two tokens.
+//
+// Most. Let M be a multiple of every r, and L' and T' be L and T rounded up to
+// multiples of M. Among sequences of at most L' tokens and T' in all, terms whose
+// increments never fall are greatest where sequences are as long as they may be:
+// q = floor(T'/L') of L' and one of the rest. For blocks, the sum of floor(n/r)
+// is at most T/r, and exactly T'/r in that arrangement, since both lengths are
+// multiples of r. MTP block d is taken at n-d+D of the D blocks instead of n-d,
+// no less, and at the deepest exactly at n, so that the same holds. Increments
+// do not fall, so more tokens are more operations, and T' >= T is an upper bound.
+type bounds struct {
+	config   *arch.Config
+	mtp      bool
+	indexer  bool
+	unit     int64 // M
+	row      int64 // L'
+	full     float64
+	rest     map[int64]float64
+	single   float64 // f(1)
+	position float64 // m
+	head     float64 // of one supervised position of the trunk
+	heads    float64 // of one of every MTP block
+}
+
+// mostSequence bounds rows, so that no sum here overflows.
+const mostSequence = 1 << 31
+
+func newBounds(c *arch.Config, sequence int64, mtp, indexer bool) (*bounds, error) {
+	if sequence < 1 || sequence > mostSequence {
+		return nil, fmt.Errorf("sequence: %d, want 1 to %d", sequence, int64(mostSequence))
+	}
+	b := &bounds{config: c, mtp: mtp && c.NumMTP > 0, indexer: indexer, unit: 16, rest: map[int64]float64{}}
+	for i := range c.Blocks() {
+		r := int64(c.Ratio(i))
+		if r < 2 || b.unit%r == 0 {
+			continue
+		}
+		b.unit = b.unit / gcd(b.unit, r) * r
+		if b.unit > mostSequence {
+			return nil, fmt.Errorf("compress ratios have a common multiple above %d", int64(mostSequence))
+		}
+	}
+	b.row = up(sequence, b.unit)
+	b.full = b.packed(b.row)
+	b.single = b.flops(false, 1)
+	b.head = b.withHeads(false, 1) - b.single
+	if b.mtp {
+		b.position = b.flops(true, 2) - b.flops(false, 2)
+		b.heads = b.withHeads(true, int64(c.NumMTP)+1) - b.flops(true, int64(c.NumMTP)+1) - b.head
+	}
+	return b, nil
+}
+
+// flops are the operations of one sequence of n tokens without any label.
+func (b *bounds) flops(mtp bool, n int64) float64 {
+	w := arch.Work{Lengths: []int{int(n)}, MTP: mtp, IndexerLoss: b.indexer, Supervised: []int64{}}
+	return b.config.FLOPs(w).Total()
+}
+
+// withHeads are those of a sequence with one label in the trunk and each MTP block.
+func (b *bounds) withHeads(mtp bool, n int64) float64 {
+	labels := make([]int64, 1+b.config.NumMTP)
+	for i := range labels {
+		labels[i] = 1
+	}
+	w := arch.Work{Lengths: []int{int(n)}, MTP: mtp, IndexerLoss: b.indexer, Supervised: labels}
+	return b.config.FLOPs(w).Total()
+}
+
+// packed is the upper bound of a sequence of n tokens, a multiple of the unit.
+func (b *bounds) packed(n int64) float64 {
+	f := b.flops(false, n)
+	if b.mtp {
+		longer := n + int64(b.config.NumMTP)
+		f += b.flops(true, longer) - b.flops(false, longer)
+	}
+	return f
+}
+
+// of returns the bounds of a step. Sums of floats may differ by a few roundings
+// from the trainer's, which the bounds allow for.
+func (b *bounds) of(tokens, supervised int64) (least, most float64) {
+	const slack = 1e-9
+	all := up(tokens, b.unit)
+	rest, known := b.rest[all%b.row]
+	if !known {
+		rest = b.packed(all % b.row)
+		b.rest[all%b.row] = rest
+	}
+	t, s := float64(tokens), float64(supervised)
+	least = float64(t*b.single) + float64(s*(b.position+b.head))
+	most = float64(math.Floor(float64(all)/float64(b.row))*b.full) + rest + float64(s*(b.head+b.heads))
+	return least * (1 - slack), most * (1 + slack)
+}
+
+func up(n, unit int64) int64 { return (n + unit - 1) / unit * unit }
+
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}

@@ -1,0 +1,73 @@
+package verify
+
+import (
+	"github.com/temper-ml/temper/report/record"
+)
+
+// evaluation compares the counts of an evaluation with those before it in its
+// stage: the same questions are asked each time.
+func (a *arithmetic) evaluation(e *record.Entry, b *record.Evaluation) {
+	if h := b.HeldOut; h != nil {
+		if !finite(h.Loss) || h.Loss < 0 || h.Tokens < 1 {
+			a.evaluations.fail(e.Index, "entry %d: a loss of %v over %d tokens", e.Index, h.Loss, h.Tokens)
+		}
+	}
+	if a.stage.entry != nil && (b.HeldOut != nil) != (a.stage.entry.HeldOut > 0) {
+		a.evaluations.fail(e.Index, "entry %d: a loss on held-out rows given: %v; the stage has %d such rows", e.Index, b.HeldOut != nil, a.stage.entry.HeldOut)
+	}
+	all := a.log.Evaluations
+	if len(all) < 2 || all[len(all)-2].Stage != b.Stage {
+		return
+	}
+	before := &all[len(all)-2]
+	if b.HeldOut != nil && before.HeldOut != nil && b.HeldOut.Tokens != before.HeldOut.Tokens {
+		a.evaluations.fail(e.Index, "entry %d: held-out loss of %d tokens, entry %d of the same stage has %d", e.Index, b.HeldOut.Tokens, before.Index, before.HeldOut.Tokens)
+	}
+	if len(b.Suites) != len(before.Suites) {
+		a.evaluations.fail(e.Index, "entry %d: %d suites, entry %d of the same stage has %d", e.Index, len(b.Suites), before.Index, len(before.Suites))
+	}
+	for name, s := range b.Suites {
+		if t := before.Suites[name]; s.Total != t.Total {
+			a.evaluations.fail(e.Index, "entry %d: suite %.40q has %d questions, entry %d of the same stage has %d", e.Index, name, s.Total, before.Index, t.Total)
+		}
+	}
+}
+
+// settleEvaluations refuses a run that left out what its recipe asks for: a
+// measurement before the first step, every so many steps, and after the last.
+func (a *arithmetic) settleEvaluations() {
+	have := map[Position]bool{}
+	for i := range a.log.Evaluations {
+		have[a.log.Evaluations[i].Position()] = true
+	}
+	var due int64
+	for i := range a.log.Stages {
+		s := &a.log.Stages[i]
+		if a.text == nil || i >= len(a.text.Stages) || s.HeldOut == 0 && len(a.text.Stages[i].Eval.Suites) == 0 {
+			continue
+		}
+		every, taken := a.text.Stages[i].Eval.Every, a.log.Taken(i)
+		for _, p := range dueAt(every, taken, s.Steps) {
+			due++
+			if !have[Position{i, p}] && (a.log.End != nil || p < taken) {
+				a.evaluations.fail(s.Index, "stage %d has no evaluation after %d steps; the recipe asks for one", i, p)
+			}
+		}
+	}
+	a.evaluations.saw("%d evaluations, at all %d places where the recipe asks for one, of the same rows and questions throughout a stage", len(have), due)
+}
+
+// dueAt lists the numbers of steps after which a stage of which so many are
+// taken is measured.
+func dueAt(every, taken, steps int64) []int64 {
+	due := []int64{0}
+	if every > 0 {
+		for p := every; p <= taken && p < steps; p += every {
+			due = append(due, p)
+		}
+	}
+	if taken == steps && steps > 0 {
+		due = append(due, steps)
+	}
+	return due
+}

@@ -1,0 +1,138 @@
+package verify
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/temper-ml/temper/report/record"
+)
+
+// The files of a run directory beside its record.
+const (
+	recipeFile    = "recipe.yaml"
+	tokenizerFile = "tokenizer.json"
+)
+
+// files compares the files that a record names with their digests.
+type files struct {
+	root *os.Root
+	log  *Log
+	f    *finding
+
+	same, gone, checkpoints, absent int
+	bytes                           int64
+}
+
+// checkFiles compares every file that is still there. One that is gone is no
+// fraud: old checkpoints are removed, and a model may be kept elsewhere.
+func checkFiles(root *os.Root, l *Log, f *finding) {
+	c := &files{root: root, log: l, f: f}
+	c.recipe()
+	c.file(tokenizerFile, l.Manifest.Tokenizer, 0)
+	for i := range l.Checkpoints {
+		c.checkpoint(&l.Checkpoints[i])
+	}
+	if l.End != nil {
+		for _, name := range slices.Sorted(maps.Keys(l.End.Export)) {
+			c.file(name, l.End.Export[name], l.EndIndex)
+		}
+	}
+	text := fmt.Sprintf("%d files and %d checkpoints, %d bytes, have the digests on record", c.same, c.checkpoints, c.bytes)
+	if c.absent > 0 {
+		text += fmt.Sprintf("; %d checkpoints are no longer there", c.absent)
+		l.notChecked("%d of %d checkpoints, which are no longer there: no replay can begin at them", c.absent, len(l.Checkpoints))
+	}
+	f.saw("%s", text)
+}
+
+// recipe compares the recipe beside the record with that in the manifest.
+func (c *files) recipe() {
+	f, err := openFile(c.root, recipeFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		c.log.notChecked("%s, which is not there: the manifest has its text", recipeFile)
+		return
+	}
+	var text []byte
+	if err == nil {
+		text, err = io.ReadAll(io.LimitReader(f, record.MaxSize+1))
+		f.Close()
+	}
+	switch {
+	case err != nil:
+		c.f.fail(0, "%v", err)
+	case !bytes.Equal(text, []byte(c.log.Manifest.Recipe)):
+		c.f.fail(0, "%s is not the recipe in the manifest", recipeFile)
+	default:
+		c.same++
+	}
+}
+
+// file compares the SHA-256 of a file with what an entry says.
+func (c *files) file(name string, want record.Digest, index int64) {
+	if want == "" {
+		return
+	}
+	if !filepath.IsLocal(name) {
+		c.f.fail(index, "%.200q leads out of the run directory", name)
+		return
+	}
+	got, n, err := hashFile(c.root, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.gone++
+		c.f.skip(index, "%.200s, which entry %d names, is not there", name, index)
+	case err != nil:
+		c.f.fail(index, "%v", err)
+	case got != want:
+		c.f.fail(index, "%.200s has digest %s, entry %d says %s", name, got, index, want)
+	default:
+		c.same++
+		c.bytes += n
+	}
+}
+
+// hashFile streams a file.
+func hashFile(root *os.Root, name string) (record.Digest, int64, error) {
+	f, err := openFile(root, name)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.CopyBuffer(h, struct{ io.Reader }{f}, make([]byte, 1<<20))
+	if err != nil {
+		return "", n, err
+	}
+	d, err := record.NewDigest("sha256", h.Sum(nil))
+	return d, n, err
+}
+
+// checkpoint compares a save with its entry.
+func (c *files) checkpoint(k *Checkpoint) {
+	if k.Path == "" {
+		return
+	}
+	if !filepath.IsLocal(k.Path) {
+		c.f.fail(k.Index, "entry %d: checkpoint %.200q leads out of the run directory", k.Index, k.Path)
+		return
+	}
+	if _, err := c.root.Stat(k.Path); errors.Is(err, fs.ErrNotExist) {
+		c.absent++
+		return
+	}
+	n, err := checkSave(c.root, k)
+	if err != nil {
+		c.f.fail(k.Index, "entry %d: checkpoint %.200s: %v", k.Index, k.Path, err)
+		return
+	}
+	c.checkpoints++
+	c.bytes += n
+}

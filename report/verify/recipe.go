@@ -1,0 +1,142 @@
+package verify
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/temper-ml/temper/internal/config"
+	"github.com/temper-ml/temper/report/record"
+)
+
+// recipe is what the text of a recipe says, as far as it is recomputed here. A
+// recorded recipe has all defaults written out.
+type recipe struct {
+	Name   string        `yaml:"name"`
+	Seed   uint64        `yaml:"seed"`
+	Model  recipeModel   `yaml:"model"`
+	Stages []recipeStage `yaml:"stages"`
+	Record struct {
+		DigestPeriod *int64 `yaml:"digest_period"`
+	} `yaml:"record"`
+}
+
+type recipeModel struct {
+	Load string `yaml:"load"`
+	Init string `yaml:"init"`
+}
+
+type recipeStage struct {
+	Name   string `yaml:"name"`
+	Method string `yaml:"method"`
+	Data   struct {
+		Sequence int64 `yaml:"sequence"`
+		Rows     int64 `yaml:"rows"`
+	} `yaml:"data"`
+	Epochs    float64 `yaml:"epochs"`
+	Steps     int64   `yaml:"steps"`
+	MicroRows int64   `yaml:"micro_rows"`
+	Optimizer struct {
+		Name string `yaml:"name"`
+	} `yaml:"optimizer"`
+	LR struct {
+		Name   string  `yaml:"name"`
+		Peak   float64 `yaml:"peak"`
+		Final  float64 `yaml:"final"`
+		Warmup int64   `yaml:"warmup"`
+		Decay  int64   `yaml:"decay"`
+	} `yaml:"lr"`
+	Loss struct {
+		MTP     float64 `yaml:"mtp"`
+		Indexer float64 `yaml:"indexer"`
+	} `yaml:"loss"`
+	NonFinite string `yaml:"non_finite"`
+	Eval      struct {
+		Every  int64          `yaml:"every"`
+		Suites map[string]any `yaml:"suites"`
+	} `yaml:"eval"`
+}
+
+// maxRecipe bounds the text, maxRecipeLine its lines: the YAML reader is not to
+// be trusted with more.
+const (
+	maxRecipe     = 256 << 10
+	maxRecipeLine = 32 << 10
+)
+
+// readRecipe reads the text of a manifest.
+func readRecipe(text string) (r *recipe, err error) {
+	defer func() { // the YAML reader gives up on some malformed texts by panicking
+		if p := recover(); p != nil {
+			r, err = nil, fmt.Errorf("not understood as YAML (%v)", p)
+		}
+	}()
+	if len(text) > maxRecipe {
+		return nil, fmt.Errorf("%d bytes, at most %d are read", len(text), maxRecipe)
+	}
+	if line, rule := config.Tangled([]byte(text), maxRecipeLine); rule != "" {
+		return nil, fmt.Errorf("line %d %s", line, rule)
+	}
+	r = &recipe{}
+	d := yaml.NewDecoder(bytes.NewReader([]byte(text)))
+	if err := d.Decode(r); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("it is empty")
+		}
+		first, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n")
+		return nil, errors.New(first)
+	}
+	return r, nil
+}
+
+// stageSteps is how many steps a recipe's stage has over so many rows an epoch:
+// what it says, or as many as cover its epochs.
+func (s *recipeStage) stageSteps(rows int64) int64 {
+	if s.Epochs == 0 || s.Data.Rows < 1 {
+		return s.Steps
+	}
+	all := float64(s.Epochs) * float64(rows)
+	steps := int64(all) / s.Data.Rows
+	if float64(steps)*float64(s.Data.Rows) < all {
+		steps++
+	}
+	return steps
+}
+
+// schedule is the recipe's, as a record has it.
+func (s *recipeStage) schedule() record.Schedule {
+	return record.Schedule{Kind: s.LR.Name, Peak: s.LR.Peak, Final: s.LR.Final, Warmup: s.LR.Warmup, Decay: s.LR.Decay}
+}
+
+// contradicts returns the first field in which a stage entry is not what the
+// recipe says, "" if it is in all of them.
+func (s *recipeStage) contradicts(b *record.Stage) string {
+	for _, f := range []struct {
+		field      string
+		said, want any
+	}{
+		{"name", b.Name, s.Name},
+		{"method", b.Method, s.Method},
+		{"steps", b.Steps, s.stageSteps(b.Rows)},
+		{"batch", b.Batch, s.Data.Rows},
+		{"sequence", b.Sequence, s.Data.Sequence},
+		{"micro", b.Micro, s.MicroRows},
+		{"optimizer", b.Optimizer, s.Optimizer.Name},
+		{"lr.kind", b.LR.Kind, s.LR.Name},
+		{"lr.peak", b.LR.Peak, s.LR.Peak},
+		{"lr.final", b.LR.Final, s.LR.Final},
+		{"lr.warmup", b.LR.Warmup, s.LR.Warmup},
+		{"lr.decay", b.LR.Decay, s.LR.Decay},
+		{"mtp", b.MTP, s.Loss.MTP > 0},
+		{"indexer", b.Indexer, s.Loss.Indexer > 0},
+	} {
+		if f.said != f.want {
+			return fmt.Sprintf("%s: %v, the recipe makes it %v", f.field, f.said, f.want)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,203 @@
+package verify
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/temper-ml/temper/report/record"
+)
+
+// A save is a directory of a manifest and data files, as docs/checkpoints.md
+// describes it; this reads it anew, without the code that wrote it.
+
+// saveManifest is the manifest of a save, inside its seal.
+type saveManifest struct {
+	Format  string `json:"format"`
+	Step    int64  `json:"step"`
+	Meta    any    `json:"meta"`
+	Tensors []struct {
+		Name   string  `json:"name"`
+		Shape  []int64 `json:"shape"`
+		File   string  `json:"file"`
+		SHA256 string  `json:"sha256"`
+	} `json:"tensors"`
+}
+
+// Bounds of what a save may make this package read into memory.
+const (
+	maxSaveManifest = 1 << 28
+	maxHeader       = 1 << 27
+	saveFormat      = "temper training state 1"
+)
+
+// slots are the prefixes of names that belong to the optimizer.
+var slots = []string{"first/", "second/", "momentum/"}
+
+// checkSave compares a save with its entry: the digest of its manifest, every
+// tensor's in that manifest, and the states of parameters and optimizer. It
+// returns the bytes read.
+func checkSave(root *os.Root, k *Checkpoint) (int64, error) {
+	text, m, err := readSave(root, k.Path)
+	if err != nil {
+		return 0, err
+	}
+	if d := record.SHA256(text); k.Content != "" && d != k.Content {
+		return 0, fmt.Errorf("its content is %s, the entry says %s", d, k.Content)
+	}
+	if m.Step != k.Checkpoint.Step {
+		return 0, fmt.Errorf("it is of step %d, the entry of %d", m.Step, k.Checkpoint.Step)
+	}
+	parameters, optimizer := newState(), newState()
+	files := map[string]*tensorFile{}
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	total := int64(len(text))
+	for i := range m.Tensors {
+		t := &m.Tensors[i]
+		f, err := openTensors(root, k.Path, t.File, files)
+		if err != nil {
+			return total, err
+		}
+		s := parameters
+		for _, prefix := range slots {
+			if strings.HasPrefix(t.Name, prefix) {
+				s = optimizer
+			}
+		}
+		n, sum, err := f.hash(t.Name, s)
+		if err != nil {
+			return total, fmt.Errorf("tensor %.80q: %w", t.Name, err)
+		}
+		if sum != t.SHA256 {
+			return total, fmt.Errorf("tensor %.80q: its values have digest %s, the save's manifest says %.80s", t.Name, sum, t.SHA256)
+		}
+		total += n
+	}
+	optimizer.updates(m.Meta)
+	for _, q := range []struct {
+		what      string
+		got, said record.Digest
+	}{{"parameters", parameters.digest(), k.Parameters}, {"optimizer", optimizer.digest(), k.Optimizer}} {
+		if q.said != "" && q.got != q.said {
+			return total, fmt.Errorf("its %s have digest %s, the entry says %s", q.what, q.got, q.said)
+		}
+	}
+	return total, nil
+}
+
+// readSave reads the manifest of a save and checks its seal.
+func readSave(root *os.Root, dir string) ([]byte, *saveManifest, error) {
+	f, err := openFile(root, path.Join(dir, "manifest.json"))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSaveManifest+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(text) > maxSaveManifest {
+		return nil, nil, fmt.Errorf("its manifest has more than %d bytes", maxSaveManifest)
+	}
+	var seal struct {
+		SHA256   string          `json:"sha256"`
+		Manifest json.RawMessage `json:"manifest"`
+	}
+	if err := json.Unmarshal(text, &seal); err != nil {
+		return nil, nil, fmt.Errorf("its manifest: %w", err)
+	}
+	if sum := sha256.Sum256(seal.Manifest); hex.EncodeToString(sum[:]) != seal.SHA256 {
+		return nil, nil, errors.New("its manifest has not the digest that it claims")
+	}
+	m := &saveManifest{}
+	d := json.NewDecoder(bytes.NewReader(seal.Manifest))
+	d.UseNumber()
+	if err := d.Decode(m); err != nil {
+		return nil, nil, fmt.Errorf("its manifest: %w", err)
+	}
+	if m.Format != saveFormat {
+		return nil, nil, fmt.Errorf("its format is %.80q, this program reads %q", m.Format, saveFormat)
+	}
+	return text, m, nil
+}
+
+// tensorFile is a safetensors file of float32 values.
+type tensorFile struct {
+	*os.File
+	at map[string][2]int64 // bytes of each tensor in the file
+}
+
+func openTensors(root *os.Root, dir, name string, opened map[string]*tensorFile) (*tensorFile, error) {
+	if f := opened[name]; f != nil {
+		return f, nil
+	}
+	if name != path.Base(name) || name == "." || name == ".." {
+		return nil, fmt.Errorf("data file %.80q is not in the save", name)
+	}
+	f, err := openFile(root, path.Join(dir, name))
+	if err != nil {
+		return nil, err
+	}
+	t := &tensorFile{File: f}
+	opened[name] = t
+	if t.at, err = readHeader(f); err != nil {
+		return nil, fmt.Errorf("%.80s: %w", name, err)
+	}
+	return t, nil
+}
+
+// readHeader returns where in a file its tensors are.
+func readHeader(f *os.File) (map[string][2]int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	var size [8]byte
+	if _, err := io.ReadFull(f, size[:]); err != nil {
+		return nil, err
+	}
+	n := binary.LittleEndian.Uint64(size[:])
+	if n > maxHeader || int64(n) > info.Size()-8 {
+		return nil, fmt.Errorf("header of %d bytes in a file of %d", n, info.Size())
+	}
+	text := make([]byte, n)
+	if _, err := io.ReadFull(f, text); err != nil {
+		return nil, err
+	}
+	var header map[string]json.RawMessage
+	if err := json.Unmarshal(text, &header); err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	at := map[string][2]int64{}
+	for name, raw := range header {
+		if name == "__metadata__" {
+			continue
+		}
+		var t struct {
+			DType   string   `json:"dtype"`
+			Offsets [2]int64 `json:"data_offsets"`
+		}
+		if err := json.Unmarshal(raw, &t); err != nil {
+			return nil, fmt.Errorf("header: tensor %.80q: %w", name, err)
+		}
+		data := info.Size() - 8 - int64(n)
+		lo, hi := t.Offsets[0], t.Offsets[1]
+		if t.DType != "F32" || lo < 0 || hi < lo || hi > data || (hi-lo)%4 != 0 {
+			return nil, fmt.Errorf("header: tensor %.80q: %.20s at %d to %d of %d bytes", name, t.DType, lo, hi, data)
+		}
+		at[name] = [2]int64{lo + 8 + int64(n), hi + 8 + int64(n)}
+	}
+	return at, nil
+}
