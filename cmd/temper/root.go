@@ -81,6 +81,7 @@ func newRootCmd() *cobra.Command {
 		newModelCmd(),
 		newEvalCmd(),
 		newReportCmd(),
+		newAttestCmd(),
 		newAuditCmd(),
 		newDataCmd(),
 		newPlanCmd(),

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/temper-ml/temper/report/attest"
+	"github.com/temper-ml/temper/report/runlog"
+	"github.com/temper-ml/temper/report/verify"
+)
+
+// attestFlags are the flags of attest.
+type attestFlags struct {
+	out, key, model     string
+	check, copy, asJSON bool
+}
+
+func newAttestCmd() *cobra.Command {
+	var f attestFlags
+	cmd := &cobra.Command{
+		Use:   "attest RUN",
+		Short: "derive signed statements, provenance, bill of materials and model card from a run's record",
+		Long: `Writes into RUN/attestations what others read of a finished run: record.json (the
+record's last tree head, signed), model.json and model.sig (every file of the
+model, as OpenSSF model_signing verifies it), provenance.json (SLSA), bom.json
+(CycloneDX with a model card) and README.md (the model card). Everything is
+derived from the record. The files of the model are read and must be those that
+the run exported.
+
+--check compares instead: signatures, every byte of the documents with what the
+record says, and the files of the model. docs/attestations.md says what each
+document holds and how to verify it with other tools.
+
+With --json: one object: run, dir, files (name, digest, bytes), model_digest,
+signer, leaves, root; of --check verdict and checks (name, result, evidence).
+Exit code 0: written, or all as it should be. 1: not. 2: wrong use.`,
+		Example: `  temper attest runs/mine
+  temper attest runs/mine --check --key temper+a646fda1+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop`,
+		Args: exactArgs(1, "a run directory"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.check {
+				return f.compare(cmd, args[0])
+			}
+			return f.write(cmd, args[0])
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.out, "out", "", "directory of the attestations (default RUN/attestations)")
+	fl.StringVar(&f.model, "model", "", "directory of the exported model (default RUN/model)")
+	fl.StringVar(&f.key, "key", "", "file of the run's signing key (default: the user's); with --check the verifier key, or a file of it")
+	fl.BoolVar(&f.check, "check", false, "compare the attestations with the record and the model")
+	fl.BoolVar(&f.copy, "copy", false, "put the card and the attestations into the model directory too, where they are not part of what is signed")
+	fl.BoolVar(&f.asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+func (f *attestFlags) write(cmd *cobra.Command, run string) error {
+	key, err := f.signingKey()
+	if err != nil {
+		return usageError{err}
+	}
+	r, err := attest.Write(cmd.Context(), run, attest.Options{Key: key, Model: f.model, Out: f.out, Copy: f.copy})
+	if err != nil {
+		return err
+	}
+	if f.asJSON {
+		return printJSON(cmd.OutOrStdout(), r)
+	}
+	return attestText(cmd.OutOrStdout(), r, f.modelDir(run))
+}
+
+// signingKey is the key to sign with.
+func (f *attestFlags) signingKey() (*runlog.Key, error) {
+	if f.key != "" {
+		return runlog.LoadKey(f.key)
+	}
+	k, _, err := runlog.DefaultKey()
+	return k, err
+}
+
+func (f *attestFlags) modelDir(run string) string {
+	if f.model != "" {
+		return f.model
+	}
+	return filepath.Join(run, attest.ModelDir)
+}
+
+// attestText prints what was written and how to verify it.
+func attestText(w io.Writer, r *attest.Result, model string) error {
+	var b strings.Builder
+	for _, x := range r.Files {
+		fmt.Fprintf(&b, "%-16s %7d bytes  %s\n", x.Name, x.Bytes, x.Digest)
+	}
+	fmt.Fprintf(&b, "\nin          %s\nmodel       %s\ntree head   %d leaves, sha256:%s\nsigned by   %s\n\n", r.Dir, r.Model, r.Leaves, r.Root, r.Signer)
+	fmt.Fprintf(&b, "temper attest %s --check --key %s\nmodel_signing verify key %s --signature %s --public_key %s\n",
+		r.Run, r.Signer, model, filepath.Join(r.Dir, "model.sig"), filepath.Join(r.Dir, "model.pub"))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// attestChecks is the answer of attest --check.
+type attestChecks struct {
+	Run     string         `json:"run"`
+	Verdict verify.Verdict `json:"verdict"`
+	Checks  []verify.Check `json:"checks"`
+}
+
+func (f *attestFlags) compare(cmd *cobra.Command, run string) error {
+	verifier, err := f.verifierKey()
+	if err != nil {
+		return usageError{err}
+	}
+	if f.copy {
+		return usageError{errors.New("--copy writes and --check does not: use one of them")}
+	}
+	if _, err := os.Stat(run); err != nil {
+		return usageError{err}
+	}
+	a := attestChecks{Run: run, Verdict: verify.Pass}
+	a.Checks = attest.Check(cmd.Context(), run, attest.CheckOptions{Trust: runlog.Trust{Verifier: verifier}, Model: f.model, Dir: f.out})
+	if failed, incomplete := attest.Fails(a.Checks); failed {
+		a.Verdict = verify.Fail
+	} else if incomplete {
+		a.Verdict = verify.Incomplete
+	}
+	if f.asJSON {
+		err = printJSON(cmd.OutOrStdout(), &a)
+	} else {
+		err = checksText(cmd.OutOrStdout(), &a, verifier != "")
+	}
+	if err == nil && a.Verdict != verify.Pass {
+		err = errVerdict
+	}
+	return err
+}
+
+// verifierKey is the key that must have signed, empty for that of the manifest.
+func (f *attestFlags) verifierKey() (string, error) {
+	text := f.key
+	if text == "" {
+		return "", nil
+	}
+	if b, err := os.ReadFile(text); err == nil {
+		text = strings.TrimSpace(string(b))
+	}
+	if _, err := runlog.PublicKey(text); err != nil {
+		return "", fmt.Errorf("--key: %w", err)
+	}
+	return text, nil
+}
+
+func checksText(w io.Writer, a *attestChecks, trusted bool) error {
+	var b strings.Builder
+	for _, c := range a.Checks {
+		fmt.Fprintf(&b, "%-10s %-28s %s\n", c.Result, c.Name, c.Evidence)
+	}
+	fmt.Fprintf(&b, "\n%s\n", a.Verdict)
+	if a.Verdict == verify.Pass && !trusted {
+		b.WriteString("The key is the one that the record names; --key holds it against one that you have from elsewhere.\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
