@@ -16,5 +16,7 @@
 //	lines.go    series over steps
 //	plot.go     the same for a page, narrow and without a heading
 //	timeline.go what happened when, in lanes
+//	grid.go     a table of numbers as shades, for a page
+//	theme.go    the colours on dark paper
 //	stack.go    how a whole divides into parts; shades for a table of numbers
 package figure

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -76,6 +77,10 @@ func examples() map[string][]byte {
 				{Name: "incidents", Marks: []Mark{{1772352000000, "fault <x>"}}},
 			},
 		}).SVG(),
+		"grid.svg": (&Grid{
+			Title: "Load <b>", Desc: "all & more", Rows: []string{"block 0", "block <1>"}, Columns: "expert 0 to 2", Low: "less", Middle: "even", High: "more",
+			Cells: [][]Cell{{{1, "a & b"}, {-3, "<c>"}, {math.NaN(), ""}}, {{0.2, "d"}}},
+		}).SVG(),
 		"stack.svg": (&Stack{Title: "Time", Parts: []string{"forward", "<other>"}, Rows: []Row{{"one & two", "10 s", []float64{0.7, 0.3}}}}).SVG(),
 		"heat.svg": (&Heat{
 			Title: "Load", RowName: "block", ColName: "expert", Cells: [][]float64{{1, 0.5, 1.5}, {math.NaN(), 1, 1}}, Scale: "of <mean>", Reference: 1,
@@ -130,7 +135,7 @@ func TestScalesMapEndsAndOrder(t *testing.T) {
 }
 
 func TestEmptyDataDraws(t *testing.T) {
-	for _, svg := range [][]byte{(&Scatter{}).SVG(), (&Bars{Width: 1, Limit: 1}).SVG(), (&Dots{}).SVG(), (&Spots{}).SVG(), (&Lines{}).SVG(), (&Stack{}).SVG(), (&Heat{}).SVG(), (&Plot{}).SVG(), (&Timeline{}).SVG()} {
+	for _, svg := range [][]byte{(&Scatter{}).SVG(), (&Bars{Width: 1, Limit: 1}).SVG(), (&Dots{}).SVG(), (&Spots{}).SVG(), (&Lines{}).SVG(), (&Stack{}).SVG(), (&Heat{}).SVG(), (&Plot{}).SVG(), (&Timeline{}).SVG(), (&Grid{}).SVG()} {
 		if !bytes.HasSuffix(svg, []byte("</svg>\n")) || bytes.Contains(svg, []byte("NaN")) {
 			t.Errorf("a figure without data is broken: %.80s", svg)
 		}
@@ -196,5 +201,21 @@ func TestTimelineMergesWhatNoEyeTellsApart(t *testing.T) {
 	}
 	if len(ticks) < 3 || len(ticks) > 10 {
 		t.Errorf("%d ticks", len(ticks))
+	}
+}
+
+// Every colour of a figure has another on dark paper.
+func TestDarkKnowsEveryColour(t *testing.T) {
+	css := Dark("figure")
+	colours := regexp.MustCompile(`(fill|stroke)="(#[0-9a-f]{6})"`)
+	for name, svg := range examples() {
+		if name == "heat.svg" { // its shades are its own
+			continue
+		}
+		for _, m := range colours.FindAllStringSubmatch(string(svg), -1) {
+			if !strings.Contains(css, `figure [`+m[1]+`="`+m[2]+`"] {`) {
+				t.Errorf("%s: %s %s is not known on dark paper", name, m[1], m[2])
+			}
+		}
 	}
 }

@@ -6,6 +6,12 @@ import "fmt"
 // paper swallows.
 var palette = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7a5195", "#8c6d31", "#5f6b6d"}
 
+// onColor is the text on each of the palette: white on the dark ones.
+var onColor = []string{"#ffffff", black, "#ffffff", black, black, black, "#ffffff", "#ffffff", "#ffffff", "#ffffff"}
+
+// black is that of a text on a colour, on any paper.
+const black = "#111111"
+
 // shapes are told apart without colour.
 var shapes = []string{"circle", "square", "triangle", "diamond", "down", "ring", "cross", "bar", "box", "plus"}
 

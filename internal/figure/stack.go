@@ -11,6 +11,8 @@ type Stack struct {
 	Title, Subtitle string
 	Parts           []string
 	Rows            []Row
+	// Plain leaves the heading to the page that the figure is on, and takes its width.
+	Plain bool
 }
 
 // Row is a bar of a Stack: the shares of its parts, which add up to 1 or less.
@@ -21,10 +23,18 @@ type Row struct {
 
 // SVG draws the figure.
 func (s *Stack) SVG() []byte {
-	const width, left, right, top = 980.0, 190.0, 690.0, 76.0
+	const left = 190.0
+	width, right, top := 980.0, 690.0, 76.0
+	if s.Plain {
+		width, right, top = plotWideWidth, 860.0, 8.0
+	}
 	bottom := top + float64(40*float64(max(len(s.Rows), 1)))
-	c := newCanvas(width, math.Max(bottom+56, top+float64(22*float64(len(s.Parts)))+30), s.Title)
-	c.heading(s.Title, s.Subtitle)
+	c := newCanvas(width, math.Max(bottom+44, top+float64(22*float64(len(s.Parts)))+12), s.Title)
+	if s.Plain {
+		c.describe(s.Title, s.Subtitle)
+	} else {
+		c.heading(s.Title, s.Subtitle)
+	}
 	p := newPanel(c, Axis{Label: "share of the time", Hi: 1, Format: func(v float64) string { return fmt.Sprintf("%.0f %%", 100*v) }},
 		Axis{Hi: 1, Ticks: []float64{}}, left, top, right, bottom)
 	p.axes(true)
@@ -36,9 +46,9 @@ func (s *Stack) SVG() []byte {
 		for j, share := range r.Shares {
 			if share > 0 {
 				a, b := p.x.at(from), p.x.at(from+share)
-				p.rect(a, y+6, b-a, 26, palette[j%len(palette)], ` stroke="#ffffff" stroke-width="0.7"`)
+				p.titled(a, y+6, b-a, 26, palette[j%len(palette)], fmt.Sprintf("%s, %s: %.1f %%", r.Name, s.Parts[j%len(s.Parts)], 100*share))
 				if b-a > 44 {
-					p.text((a+b)/2, y+23, middle, "#ffffff", ` font-size="11"`, fmt.Sprintf("%.1f %%", 100*share))
+					p.text((a+b)/2, y+23, middle, onColor[j%len(palette)], ` font-size="11" pointer-events="none"`, fmt.Sprintf("%.1f %%", 100*share))
 				}
 				from += share
 			}
@@ -46,8 +56,8 @@ func (s *Stack) SVG() []byte {
 	}
 	for j, name := range s.Parts {
 		y := top + float64(22*float64(j))
-		c.rect(720, y+2, 13, 13, palette[j%len(palette)], "")
-		c.text(741, y+13, start, ink, "", name)
+		c.rect(right+30, y+2, 13, 13, palette[j%len(palette)], "")
+		c.text(right+51, y+13, start, ink, "", name)
 	}
 	return c.bytes()
 }

@@ -16,6 +16,9 @@
 //	prometheus.go   the last state of runs as metrics
 //	totals.go       what a run has left out
 //	html.go         a page about one run or several
-//	view.go         its charts
-//	tables.go       its tables
+//	view.go         its sections and charts
+//	page_*.go       what is in them: summary, curves, time, ranks and experts,
+//	                operations and other hardware
+//	diff.go         fields in which recipes differ
+//	tables.go       facts of manifests side by side
 package render

@@ -60,7 +60,10 @@ func (f *Filler) Add(e *record.Entry) error {
 	case *record.End:
 		ev := f.event(e, f.last, b.Steps, strings.TrimSpace(b.Status+" with weights "+orNone(string(b.Weights))+" "+b.Reason))
 		ev.Status, ev.Weights = b.Status, string(b.Weights)
-	case *record.Routing, *record.Times: // sums of what steps say
+	case *record.Routing:
+		f.routing(b)
+	case *record.Times:
+		f.times(b)
 	default:
 		return fmt.Errorf("entry %d: kind %q has no place in a report", e.Index, e.Kind)
 	}

@@ -215,7 +215,7 @@ func count(n int64) string {
 	if n <= 0 {
 		return ""
 	}
-	return itoa(n)
+	return grouped(n)
 }
 
 // rate prints operations per second.

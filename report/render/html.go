@@ -8,7 +8,10 @@ import (
 	"errors"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
+
+	"github.com/temper-ml/temper/internal/figure"
 )
 
 //go:embed page.tmpl
@@ -17,7 +20,10 @@ var pageText string
 //go:embed page.css
 var pageStyle string
 
-var page = template.Must(template.New("page").Parse(pageText))
+// style is the page's style sheet, with the figures' colours on dark screens.
+var style = pageStyle + "@media screen and (prefers-color-scheme: dark) {\n" + figure.Dark("figure") + "}\n"
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"number": isNumber}).Parse(pageText))
 
 // pageData is what the template is filled with.
 type pageData struct {
@@ -25,10 +31,14 @@ type pageData struct {
 	Style     template.CSS
 	StyleHash string
 	Verdicts  []verdictLine
+	Tiles     []tile
 	Sections  []section
 }
 
 type verdictLine struct{ Class, Run, Result, Text string }
+
+// tile is a number that a reader looks for first.
+type tile struct{ Name, Value, Note string }
 
 // section is a heading, a sentence, and figures and tables.
 type section struct {
@@ -36,11 +46,14 @@ type section struct {
 	Parts            []part
 }
 
+// part is a figure, a table, or a figure with its numbers folded below it.
 type part struct {
-	SVG    template.HTML // of package figure, which escapes its texts
-	Table  *table
-	Folded bool // the table repeats the figure in numbers
-	Text   *textPart
+	Caption, Note string
+	SVG           template.HTML // of package figure, which escapes its texts
+	Wide          bool          // over all columns, as every table that is not folded
+	Table         *table
+	Folded        bool
+	Text          *textPart
 }
 
 type textPart struct{ Summary, Body string }
@@ -60,9 +73,9 @@ func HTML(w io.Writer, runs ...*Run) error {
 	if len(runs) == 0 {
 		return errors.New("a report needs at least one run")
 	}
-	hash := sha256.Sum256([]byte(pageStyle))
+	hash := sha256.Sum256([]byte(style))
 	d := pageData{
-		Style:     template.CSS(pageStyle),
+		Style:     template.CSS(style),
 		StyleHash: base64.StdEncoding.EncodeToString(hash[:]),
 	}
 	v := newView(runs)
@@ -73,13 +86,35 @@ func HTML(w io.Writer, runs ...*Run) error {
 	for i, r := range runs {
 		d.Verdicts = append(d.Verdicts, verdictOf(v.names[i], r.Verdict))
 	}
+	if len(runs) == 1 {
+		d.Tiles = v.tiles()
+	}
 	d.Sections = v.sections()
+	if v.alone() {
+		withoutRun(d.Sections)
+	}
 	var b bytes.Buffer
 	if err := page.Execute(&b, d); err != nil {
 		return err
 	}
 	_, err := w.Write(bytes.Map(printable, b.Bytes()))
 	return err
+}
+
+// withoutRun takes the column that names the run out of the tables of one run.
+func withoutRun(sections []section) {
+	for _, s := range sections {
+		for _, p := range s.Parts {
+			t := p.Table
+			if t == nil || len(t.Head) < 2 || t.Head[1] != "run" {
+				continue
+			}
+			t.Head = slices.Delete(slices.Clone(t.Head), 1, 2)
+			for i, r := range t.Rows {
+				t.Rows[i] = slices.Delete(slices.Clone(r), 1, 2)
+			}
+		}
+	}
 }
 
 // printable replaces what no page may hold: control characters, and bytes that
@@ -89,6 +124,11 @@ func printable(r rune) rune {
 		return '\uFFFD'
 	}
 	return r
+}
+
+// isNumber says whether a cell should not be broken into lines.
+func isNumber(cell string) bool {
+	return cell != "" && len(cell) < 24 && (cell[0] >= '0' && cell[0] <= '9' || cell[0] == '-' || cell[0] == '+')
 }
 
 // noVerdict is said of a run that nobody verified.
@@ -108,4 +148,12 @@ func verdictOf(run string, v *Verdict) verdictLine {
 		return verdictLine{"incomplete", run, "verification incomplete", v.Text}
 	}
 	return verdictLine{Run: run, Result: "not verified", Text: v.Text}
+}
+
+// whole is a table over all columns.
+func whole(t *table) part { return part{Table: t, Wide: true} }
+
+// silent is a table of one row that says that something is not on record.
+func silent(caption, what string) part {
+	return whole(&table{Caption: caption, Rows: [][]string{{what, notRecorded}}})
 }

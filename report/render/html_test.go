@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -103,9 +104,29 @@ func TestPageStandsAlone(t *testing.T) {
 		t.Error("no policy")
 	}
 	wellFormed(t, p)
-	if file := os.Getenv("TEMPER_PAGE"); file != "" {
-		if err := os.WriteFile(file, []byte(p), 0o644); err != nil {
-			t.Fatal(err)
+}
+
+// With TEMPER_PAGES, a folder, the test leaves pages to look at.
+func TestPages(t *testing.T) {
+	crashed := synthetic(t, small)
+	crashed.Verdict = &Verdict{Result: "incomplete", Text: "form and arithmetic hold; replay: not done here, run temper verify", Checks: []Check{{"signatures", "pass", "9 heads, all of one key"}}}
+	other := synthetic(t, shape{steps: 80, ranks: 2, blocks: 3, experts: 8, model: "tiny-v4", every: 20})
+	other.Name, other.Recipe = "other", strings.Replace(other.Recipe, "0.001", "0.0005", 1)
+	other.Verdict = &Verdict{Result: "fail", Text: "entry 12: tokens"}
+	open := finished()
+	open.Events = open.Events[:5]
+	for name, runs := range map[string][]*Run{
+		"one": {crashed}, "two": {crashed, other}, "open": {open}, "empty": {{}}, "hostile": {hostile()}, "large": {synthetic(t, large)},
+	} {
+		p := pageOf(t, runs...)
+		wellFormed(t, p)
+		if len(p) > 2_000_000 {
+			t.Errorf("page %s has %d bytes", name, len(p))
+		}
+		if dir := os.Getenv("TEMPER_PAGES"); dir != "" {
+			if err := os.WriteFile(filepath.Join(dir, name+".html"), []byte(p), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
@@ -121,7 +142,7 @@ func TestPageSaysWhatIsKnown(t *testing.T) {
 			t.Errorf("no %q in the page", want)
 		}
 	}
-	for result, want := range map[string]string{"pass": ">small</strong>: verified", "fail": "verification failed", "incomplete": "verification incomplete", "": "not verified"} {
+	for result, want := range map[string]string{"pass": "<strong>small: verified.</strong>", "fail": "verification failed", "incomplete": "verification incomplete", "": "not verified"} {
 		r.Verdict = &Verdict{Result: result}
 		if p := pageOf(t, r); !strings.Contains(p, want) {
 			t.Errorf("verdict %q: no %q", result, want)

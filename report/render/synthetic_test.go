@@ -22,14 +22,21 @@ type shape struct {
 // small has a bit of everything.
 var small = shape{steps: 120, ranks: 4, blocks: 3, experts: 8, model: "tiny-v4", every: 20, crash: 70}
 
+// large is as many ranks, blocks and experts as the largest runs have.
+var large = shape{steps: 400, ranks: 2048, blocks: 61, experts: 384, model: "deepseek-v4-pro", every: 100, crash: 270}
+
 // log writes the entries of a synthetic run.
 type log struct {
 	t     *testing.T
 	f     *Filler
 	shape shape
 	index int64
-	now   int64 // ms
+	now   int64   // ms
+	flops float64 // of a token
 }
+
+// tokens are those of a step.
+const tokens = 900_000
 
 // t0 is 2026-03-01 08:00 UTC.
 const t0 = 1772352000000
@@ -58,7 +65,9 @@ func synthetic(t *testing.T, s shape) *Run {
 		m.Links = append(m.Links, record.Link{From: i, To: (i + 1) % s.ranks, Bandwidth: 4e10 - 1e7*float64(i%100), Latency: 4e-6})
 	}
 	m.Devices = []record.Device{{Name: "H800", Ranks: ranks, Peak: map[string]float64{"bf16": 7e14, "fp32": 6e13}, Bandwidth: 3e12}}
-	l := &log{t: t, f: NewFiller(m), shape: s, now: t0}
+	perToken := c.FLOPs(arch.Work{Lengths: []int{3000}, MTP: true}).PerToken()
+	m.Devices[0].Peak["bf16"] = perToken * tokens / 12 / 0.42 / float64(s.ranks)
+	l := &log{t: t, f: NewFiller(m), shape: s, now: t0, flops: perToken}
 	l.add(&record.Begin{Total: 1_600_000_000_000, Active: 49_000_000_000})
 	for stage := range 2 {
 		l.stage(stage)
@@ -115,14 +124,15 @@ func (l *log) step(stage int, s int64) {
 		l.now += 9_000
 		l.add(&record.Rollout{Stage: stage, Step: s, Prompts: 16, Generations: 256, Tokens: 300_000, Reward: 0.2 + 0.6*float64(s)/float64(l.shape.steps), Took: 9e9, Batch: record.SHA256(nil)})
 	}
-	l.now += 12_000
+	slow := int64(2e9 * (1 + math.Sin(float64(s)*78.233)) * math.Max(0, math.Sin(float64(s)/3)))
+	l.now += 12_000 + slow/1e6
 	x := float64(s + int64(stage)*l.shape.steps/2)
 	wiggle := math.Sin(x*12.9898) * 0.08
 	l.add(&record.Step{
-		Stage: stage, Step: s, Examples: 300, Tokens: 900_000, Supervised: 600_000, Losses: map[string]float64{"lm": 1.4 + 2.5/math.Sqrt(1+x/4) + wiggle, "mtp": 2 + 2/math.Sqrt(1+x/4)},
-		GradNorm: 1 + 3/(1+x/10) + 4*wiggle, LR: 1e-3 * (1 - x/float64(l.shape.steps+1)), FLOPs: 2.9e17 * float64(l.shape.ranks) / 64, Convention: "ledger",
-		Memory: 70<<30 + s<<20, Load: record.NewLoad([][]int64{{1, 3}}), Bias: record.SHA256(nil), Batch: record.SHA256(nil),
-		Time: record.Split{Wall: 12e9, Data: 2e8, Forward: 3e9, Backward: 6e9, Communication: 1e9, Optimizer: 1e9, Bubble: 5e8, Other: 3e8},
+		Stage: stage, Step: s, Examples: 300, Tokens: tokens, Supervised: 600_000, Losses: map[string]float64{"lm": 1.4 + 2.5/math.Sqrt(1+x/4) + wiggle, "mtp": 2 + 2/math.Sqrt(1+x/4)},
+		GradNorm: 1 + 3/(1+x/10) + 4*wiggle, LR: 1e-3 * (1 - x/float64(l.shape.steps+1)), FLOPs: l.flops * tokens, Convention: "ledger",
+		Memory: 70<<30 + s<<20, Load: record.NewLoad([][]int64{{100, 130 + int64(20*wiggle*x)}}), Bias: record.SHA256(nil), Batch: record.SHA256(nil),
+		Time: record.Split{Wall: 12e9 + slow/1e6*1e6, Stall: slow / 1e6 * 1e6, Data: 2e8, Forward: 3e9, Backward: 6e9, Communication: 1e9, Optimizer: 1e9, Bubble: 5e8, Other: 3e8},
 	})
 }
 
