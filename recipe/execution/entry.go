@@ -67,8 +67,8 @@ func splitOf(t *train.Times) record.Split {
 	return s
 }
 
-// evaluation is what the record says of a measurement.
-func evaluation(m *Measured) *record.Evaluation {
+// EvaluationEntry is what the record says of a measurement.
+func EvaluationEntry(m *Measured) *record.Evaluation {
 	e := &record.Evaluation{Stage: m.Stage, Step: m.Step, Took: int64(m.Took)}
 	if m.Loss != nil {
 		e.HeldOut = &record.HeldOut{Loss: m.Loss.Mean, Tokens: m.Loss.Tokens}

@@ -67,7 +67,7 @@ func (x *runner) export(dir string) error {
 	if err != nil {
 		return err
 	}
-	o := hf.Options{DType: dtype.BF16, Files: map[string][]byte{tokenizerName: text}}
+	o := hf.Options{DType: dtype.BF16, Files: map[string][]byte{TokenizerName: text}}
 	if x.recipe.Export.DType == "f32" {
 		o.DType = dtype.F32
 	}

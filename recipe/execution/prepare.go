@@ -17,7 +17,8 @@ import (
 	"github.com/temper-ml/temper/train/checkpoint/hf"
 )
 
-const tokenizerName = "tokenizer.json"
+// TokenizerName is the file of the vocabulary in a run directory.
+const TokenizerName = "tokenizer.json"
 
 // Tokenizer returns the recipe's vocabulary. One that is trained is kept in
 // dir, and read from there if it is there already.
@@ -34,9 +35,9 @@ func Tokenizer(ctx context.Context, r *recipe.Recipe, dir string) (*tokenizer.To
 		if err != nil {
 			return nil, err
 		}
-		return tokenizer.Load(filepath.Join(path, tokenizerName))
+		return tokenizer.Load(filepath.Join(path, TokenizerName))
 	}
-	kept := filepath.Join(dir, tokenizerName)
+	kept := filepath.Join(dir, TokenizerName)
 	if _, err := os.Stat(kept); err == nil {
 		return tokenizer.Load(kept)
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/runlog"
-	"github.com/temper-ml/temper/train/checkpoint"
 )
 
 // ErrInterrupted says that a run stopped because it was asked to, with its
@@ -152,7 +151,7 @@ func (x *runner) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := keep(x.opts.Dir, tokenizerName, text); err != nil {
+	if err := keep(x.opts.Dir, TokenizerName, text); err != nil {
 		return err
 	}
 	cfg, err := Architecture(x.recipe, x.tok)
@@ -224,12 +223,3 @@ func (x *runner) note(format string, args ...any) error {
 }
 
 func (x *runner) cache() string { return filepath.Join(x.opts.Dir, "cache") }
-
-// parameters lists the model's parameters as checkpoint tensors.
-func (x *runner) parameters() []checkpoint.Tensor {
-	var ts []checkpoint.Tensor
-	for _, p := range x.model.Params() {
-		ts = append(ts, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Data: p.Data})
-	}
-	return ts
-}

@@ -5,13 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime/debug"
-	"slices"
 
-	"github.com/temper-ml/temper/eval"
-	"github.com/temper-ml/temper/posttrain"
-	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/train"
 	"github.com/temper-ml/temper/train/checkpoint"
@@ -19,19 +14,15 @@ import (
 
 // stage is one stage in progress.
 type stage struct {
-	*recipe.Stage
-	index    int
-	run      *runner
-	material *posttrain.Material
-	suites   map[string][]train.Row
-	trainer  *train.Trainer
-	store    *checkpoint.Store
-	since    since
-	saved    int64 // steps of the last checkpoint
+	*Part
+	run   *runner
+	store *checkpoint.Store
+	since since
+	saved int64 // steps of the last checkpoint
 }
 
-// garbagePercent bounds garbage, as a share of what is in use, while steps are taken.
-const garbagePercent = 4
+// GarbagePercent bounds garbage, as a share of what is in use, while steps are taken.
+const GarbagePercent = 4
 
 // stages runs the stages from a position on.
 func (x *runner) stages(ctx context.Context, at position) error {
@@ -54,18 +45,18 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 	defer s.store.Close()
 	// Nearly all memory is a few large slabs without pointers: collecting often
 	// costs nothing, and collecting seldom would let small garbage double them.
-	defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
+	defer debug.SetGCPercent(debug.SetGCPercent(GarbagePercent))
 	debug.FreeOSMemory() // what reading the data took
 	if resume {
 		if err := s.load(); err != nil {
 			return err
 		}
-		if s.trainer.Done() && (x.standing.end != nil || !s.owes()) { // its end is on record; only the parameters were needed
+		if s.Trainer.Done() && (x.standing.end != nil || !s.owes()) { // its end is on record; only the parameters were needed
 			return nil
 		}
 	}
 	if p := x.recipe.Record.DigestPeriod; p > 0 {
-		if err := s.trainer.Digest(p); err != nil {
+		if err := s.Trainer.Digest(p); err != nil {
 			return err
 		}
 	}
@@ -77,15 +68,15 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 
 // steps takes the steps that are left.
 func (s *stage) steps(ctx context.Context) error {
-	for !s.trainer.Done() {
-		r, err := s.trainer.Step(ctx)
+	for !s.Trainer.Done() {
+		r, err := s.Trainer.Step(ctx)
 		if err != nil {
 			return s.stop(ctx, &r, err)
 		}
 		if err := s.stepped(&r); err != nil {
 			return err
 		}
-		taken, _ := s.trainer.Steps()
+		taken, _ := s.Trainer.Steps()
 		if s.due(taken, s.Eval.Every) && s.owes() {
 			if err := s.measure(ctx); err != nil {
 				return err
@@ -109,18 +100,18 @@ func (s *stage) steps(ctx context.Context) error {
 func (s *stage) stepped(r *train.Result) error {
 	x := s.run
 	if r.Skipped {
-		if err := x.enter(&record.Fault{Fault: nonFinite, Stage: s.index, Step: r.Step, Evidence: r.Why}); err != nil {
+		if err := x.enter(&record.Fault{Fault: nonFinite, Stage: s.Index, Step: r.Step, Evidence: r.Why}); err != nil {
 			return err
 		}
 	}
-	e := StepEntry(s.index, r)
+	e := StepEntry(s.Index, r)
 	measuredStep(e, &r.Time, x.standing.peak)
 	if err := x.enter(e); err != nil {
 		return err
 	}
 	s.since.add(e, routed(r.Load))
-	x.at = position{s.index, r.Step + 1}
-	x.tell(Stepped{s.index, *r})
+	x.at = position{s.Index, r.Step + 1}
+	x.tell(Stepped{s.Index, *r})
 	return nil
 }
 
@@ -137,7 +128,7 @@ func (s *stage) stop(ctx context.Context, r *train.Result, err error) error {
 		if train.IsNonFinite(err) {
 			fault = nonFinite
 		}
-		if e := x.enter(&record.Fault{Fault: fault, Stage: s.index, Step: r.Step, Evidence: reason}); e != nil {
+		if e := x.enter(&record.Fault{Fault: fault, Stage: s.Index, Step: r.Step, Evidence: reason}); e != nil {
 			return errors.Join(err, e)
 		}
 	}
@@ -149,77 +140,58 @@ func (s *stage) pause(err error, reason string) error {
 	if saving := s.save(); saving != nil {
 		return errors.Join(err, saving)
 	}
-	taken, _ := s.trainer.Steps()
+	taken, _ := s.Trainer.Steps()
 	s.run.stopped = true
-	return errors.Join(err, s.run.enter(&record.Pause{Stage: s.index, Step: taken, Reason: reason}))
+	return errors.Join(err, s.run.enter(&record.Pause{Stage: s.Index, Step: taken, Reason: reason}))
 }
 
 // due reports whether something that happens every n steps happens after step
 // taken; the end of the stage is taken care of by itself.
 func (s *stage) due(taken, every int64) bool {
-	return every > 0 && taken%every == 0 && !s.trainer.Done()
+	return every > 0 && taken%every == 0 && !s.Trainer.Done()
 }
 
 // open loads the data of stage i and makes its trainer, at step 0.
 func (x *runner) open(ctx context.Context, i int) (*stage, error) {
-	s := &stage{Stage: &x.recipe.Stages[i], index: i, run: x}
-	data, err := x.recipe.StageData(i)
+	part, err := x.machine().Open(ctx, i, nil)
 	if err != nil {
 		return nil, err
 	}
-	if s.material, err = data.Load(ctx, s.Method, x.tok, x.cache(), x.recipe.Seed); err != nil {
-		return nil, err
-	}
-	s.suites = map[string][]train.Row{}
-	for _, name := range s.SuiteNames() {
-		d, err := x.recipe.SuiteData(i, name)
-		if err != nil {
-			return nil, err
-		}
-		if s.suites[name], err = d.Pack(ctx, "sft", x.tok, x.cache()); err != nil {
-			return nil, fmt.Errorf("suite %s: %w", name, err)
-		}
-	}
-	cfg := s.Config
-	if s.Epochs > 0 {
-		cfg.Steps = s.material.Steps(s.Epochs)
-	}
-	if s.trainer, err = train.New(cfg, x.model, s.material, data.Rows, x.opts.Now); err != nil {
-		return nil, err
-	}
-	if err = s.trainer.Reserve(data.Sequence); err != nil {
-		return nil, err
-	}
-	s.Stage.Steps = cfg.Steps
+	s := &stage{Part: part, run: x}
 	s.store, err = x.store(i, x.recipe.Checkpoint.Keep)
 	return s, err
+}
+
+// machine is what the run is carried out with.
+func (x *runner) machine() *Machine {
+	return &Machine{Recipe: x.recipe, Tokenizer: x.tok, Model: x.model, Cache: x.cache(), Now: x.opts.Now}
 }
 
 // owes reports whether a measurement is due at this point of the stage and is
 // not on record: the run may have been stopped while it was made.
 func (s *stage) owes() bool {
-	if len(s.material.HeldOut) == 0 && len(s.suites) == 0 {
+	if !s.Holds() {
 		return false
 	}
-	taken, _ := s.trainer.Steps()
-	if s.run.standing.measured(position{s.index, taken}) {
+	taken, _ := s.Trainer.Steps()
+	if s.run.standing.measured(position{s.Index, taken}) {
 		return false
 	}
-	return taken == 0 || s.trainer.Done() || s.due(taken, s.Eval.Every)
+	return taken == 0 || s.Trainer.Done() || s.due(taken, s.Eval.Every)
 }
 
 func (s *stage) begin(ctx context.Context) error {
-	taken, _ := s.trainer.Steps()
+	taken, _ := s.Trainer.Steps()
 	e := s.entry(taken)
-	if all := s.run.standing.stages; s.index < len(all) && (all[s.index].Data != e.Data || all[s.index].Order != e.Order || all[s.index].Steps != e.Steps) {
-		return fmt.Errorf("the stage began with other data (digest %s, now %s): a resumed run needs the same files", all[s.index].Data, e.Data)
+	if all := s.run.standing.stages; s.Index < len(all) && (all[s.Index].Data != e.Data || all[s.Index].Order != e.Order || all[s.Index].Steps != e.Steps) {
+		return fmt.Errorf("the stage began with other data (digest %s, now %s): a resumed run needs the same files", all[s.Index].Data, e.Data)
 	}
 	if err := s.run.enter(e); err != nil {
 		return err
 	}
 	s.run.tell(StageBegan{
-		Stage: s.index, Name: s.Name, Method: s.Method, From: taken, Steps: s.Stage.Steps,
-		Report: s.material.Report, Rows: s.material.RowsPerEpoch(), Digest: hex.EncodeToString(s.material.Digest[:]),
+		Stage: s.Index, Name: s.Name, Method: s.Method, From: taken, Steps: s.Steps,
+		Report: s.Material.Report, Rows: s.Material.RowsPerEpoch(), Digest: hex.EncodeToString(s.Material.Digest[:]),
 	})
 	if !s.owes() {
 		return nil
@@ -229,11 +201,11 @@ func (s *stage) begin(ctx context.Context) error {
 
 // entry is what the record says of the stage.
 func (s *stage) entry(taken int64) *record.Stage {
-	sum, _ := record.NewDigest("sha256", s.material.Digest[:]) // 32 bytes are one
+	sum, _ := record.NewDigest("sha256", s.Material.Digest[:]) // 32 bytes are one
 	return &record.Stage{
-		Stage: s.index, Name: s.Name, Method: s.Method, From: taken, Steps: s.Stage.Steps,
-		Rows: int64(s.material.RowsPerEpoch()), HeldOut: int64(len(s.material.HeldOut)),
-		Data: sum, Order: record.Digest(order(s.Stage, s.material).String()), Tokens: s.material.Tokens, Supervised: s.material.Labels,
+		Stage: s.Index, Name: s.Name, Method: s.Method, From: taken, Steps: s.Steps,
+		Rows: int64(s.Material.RowsPerEpoch()), HeldOut: int64(len(s.Material.HeldOut)),
+		Data: sum, Order: record.Digest(order(&s.Stage, s.Material).String()), Tokens: s.Material.Tokens, Supervised: s.Material.Labels,
 		Batch: int64(s.Data.Rows), Micro: int64(s.MicroRows), Accumulation: accumulation(s.Data.Rows, s.Slots, s.MicroRows),
 		Sequence: int64(s.Data.Sequence), Optimizer: s.Optimizer.Name,
 		LR:  record.Schedule{Kind: s.LR.Name, Peak: s.LR.Peak, Final: s.LR.Final, Warmup: s.LR.Warmup, Decay: s.LR.Decay},
@@ -253,31 +225,14 @@ func accumulation(rows, slots, micro int) int64 {
 
 // measure evaluates the model on what the stage holds out.
 func (s *stage) measure(ctx context.Context) error {
-	start := s.run.opts.Now()
-	taken, _ := s.trainer.Steps()
-	m := Measured{Stage: s.index, Step: taken}
-	if len(s.material.HeldOut) > 0 {
-		l, err := eval.Measure(ctx, s.run.model, s.material.HeldOut, s.Eval.Rows)
-		if err != nil {
-			return s.interrupted(ctx, err)
-		}
-		m.Loss = &l
+	m, err := s.Measure(ctx)
+	if err != nil {
+		return s.interrupted(ctx, err)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.suites)) {
-		a, err := eval.Exact(ctx, s.run.model, s.suites[name])
-		if err != nil {
-			return s.interrupted(ctx, err)
-		}
-		if m.Suites == nil {
-			m.Suites = map[string]eval.Accuracy{}
-		}
-		m.Suites[name] = a
-	}
-	m.Took = s.run.opts.Now().Sub(start)
-	if err := s.run.enter(evaluation(&m)); err != nil {
+	if err := s.run.enter(EvaluationEntry(m)); err != nil {
 		return err
 	}
-	s.run.tell(m)
+	s.run.tell(*m)
 	return nil
 }
 

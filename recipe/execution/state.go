@@ -28,26 +28,16 @@ func (x *runner) storeDir(i int) string {
 	return filepath.Join(x.opts.Dir, "checkpoints", fmt.Sprintf("%02d-%s", i, x.recipe.Stages[i].Name))
 }
 
-// tensors lists the whole training state: parameters, among them the routers'
-// bias, and the optimizer's slots.
-func (s *stage) tensors() []checkpoint.Tensor {
-	ts := s.run.parameters()
-	for _, slot := range s.trainer.Optimizer().Slots() {
-		ts = append(ts, checkpoint.Tensor{Name: slot.Name, Shape: []int{len(slot.Data)}, Data: slot.Data})
-	}
-	return ts
-}
-
 // save writes a checkpoint. The steps before it are on the disk and signed first:
 // a checkpoint never has steps that the record lacks.
 func (s *stage) save() error {
 	x := s.run
-	taken, skipped := s.trainer.Steps()
+	taken, skipped := s.Trainer.Steps()
 	if taken == 0 || s.saved == taken {
 		return nil // the recipe, or the last checkpoint, is the same state
 	}
 	start := x.opts.Now()
-	for _, e := range s.since.entries(s.index, taken) {
+	for _, e := range s.since.entries(s.Index, taken) {
 		if err := x.enter(e); err != nil {
 			return err
 		}
@@ -56,13 +46,13 @@ func (s *stage) save() error {
 		return err
 	}
 	m, err := json.Marshal(meta{
-		Stage: s.index, Name: s.Name, Step: taken, Skipped: skipped, Updates: s.trainer.Optimizer().Steps(),
-		Steps: s.Stage.Steps, Seed: x.recipe.Seed, Data: fmt.Sprintf("%x", s.material.Digest),
+		Stage: s.Index, Name: s.Name, Step: taken, Skipped: skipped, Updates: s.Trainer.Optimizer().Steps(),
+		Steps: s.Steps, Seed: x.recipe.Seed, Data: fmt.Sprintf("%x", s.Material.Digest),
 	})
 	if err != nil {
 		return err
 	}
-	saved, err := s.store.Save(&checkpoint.State{Step: taken, Tensors: s.tensors(), Meta: m})
+	saved, err := s.store.Save(&checkpoint.State{Step: taken, Tensors: s.State(), Meta: m})
 	if err != nil {
 		return fmt.Errorf("checkpoint at step %d: %w", taken, err)
 	}
@@ -70,7 +60,7 @@ func (s *stage) save() error {
 	if err := s.declare(saved.Entry, saved.Bytes, start); err != nil {
 		return err
 	}
-	x.tell(Saved{Stage: s.index, Step: taken, Path: saved.Path, Bytes: saved.Bytes})
+	x.tell(Saved{Stage: s.Index, Step: taken, Path: saved.Path, Bytes: saved.Bytes})
 	if saved.Warning != nil {
 		if err := x.note("%v", saved.Warning); err != nil {
 			return err
@@ -85,12 +75,12 @@ func (s *stage) declare(at checkpoint.Entry, bytes int64, start time.Time) error
 	if err != nil {
 		return err
 	}
-	d, err := s.trainer.State()
+	d, err := s.Trainer.State()
 	if err != nil {
 		return err
 	}
 	e := &record.Checkpoint{
-		Stage: s.index, Step: at.Step, Path: filepath.ToSlash(path), Bytes: bytes,
+		Stage: s.Index, Step: at.Step, Path: filepath.ToSlash(path), Bytes: bytes,
 		Parameters: record.Digest(d.Parameters.String()), Optimizer: record.Digest(d.Optimizer.String()),
 	}
 	if e.Content, err = fileDigest(filepath.Join(at.Path, checkpoint.ManifestName)); err != nil {
@@ -110,7 +100,7 @@ func (x *runner) store(i, keep int) (*checkpoint.Store, error) {
 func (s *stage) forget() error {
 	x := s.run
 	total, _, _ := x.model.Config().Count()
-	for i := range s.index {
+	for i := range s.Index {
 		if !keepsEnds(x.recipe, total) {
 			if err := x.opts.FS.RemoveAll(x.storeDir(i)); err != nil {
 				return err
@@ -134,24 +124,14 @@ func (s *stage) forget() error {
 // run goes on from it.
 func (s *stage) load() error {
 	x := s.run
-	loaded, err := s.store.Load(s.tensors())
+	loaded, err := s.store.Load(s.State())
 	if err != nil {
 		return err
 	}
-	var m meta
-	if err := json.Unmarshal(loaded.Meta, &m); err != nil {
-		return fmt.Errorf("%s: %w", loaded.Path, err)
-	}
-	switch digest := fmt.Sprintf("%x", s.material.Digest); {
-	case m.Data != digest:
-		return fmt.Errorf("%s was made with other data (digest %s, now %s): a resumed run needs the same files", loaded.Path, m.Data, digest)
-	case m.Seed != x.recipe.Seed || m.Steps != s.Stage.Steps:
-		return fmt.Errorf("%s was made with seed %d and %d steps, the recipe now says %d and %d", loaded.Path, m.Seed, m.Steps, x.recipe.Seed, s.Stage.Steps)
-	}
-	if err := s.trainer.Resume(m.Step, m.Skipped, m.Updates); err != nil {
+	if err := s.Resume(loaded.Meta, loaded.Path); err != nil {
 		return err
 	}
-	s.saved, s.since.from = m.Step, m.Step
+	s.saved, s.since.from = loaded.Step, loaded.Step
 	if x.standing.end != nil {
 		return nil
 	}
@@ -162,7 +142,7 @@ func (s *stage) load() error {
 func (s *stage) rejoin(loaded *checkpoint.Loaded) error {
 	x := s.run
 	from := restored{path: loaded.Path, damaged: loaded.Damaged}
-	d, err := s.trainer.State()
+	d, err := s.Trainer.State()
 	if err != nil {
 		return err
 	}
@@ -170,7 +150,7 @@ func (s *stage) rejoin(loaded *checkpoint.Loaded) error {
 	if from.content, err = fileDigest(filepath.Join(loaded.Path, checkpoint.ManifestName)); err != nil {
 		return err
 	}
-	x.at = position{s.index, loaded.Step}
+	x.at = position{s.Index, loaded.Step}
 	if err := x.join(x.at, from); err != nil {
 		return err
 	}
