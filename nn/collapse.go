@@ -26,8 +26,11 @@ func (c *Collapse) Forward(y, x []float32, p *Pass) {
 	t := p.T()
 	c.rstd, c.maps, c.pre = p.Arena.F32(t), p.Arena.F32(t*Streams), p.Arena.F32(t*Streams)
 	kernel.RowRMS(c.rstd, x, t, Streams*c.Dim, c.NormEps)
+	p.See("mix.scale", c.rstd)
 	c.fn().Forward(c.maps, x, t)
+	p.See("mix.projection", c.maps)
 	kernel.ScaleRows(c.maps, c.rstd, t, Streams)
+	p.See("mix.maps", c.maps)
 	scale := c.Scale.Data[0]
 	for i, m := range c.maps {
 		c.pre[i] = kernel.FMA32(m, scale, c.Base.Data[i%Streams])
@@ -36,7 +39,9 @@ func (c *Collapse) Forward(y, x []float32, p *Pass) {
 	for i := range c.pre {
 		c.pre[i] += c.Eps
 	}
+	p.See("mix.pre", c.pre)
 	kernel.HCPre(y, x, c.pre, t, c.Dim)
+	p.See("mix", y)
 }
 
 // RowScale returns the reciprocal root mean square of each token's streams.
@@ -50,15 +55,22 @@ func (c *Collapse) Backward(dx, dy, x []float32, p *Pass) {
 	dpre, coef := p.Arena.F32(t*Streams), p.Arena.F32(t)
 	kernel.Zero(dx)
 	kernel.HCPreBackward(dx, dpre, dy, x, c.pre, t, c.Dim)
+	p.See("mix.pre", dpre)
+	p.See("input.mix", dx)
 	for i, d := range dpre {
 		s := c.pre[i] - c.Eps
 		dpre[i] = float32(d * float32(s*(1-s)))
 	}
 	c.addBaseAndScale(dpre)
 	kernel.Scale(dpre, c.Scale.Data[0])
+	p.See("mix.maps", dpre)
 	normMapsBackward(coef, dpre, c.maps, c.rstd, t, Streams, Streams*c.Dim)
+	p.See("mix.scale", coef)
+	p.See("mix.projection", dpre)
 	c.fn().Backward(dx, dpre, x, t, true)
+	p.See("input.maps", dx)
 	kernel.AxpyRows(dx, coef, x, t, Streams*c.Dim)
+	p.See("input", dx)
 }
 
 // addBaseAndScale adds the gradient dz [T, 4] of the sigmoid's input to the

@@ -21,9 +21,13 @@ func (f *FFN) Forward(out, x []float32, p *Pass) {
 	w1, w2, w3 := f.linears()
 	f.saved = newActivations(p.Arena, t, f.Hidden)
 	w1.Forward(f.saved.gate, x, t)
+	p.See("dense.gate", f.saved.gate)
 	w3.Forward(f.saved.up, x, t)
+	p.See("dense.up", f.saved.up)
 	kernel.SwiGLU(f.saved.h, f.saved.gate, f.saved.up, nil, t, f.Hidden, f.Limit)
+	p.See("dense.hidden", f.saved.h)
 	w2.Forward(out, f.saved.h, t)
+	p.See("output", out)
 }
 
 // Backward overwrites dx [T, D] from dout [T, D], with the x of Forward.
@@ -34,9 +38,14 @@ func (f *FFN) Backward(dx, dout, x []float32, p *Pass) {
 	w1, w2, w3 := f.linears()
 	d := f.saved.gradients(p.Arena)
 	w2.Backward(d.h, dout, f.saved.h, t, false)
+	p.See("dense.hidden", d.h)
 	kernel.SwiGLUBackward(d.gate, d.up, nil, d.h, f.saved.gate, f.saved.up, nil, t, f.Hidden, f.Limit)
+	p.See("dense.gate", d.gate)
+	p.See("dense.up", d.up)
 	w1.Backward(dx, d.gate, x, t, false)
+	p.See("norm.gate", dx)
 	w3.Backward(dx, d.up, x, t, true)
+	p.See("norm", dx)
 }
 
 // Floats returns the arena memory, in 4-byte elements, that Forward keeps for t

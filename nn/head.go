@@ -33,11 +33,19 @@ func (h *Head) Floats(rows int) int {
 // Loss computes, for each row of x [rows, D], loss = -log p(label), writes the
 // gradient of Σ coef·loss with respect to x into dx, and adds the weight's
 // gradient. A row whose label is negative is not supervised: its loss and
-// gradient are zero. A gradient of log-probabilities g is coef = -g.
-func (h *Head) Loss(loss, dx, x []float32, labels []int32, coef []float32, rows int, a *Arena) {
-	h.chunks(x, rows, a, func(lo, n int, logits, lse []float32) {
+// gradient are zero. A gradient of log-probabilities g is coef = -g. The pass's Scored must have told
+// what the rows are.
+func (h *Head) Loss(loss, dx, x []float32, labels []int32, coef []float32, rows int, p *Pass) {
+	h.chunks(x, rows, p.Arena, func(lo, n int, logits, lse []float32) {
+		p.SeeScored("logits", logits, lo, n)
 		kernel.CrossEntropy(loss[lo:lo+n], lse, logits, labels[lo:lo+n], coef[lo:lo+n], n, h.Out)
+		p.SeeScored("normalisers", lse, lo, n)
+		p.SeeScored("losses", loss[lo:lo+n], lo, n)
+		before := p.Backwards(true)
+		p.SeeScored("logits", logits, lo, n)
 		h.Backward(dx[lo*h.In:(lo+n)*h.In], logits, x[lo*h.In:(lo+n)*h.In], n, false)
+		p.SeeScored("supervised", dx[lo*h.In:(lo+n)*h.In], lo, n)
+		p.Backwards(before)
 	})
 }
 

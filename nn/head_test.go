@@ -21,7 +21,7 @@ func TestHeadChunks(t *testing.T) {
 	run := func(limit int) (loss, dx, dw []float32) {
 		h, x, labels, coef := testHead(limit)
 		loss, dx = make([]float32, len(labels)), make([]float32, len(x))
-		h.Loss(loss, dx, x, labels, coef, len(labels), NewArena())
+		h.Loss(loss, dx, x, labels, coef, len(labels), &Pass{Arena: NewArena()})
 		return loss, dx, h.Grad
 	}
 	loss, dx, dw := run(0)
@@ -41,7 +41,7 @@ func TestLogProbsAreNegativeLosses(t *testing.T) {
 	n := len(labels)
 	loss, dx, logp := make([]float32, n), make([]float32, len(x)), make([]float32, n)
 	h.LogProbs(logp, x, labels, n, NewArena())
-	h.Loss(loss, dx, x, labels, coef, n, NewArena())
+	h.Loss(loss, dx, x, labels, coef, n, &Pass{Arena: NewArena()})
 	for i := range loss {
 		if logp[i] != -loss[i] && (logp[i] != 0 || loss[i] != 0) {
 			t.Errorf("row %d: log-probability %v, loss %v", i, logp[i], loss[i])

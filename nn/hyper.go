@@ -44,10 +44,17 @@ func (h *HyperConnection) Pre(a, x []float32, p *Pass) {
 	h.rstd, h.maps = p.Arena.F32(t), p.Arena.F32(t*hyperMaps)
 	h.pre, h.post, h.comb = p.Arena.F32(t*Streams), p.Arena.F32(t*Streams), p.Arena.F32(t*Streams*Streams)
 	kernel.RowRMS(h.rstd, x, t, Streams*h.Dim, h.NormEps)
+	p.See("mix.scale", h.rstd)
 	h.fn().Forward(h.maps, x, t)
+	p.See("mix.projection", h.maps)
 	kernel.ScaleRows(h.maps, h.rstd, t, hyperMaps)
+	p.See("mix.maps", h.maps)
 	kernel.HCMap(h.pre, h.post, h.comb, h.maps, h.Scale.Data, h.Base.Data, t, h.Iters, h.Eps)
+	p.See("mix.pre", h.pre)
+	p.See("mix.post", h.post)
+	p.See("mix.comb", h.comb)
 	kernel.HCPre(a, x, h.pre, t, h.Dim)
+	p.See("mix", a)
 }
 
 // RowScale returns the reciprocal root mean square of each token's streams, as
@@ -66,6 +73,10 @@ func (h *HyperConnection) BackwardPost(dx, df, dy, x, f []float32, p *Pass) {
 	t := p.T()
 	h.dpost, h.dcomb = p.Arena.F32(t*Streams), p.Arena.F32(t*Streams*Streams)
 	kernel.HCPostBackward(dx, df, h.dpost, h.dcomb, dy, x, f, h.post, h.comb, t, h.Dim)
+	p.See("input.past", dx)
+	p.See("output", df)
+	p.See("mix.post", h.dpost)
+	p.See("mix.comb", h.dcomb)
 }
 
 // BackwardPre adds to dx what reaches the streams through the sublayer's input
@@ -76,11 +87,18 @@ func (h *HyperConnection) BackwardPre(dx, da, x []float32, p *Pass) {
 	defer p.Arena.Release(m)
 	dpre, dm, c := p.Arena.F32(t*Streams), p.Arena.F32(t*hyperMaps), p.Arena.F32(t)
 	kernel.HCPreBackward(dx, dpre, da, x, h.pre, t, h.Dim)
+	p.See("mix.pre", dpre)
+	p.See("input.mix", dx)
 	kernel.HCMapBackward(dm, h.Scale.Grad, h.Base.Grad, dpre, h.dpost, h.dcomb,
 		h.maps, h.Scale.Data, h.Base.Data, t, h.Iters, h.Eps)
+	p.See("mix.maps", dm)
 	normMapsBackward(c, dm, h.maps, h.rstd, t, hyperMaps, Streams*h.Dim)
+	p.See("mix.scale", c)
+	p.See("mix.projection", dm)
 	h.fn().Backward(dx, dm, x, t, true)
+	p.See("input.maps", dx)
 	kernel.AxpyRows(dx, c, x, t, Streams*h.Dim)
+	p.See("input", dx)
 }
 
 // normMapsBackward takes the gradient dm of m = rstd · (fn x) to the gradient

@@ -71,15 +71,33 @@ func (m *MoE) Forward(out, x []float32, p *Pass) {
 	defer a.Release(scratch)
 	rows := a.F32(n * m.Dim) // the tokens going in, then the results coming out
 	m.Dispatch.Scatter(rows, x, &m.routing, m.Dim)
+	p.SeePairs("experts.input", rows, &m.routing)
 	m.gateUp(rows, x, t)
+	m.see(p, "gate", m.routed.gate, m.shared.gate)
+	m.see(p, "up", m.routed.up, m.shared.up)
 	kernel.SwiGLU(m.routed.h, m.routed.gate, m.routed.up, m.weight, n, m.Hidden, m.Limit)
 	if m.Shared != nil {
 		kernel.SwiGLU(m.shared.h, m.shared.gate, m.shared.up, nil, t, m.SharedHidden, m.Limit)
 	} else {
 		kernel.Zero(out)
 	}
+	m.see(p, "hidden", m.routed.h, m.shared.h)
 	m.down(rows, out, t)
+	m.see(p, "output", rows, out)
 	m.Dispatch.Combine(out, rows, &m.routing, m.Dim)
+	p.See("output", out)
+}
+
+// see shows what the routed experts and the shared one computed. Expert rows are
+// the routing's pairs, which only one rank's are.
+func (m *MoE) see(p *Pass, what string, routed, shared []float32) {
+	if p.Watch == nil {
+		return
+	}
+	p.SeePairs("experts."+what, routed, &m.routing)
+	if m.Shared != nil {
+		p.See("shared."+what, shared)
+	}
 }
 
 // gateUp runs W1 and W3 of all experts as one group of products.

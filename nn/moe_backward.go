@@ -13,7 +13,11 @@ func (m *MoE) Backward(dx, dout, x []float32, p *Pass) {
 	dweight, dpairs := a.F32(n), a.F32(len(m.routing.Weights))
 	dy, rows := a.F32(n*m.Dim), a.F32(n*m.Dim)
 	m.Dispatch.Scatter(dy, dout, &m.routing, m.Dim)
+	p.SeePairs("experts.output", dy, &m.routing)
 	m.Dispatch.Scatter(rows, x, &m.routing, m.Dim)
+	before := p.Again(true)
+	p.SeePairs("experts.input", rows, &m.routing)
+	p.Again(before)
 	d := m.routed.gradients(a)
 	var ds activations
 	if m.Shared != nil {
@@ -21,23 +25,30 @@ func (m *MoE) Backward(dx, dout, x []float32, p *Pass) {
 	}
 
 	m.downBackward(d, ds, dy, dout, t)
+	m.see(p, "hidden", d.h, ds.h)
 	kernel.SwiGLUBackward(d.gate, d.up, dweight, d.h, m.routed.gate, m.routed.up, m.weight, n, m.Hidden, m.Limit)
 	if m.Shared != nil {
 		kernel.SwiGLUBackward(ds.gate, ds.up, nil, ds.h, m.shared.gate, m.shared.up, nil, t, m.SharedHidden, m.Limit)
 	}
+	p.SeePairs("router.weights", dweight, &m.routing)
+	m.see(p, "gate", d.gate, ds.gate)
+	m.see(p, "up", d.up, ds.up)
 	m.gateUpGradients(d, ds, rows, x, t)
 	m.inputGradients(dy, d)
+	p.SeePairs("experts.input", dy, &m.routing)
 	if s := m.Shared; s != nil {
 		w1 := Linear{Weight: s.W1, In: m.Dim, Out: m.SharedHidden}
 		w3 := Linear{Weight: s.W3, In: m.Dim, Out: m.SharedHidden}
 		w1.input(dx, ds.gate, t, false)
 		w3.input(dx, ds.up, t, true)
+		p.See("norm.shared", dx)
 	} else {
 		kernel.Zero(dx)
 	}
 	m.Dispatch.CollectPairs(dpairs, dweight, &m.routing)
 	m.Router.Backward(dx, dpairs, x, &m.routing, p)
 	m.Dispatch.Combine(dx, dy, &m.routing, m.Dim)
+	p.See("norm", dx)
 }
 
 // input writes dx = dy W, or adds to dx.

@@ -42,6 +42,13 @@ type Pass struct {
 	BalanceScale float32
 	// IndexerScale multiplies the gradient of the indexer's own loss.
 	IndexerScale float32
+
+	// Watch, if not nil, is shown what operators compute; then Rows[i] is how many
+	// of Segments belong to the batch's rows up to and including i.
+	Watch *Watch
+	Rows  []int
+	place Place
+	least int // tokens of the shortest segment shown
 }
 
 // T returns the number of tokens.

@@ -81,18 +81,23 @@ func (r *Router) Route(rt *Routing, x []float32, p *Pass) {
 
 	gate := Linear{Weight: r.Gate, In: r.Dim, Out: e}
 	gate.Forward(r.logits, x, t)
+	p.See("router.logits", r.logits)
 	if r.Score == SqrtSoftplus {
 		kernel.SqrtSoftplus(r.scores, r.logits)
 	} else {
 		kernel.Sigmoid(r.scores, r.logits)
 	}
+	p.See("router.scores", r.scores)
 	if r.Table != nil {
 		r.lookUp(rt.Chosen, p.Tokens)
 	} else {
 		r.choose(rt.Chosen, t, p.Arena)
 	}
+	p.SeeInts("router.chosen", rt.Chosen)
 	rt.sort(t, e)
 	r.weigh(rt, t)
+	p.See("router.sums", r.sums)
+	p.SeePairs("router.weights", rt.Weights, rt)
 }
 
 // lookUp takes the experts of each token id from the table, ascending.

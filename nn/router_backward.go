@@ -15,9 +15,12 @@ func (r *Router) Backward(dx, dweights, x []float32, rt *Routing, p *Pass) {
 	if p.BalanceScale != 0 && r.Table == nil {
 		r.balanceBackward(ds, rt, p)
 	}
+	p.See("router.scores", ds)
 	r.scoreBackward(ds)
+	p.See("router.logits", ds)
 	gate := Linear{Weight: r.Gate, In: r.Dim, Out: e}
 	gate.Backward(dx, ds, x, t, true)
+	p.See("norm.router", dx)
 }
 
 // weighBackward: with w_e = λ s_e / S, ds_e = λ (dw_e - Σ dw s / S) / S.

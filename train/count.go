@@ -42,7 +42,7 @@ func (t *Trainer) CountStep(ctx context.Context) (*Counted, error) {
 	}
 	r := Result{Step: t.step, Counts: Count(rows)}
 	model, all := newTally(t.model), newTally(t.model)
-	if err := model.watch(func() error { return t.accumulate(ctx, rows, &r) }); err != nil {
+	if err := model.watch(func() error { return t.accumulate(ctx, rows, &r, nil) }); err != nil {
 		return nil, err
 	}
 	if err := all.watch(func() error { _, err := t.Step(ctx); return err }); err != nil {

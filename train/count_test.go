@@ -171,7 +171,7 @@ func TestEveryProductIsListed(t *testing.T) {
 				t.Fatal(err)
 			}
 			l, counted := tr.listed(rows, WorkOf(tr.cfg, c.model, rows)), newTally(tr.model)
-			if err := counted.watch(func() error { return tr.accumulate(context.Background(), rows, &Result{Counts: Count(rows)}) }); err != nil {
+			if err := counted.watch(func() error { return tr.accumulate(context.Background(), rows, &Result{Counts: Count(rows)}, nil) }); err != nil {
 				t.Fatal(err)
 			}
 			if counted.strange != 0 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
+	"github.com/temper-ml/temper/report/record/trace"
 	"github.com/temper-ml/temper/train/optim"
 )
 
@@ -29,6 +30,7 @@ type Trainer struct {
 	step      int64 // steps taken
 	skipped   int64 // of them, without an update
 	digests   *digester
+	tracing   *Tracing // of the next step
 	now       func() time.Time
 }
 
@@ -127,19 +129,28 @@ func (t *Trainer) Step(ctx context.Context) (Result, error) {
 		return r, fmt.Errorf("train: step %d has no supervised token in %d rows: its loss would be 0/0", t.step, len(rows))
 	}
 	r.Time.Data = t.now().Sub(start)
-	if err := t.accumulate(ctx, rows, &r); err != nil {
+	tr := t.newTracer()
+	tr.settings(t.options(r.Counts), r.LR)
+	tr.state(trace.State, t)
+	if err := t.accumulate(ctx, rows, &r, tr); err != nil {
+		tr.end(err)
 		if !IsNonFinite(err) {
 			return r, err
 		}
 		return t.settle(r, rows, start, err)
 	}
 	mark := t.now()
+	tr.sums(t, &r)
 	r.GradNorm = optim.GradNorm(t.trained)
 	if r.GradNorm-r.GradNorm != 0 { // NaN or infinite
+		tr.end(t.guilty())
 		return t.settle(r, rows, start, t.guilty())
 	}
-	t.optimizer.Step(r.LR, optim.ClipScale(r.GradNorm, t.cfg.Optimizer.Clip))
+	scale := optim.ClipScale(r.GradNorm, t.cfg.Optimizer.Clip)
+	tr.norm(r.GradNorm, scale)
+	t.optimizer.Step(r.LR, scale)
 	t.balance(r.Load)
+	tr.state(trace.Update, t)
 	r.Time.Optimizer = t.now().Sub(mark)
 	t.step++
 	r.FLOPs = FLOPs(t.cfg, t.model.Config(), rows)
@@ -160,7 +171,7 @@ func (t *Trainer) finish(r *Result, rows []Row, start time.Time) {
 }
 
 // accumulate runs all rows forward and backward, slot by slot.
-func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result) error {
+func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result, tr *tracer) error {
 	zero(t.grads)
 	tree := slotTree{grads: t.grads}
 	var sum deepseek.Losses
@@ -170,11 +181,13 @@ func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			mark := t.now()
-			l, err := t.model.TrainStep(microBatch(rows[lo:min(hi, lo+t.cfg.MicroRows)]), t.options(r.Counts))
+			mark, micro, o := t.now(), rows[lo:min(hi, lo+t.cfg.MicroRows)], t.options(r.Counts)
+			o.Watch = tr.rows(micro, lo)
+			l, err := t.model.TrainStep(microBatch(micro), o)
 			if err != nil {
-				return fmt.Errorf("train: step %d, rows %d to %d: %w", t.step, lo, min(hi, lo+t.cfg.MicroRows)-1, err)
+				return fmt.Errorf("train: step %d, rows %d to %d: %w", t.step, lo, lo+len(micro)-1, err)
 			}
+			tr.rowsDone(micro)
 			sum.Add(l)
 			r.Time.Model += t.now().Sub(mark)
 		}

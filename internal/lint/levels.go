@@ -67,6 +67,7 @@ var levels = []struct {
 	{"data/tokenizer/...", 0},
 	{"report/record", 0},
 	{"report/record/digest", 0},
+	{"report/record/trace", 0},
 	{"internal/...", 0},
 }
 
@@ -84,6 +85,7 @@ var sameLevel = map[string][]string{
 	"cluster/costmodel":            {"cluster/costmodel/fabric", "cluster/costmodel/memory", "cluster/costmodel/operator"},
 	"cluster/campaign":             {"cluster/campaign/goodput", "cluster/campaign/rollout"},
 	"recipe/execution":             {"recipe"},
+	"report/record/trace":          {"report/record", "report/record/digest"},
 	"train/stepbench":              {"train"},
 	"data/preview":                 {"data"},
 	"data/databench":               {"data", "data/chat", "data/source"},

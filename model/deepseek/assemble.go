@@ -80,7 +80,10 @@ func (f *finder) mix(fn, base, scale arch.Role) *nn.HyperConnection {
 }
 
 func (f *finder) output() output {
-	o := output{norm: f.norm(arch.Norm)}
+	o := output{norm: f.norm(arch.Norm), layer: f.layer}
+	if f.layer == f.cfg.Blocks() {
+		o.layer = -1 // the trunk's
+	}
 	if f.cfg.Family == arch.V4 {
 		o.collapse = &nn.Collapse{
 			Fn: f.weight(arch.HeadFn), Base: f.weight(arch.HeadBase), Scale: f.weight(arch.HeadScale),
@@ -94,8 +97,8 @@ func (f *finder) output() output {
 func (f *finder) block(s *shared) (block, error) {
 	b := block{
 		layer: f.layer,
-		attn:  residual{name: "attention", mix: f.mix(arch.AttnFn, arch.AttnBase, arch.AttnScale), norm: f.norm(arch.AttnNorm)},
-		ffn:   residual{name: "feed-forward", mix: f.mix(arch.FFNFn, arch.FFNBase, arch.FFNScale), norm: f.norm(arch.FFNNorm)},
+		attn:  residual{name: "attention", layer: f.layer, mix: f.mix(arch.AttnFn, arch.AttnBase, arch.AttnScale), norm: f.norm(arch.AttnNorm)},
+		ffn:   residual{name: "feed-forward", layer: f.layer, mix: f.mix(arch.FFNFn, arch.FFNBase, arch.FFNScale), norm: f.norm(arch.FFNNorm)},
 	}
 	attn, err := f.attention(s.rotary)
 	if err != nil {

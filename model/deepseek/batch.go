@@ -166,6 +166,21 @@ func (l *level) shrink(segments []Segment) int {
 	return n
 }
 
+// rowsOf returns which of the level's segments belong to which row of the batch,
+// as [nn.Pass] has it, from the pass of the level below.
+func (l *level) rowsOf(below *nn.Pass) []int {
+	rows, kept, from := make([]int, 0, len(below.Rows)), 0, 0
+	for _, to := range below.Rows {
+		for _, s := range below.Segments[from:to] {
+			if s.Len() > 1 {
+				kept++
+			}
+		}
+		rows, from = append(rows, kept), to
+	}
+	return rows
+}
+
 // take copies the rows that stay from x, rows of the level below, to dst.
 func (l *level) take(dst, x []float32, dim int) {
 	for i, s := range l.segments {

@@ -38,8 +38,10 @@ func (b *block) backward(d, spare []float32, p *nn.Pass, rc Recompute) error {
 	defer p.Arena.Release(m)
 	if rc == RecomputeFull {
 		mid := p.Arena.F32(len(b.x))
+		before := p.Again(true)
 		b.attn.forward(mid, b.x, p, true)
 		b.ffn.forward(nil, mid, p, true)
+		p.Again(before)
 	}
 	b.ffn.backward(spare, d, p)
 	if err := checkGradient(spare, b.layer, &b.ffn, p); err != nil {
@@ -60,10 +62,11 @@ type body interface {
 // residual is one sublayer: mix the streams down (V4), normalise, body, add
 // back. The saved slices live in the pass's arena.
 type residual struct {
-	name string // for messages: "attention" or "feed-forward"
-	mix  *nn.HyperConnection
-	norm nn.RMSNorm
-	body body
+	name  string // for messages: "attention" or "feed-forward"
+	layer int
+	mix   *nn.HyperConnection
+	norm  nn.RMSNorm
+	body  body
 
 	x    []float32 // input streams [T, S·D], owned by the block
 	a    []float32 // what the norm reads [T, D]
@@ -78,6 +81,7 @@ type residual struct {
 func (r *residual) forward(next, x []float32, p *nn.Pass, keep bool) {
 	t, d := p.T(), r.norm.Dim
 	a := p.Arena
+	p.Enter(r.layer, r.name)
 	r.x, r.a, r.rms = x, x, nil
 	r.rstd = a.F32(t)
 	if r.mix != nil {
@@ -95,6 +99,8 @@ func (r *residual) forward(next, x []float32, p *nn.Pass, keep bool) {
 	m := a.Mark()
 	r.y = a.F32(t * d)
 	r.norm.Forward(r.y, r.rstd, r.a, t)
+	p.See("norm", r.y)
+	p.See("norm.scale", r.rstd)
 	if r.mix == nil {
 		r.rms = r.rstd
 	}
@@ -105,11 +111,13 @@ func (r *residual) forward(next, x []float32, p *nn.Pass, keep bool) {
 	}
 	switch {
 	case next == nil:
+		return
 	case r.mix != nil:
 		r.mix.Post(next, x, r.f, p)
 	default:
 		kernel.AddTo(next, x)
 	}
+	p.See("streams", next)
 }
 
 // backward overwrites dx [T, S·D] from dnext. The two may not overlap.
@@ -118,17 +126,22 @@ func (r *residual) backward(dx, dnext []float32, p *nn.Pass) {
 	a := p.Arena
 	m := a.Mark()
 	defer a.Release(m)
+	p.Enter(r.layer, r.name)
 	if r.y == nil {
 		r.y = a.F32(t * d)
-		r.norm.Forward(r.y, r.rstd, r.a, t)
 		out := a.F32(t * d)
+		before := p.Again(true)
+		r.norm.Forward(r.y, r.rstd, r.a, t)
+		p.See("norm", r.y)
 		r.body.Forward(out, r.y, p)
+		p.Again(before)
 	}
 	dy := a.F32(t * d)
 	if r.mix == nil {
 		r.body.Backward(dy, dnext, r.y, p)
 		copy(dx, dnext)
 		r.norm.Backward(dx, dy, r.a, r.rstd, t)
+		p.See("input", dx)
 		return
 	}
 	df := a.F32(t * d)
@@ -137,6 +150,7 @@ func (r *residual) backward(dx, dnext []float32, p *nn.Pass) {
 	da := df
 	kernel.Zero(da)
 	r.norm.Backward(da, dy, r.a, r.rstd, t)
+	p.See("mix", da)
 	r.mix.BackwardPre(dx, da, r.x, p)
 }
 

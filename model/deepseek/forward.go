@@ -44,15 +44,19 @@ func (m *Model) forward(b *Batch, p *nn.Pass, rc Recompute, withMTP, keep bool) 
 
 // embedTokens fills the streams x [T, S, D] with each token's embedding.
 func (m *Model) embedTokens(x []float32, p *nn.Pass) {
+	p.Enter(-1, "embedding")
 	if m.streams == 1 {
 		kernel.Embedding(x, m.embed.Data, p.Tokens, m.cfg.HiddenSize)
+		p.See("rows", x)
 		return
 	}
 	mark := p.Arena.Mark()
 	defer p.Arena.Release(mark)
 	h := p.Arena.F32(p.T() * m.cfg.HiddenSize)
 	kernel.Embedding(h, m.embed.Data, p.Tokens, m.cfg.HiddenSize)
+	p.See("rows", h)
 	nn.Spread(x, h, m.streams, m.cfg.HiddenSize)
+	p.See("streams", x)
 }
 
 // runBlocks runs the trunk for training.
@@ -85,7 +89,7 @@ func (m *Model) passBlocks(x []float32, p *nn.Pass) ([]float32, error) {
 // In V4 a block reads the streams of the one before it; in V3 it reads what the
 // one before it gives to the head, after the final norm.
 func (m *Model) runMTP(f *trail, b *Batch, p *nn.Pass, rc Recompute) error {
-	x, labels := f.last, b.MTPLabels
+	x, labels, below := f.last, b.MTPLabels, p
 	for i := range m.mtp {
 		k := &m.mtp[i]
 		k.level.next(f.levels[i], labels, p.Arena)
@@ -95,6 +99,10 @@ func (m *Model) runMTP(f *trail, b *Batch, p *nn.Pass, rc Recompute) error {
 		labels = nil
 		k.pass = *p
 		k.pass.Tokens, k.pass.Segments = k.level.tokens, k.level.segments
+		if p.Watch != nil {
+			k.pass.Rows = k.level.rowsOf(below)
+		}
+		below = &k.pass
 		if m.streams == 1 {
 			x = f.ys[i]
 		}

@@ -68,7 +68,10 @@ func (m *Model) lossBackward(l *Losses, dys [][]float32, f *trail, r rows) error
 	defer a.Release(mark)
 	x, dx, loss := a.F32(n*d), a.F32(n*d), a.F32(n)
 	r.gather(x, f.ys, d)
-	m.head.Loss(loss, dx, x, r.labels, r.coef, n, a)
+	p := &m.current
+	p.Enter(-1, "head")
+	p.Scored(func(i int) int { return int(f.levels[r.depth[i]].origin[r.row[i]]) }, n)
+	m.head.Loss(loss, dx, x, r.labels, r.coef, n, p)
 	if i := kernel.FirstNonFinite(loss); i >= 0 {
 		return m.badLoss(f, r, i)
 	}

@@ -85,6 +85,7 @@ func (m *Model) assemble() error {
 		if err != nil {
 			return err
 		}
+		b.last = i == m.cfg.NumMTP-1
 		m.mtp = append(m.mtp, b)
 	}
 	trunk := all[len(all)-1]

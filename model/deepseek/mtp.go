@@ -14,6 +14,7 @@ type mtp struct {
 	eproj, hproj nn.Linear // V4
 	ehproj       nn.Linear // V3: embedding columns first
 	block        block
+	last         bool // no block follows
 	out          output
 	streams, dim int
 
@@ -29,6 +30,7 @@ type mtp struct {
 // block, from the embedding table and the streams x of the level below.
 func (m *mtp) forward(table, x []float32, rc Recompute) (y, next []float32) {
 	p := &m.pass
+	p.Enter(m.block.layer, "mtp")
 	a, t, d, s := p.Arena, p.T(), m.dim, m.streams
 	y, next = a.F32(t*d), a.F32(t*s*d)
 	m.x = a.F32(t * s * d)
@@ -36,10 +38,17 @@ func (m *mtp) forward(table, x []float32, rc Recompute) (y, next []float32) {
 	m.es, m.en, m.erms = a.F32(t*d), a.F32(t*d), a.F32(t)
 	m.hn, m.hrms = a.F32(t*s*d), a.F32(t*s)
 	m.level.take(m.x, x, s*d)
+	p.See("streams", m.x)
 	kernel.Embedding(m.es, table, p.Tokens, d)
+	p.See("embedding", m.es)
 	m.enorm.Forward(m.en, m.erms, m.es, t)
+	p.See("embedding_norm", m.en)
+	p.See("embedding_norm.scale", m.erms)
 	m.hnorm.Forward(m.hn, m.hrms, m.x, t*s)
+	p.See("streams_norm", m.hn)
+	p.See("streams_norm.scale", m.hrms)
 	m.join(in, p)
+	p.See("joined", in)
 	m.block.forward(next, in, p, rc)
 	m.out.forward(y, next, p)
 	return y, next
@@ -52,6 +61,7 @@ func (m *mtp) join(in []float32, p *nn.Pass) {
 	if m.ehproj.Data != nil {
 		out, w := kernel.MatOf(in, t, d), m.ehproj.Mat()
 		kernel.MatMul(out, kernel.MatOf(m.en, t, d), w.Slice(0, d, 0, d))
+		p.See("embedding_projection", in)
 		kernel.Run(kernel.Product{Form: kernel.NT, Out: out, A: kernel.MatOf(m.hn, t, d), B: w.Slice(0, d, d, 2*d), Accumulate: true})
 		return
 	}
@@ -59,7 +69,9 @@ func (m *mtp) join(in []float32, p *nn.Pass) {
 	defer p.Arena.Release(mark)
 	e := p.Arena.F32(t * d)
 	m.eproj.Forward(e, m.en, t)
+	p.See("embedding_projection", e)
 	m.hproj.Forward(in, m.hn, t*m.streams)
+	p.See("streams_projection", in)
 	nn.AddSpread(in, e, m.streams, d)
 }
 
@@ -77,15 +89,23 @@ func (m *mtp) backward(dx, dh, dy, dnext []float32, nextLevel *level, rc Recompu
 	if dnext != nil {
 		nextLevel.addBack(d, dnext, m.streams*m.dim)
 	}
+	if m.streams > 1 && !m.last {
+		p.See("streams", d)
+	}
 	if err := m.block.backward(d, spare, p, rc); err != nil {
 		return err
 	}
+	p.Enter(m.block.layer, "mtp")
 	den := a.F32(t * m.dim)
 	m.joinBackward(den, spare, d, p)
+	p.See("embedding_norm", den)
+	p.See("streams_norm", spare)
 	de := a.Zeros(t * m.dim)
 	m.enorm.Backward(de, den, m.es, m.erms, t)
+	p.See("embedding", de)
 	kernel.Zero(dx)
 	m.hnorm.Backward(dx, spare, m.x, m.hrms, t*m.streams)
+	p.See("streams", dx)
 	kernel.ScatterAddRows(dh, de, m.level.ahead, m.dim)
 	return nil
 }
@@ -107,6 +127,7 @@ func (m *mtp) joinBackward(den, dhn, din []float32, p *nn.Pass) {
 	defer p.Arena.Release(mark)
 	dep := p.Arena.F32(t * d)
 	nn.SumStreams(dep, din, m.streams, d)
+	p.See("embedding_projection", dep)
 	m.eproj.Backward(den, dep, m.en, t, false)
 	m.hproj.Backward(dhn, din, m.hn, t*m.streams, false)
 }

@@ -8,6 +8,7 @@ import "github.com/temper-ml/temper/nn"
 type output struct {
 	collapse *nn.Collapse // nil for a single stream
 	norm     nn.RMSNorm
+	layer    int // of the MTP block, -1 for the trunk
 
 	x, a, rstd []float32
 }
@@ -15,25 +16,32 @@ type output struct {
 // forward writes y [T, D] from the streams x.
 func (o *output) forward(y, x []float32, p *nn.Pass) {
 	t := p.T()
+	p.Enter(o.layer, "head")
 	o.x, o.a, o.rstd = x, x, p.Arena.F32(t)
 	if o.collapse != nil {
 		o.a = p.Arena.F32(t * o.norm.Dim)
 		o.collapse.Forward(o.a, x, p)
 	}
 	o.norm.Forward(y, o.rstd, o.a, t)
+	p.See("norm", y)
+	p.See("norm.scale", o.rstd)
 }
 
 // backward overwrites dx from dy.
 func (o *output) backward(dx, dy []float32, p *nn.Pass) {
+	p.Enter(o.layer, "head")
+	p.See("norm", dy)
 	if o.collapse == nil {
 		clear(dx)
 		o.norm.Backward(dx, dy, o.a, o.rstd, p.T())
+		p.See("input", dx)
 		return
 	}
 	m := p.Arena.Mark()
 	defer p.Arena.Release(m)
 	da := p.Arena.Zeros(len(o.a))
 	o.norm.Backward(da, dy, o.a, o.rstd, p.T())
+	p.See("mix", da)
 	o.collapse.Backward(dx, da, o.x, p)
 }
 

@@ -30,7 +30,10 @@ func (m *Model) ForwardBackward(b *Batch, objective Objective, o StepOptions) (L
 func (m *Model) pass(b *Batch, o StepOptions) *nn.Pass {
 	m.current = nn.Pass{
 		Arena: m.arena, Tokens: b.Tokens, Segments: b.Segments,
-		BalanceScale: o.BalanceScale, IndexerScale: o.IndexerScale,
+		BalanceScale: o.BalanceScale, IndexerScale: o.IndexerScale, Watch: o.Watch,
+	}
+	if o.Watch != nil {
+		m.current.Rows = o.Watch.Rows
 	}
 	return &m.current
 }
@@ -108,6 +111,7 @@ func (m *Model) backward(f *trail, dys [][]float32, p *nn.Pass, o StepOptions) e
 	dx, spare := a.F32(t*s*d), a.F32(t*s*d)
 	dh := a.Zeros(t * d) // what the MTP blocks send to the embeddings
 	mark := a.Mark()
+	p.Backwards(true)
 	dmtp, err := m.mtpBackward(dh, f, dys, o)
 	if err != nil {
 		return err
@@ -115,6 +119,10 @@ func (m *Model) backward(f *trail, dys [][]float32, p *nn.Pass, o StepOptions) e
 	m.out.backward(dx, dys[0], p)
 	if dmtp != nil {
 		f.levels[1].addBack(dx, dmtp, s*d)
+	}
+	withMTP := o.MTPScale != 0 && len(m.mtp) > 0
+	if withMTP && s > 1 {
+		p.See("streams", dx)
 	}
 	a.Release(mark)
 	for i := len(m.blocks) - 1; i >= 0; i-- {
@@ -124,8 +132,14 @@ func (m *Model) backward(f *trail, dys [][]float32, p *nn.Pass, o StepOptions) e
 		o.ready(i)
 	}
 	dtrunk := spare[:t*d]
+	p.Enter(-1, "embedding")
+	if withMTP {
+		p.See("rows.mtp", dh)
+	}
 	nn.SumStreams(dtrunk, dx, s, d)
+	p.See("rows.trunk", dtrunk)
 	kernel.AddTo(dtrunk, dh)
+	p.See("rows", dtrunk)
 	kernel.EmbeddingBackward(m.embed.Grad, dtrunk, p.Tokens, d)
 	o.ready(-1)
 	return nil
@@ -138,6 +152,7 @@ func (m *Model) mtpBackward(dh []float32, f *trail, dys [][]float32, o StepOptio
 	var aboveLevel *level
 	for i := len(f.levels) - 2; i >= 0; i-- {
 		k := &m.mtp[i]
+		k.pass.Backwards(true)
 		dx := m.arena.F32(k.level.t() * m.streams * m.cfg.HiddenSize)
 		if err := k.backward(dx, dh, dys[i+1], above, aboveLevel, o.Recompute); err != nil {
 			return nil, err
@@ -221,4 +236,6 @@ type StepOptions struct {
 	// micro-batch: MTP blocks first, then the trunk's last layer to its first,
 	// then -1 for embedding, head and final norm.
 	Ready nn.ReadyFunc
+	// Watch, if not nil, is shown the output of every operator.
+	Watch *nn.Watch
 }

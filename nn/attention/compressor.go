@@ -19,6 +19,7 @@ type Compressor struct {
 // that differs: the indexer's entries go through a Hadamard rotation.
 type pooler struct {
 	w        *Compressor
+	names    *poolerNames
 	hidden   int
 	eps      float32
 	hadamard bool
@@ -44,16 +45,38 @@ func (p *pooler) project(ps *products, x []float32, tokens int) {
 	)
 }
 
+// poolerNames are what a pooler's outputs are called when they are watched.
+type poolerNames struct{ value, gate, pooled, norm, scale, entries string }
+
+var (
+	compressorNames = &poolerNames{
+		"compressor.value", "compressor.gate", "compressor.pooled", "compressor.norm", "compressor.norm.scale",
+		"compressor.entries",
+	}
+	indexerNames = &poolerNames{
+		"indexer.value", "indexer.gate", "indexer.pooled", "indexer.norm", "indexer.norm.scale", "indexer.keys",
+	}
+)
+
+// projected shows values and gates.
+func (p *pooler) projected(pass *nn.Pass) {
+	pass.See(p.names.value, p.value)
+	pass.See(p.names.gate, p.gate)
+}
+
 // forward pools values and gates into entries.
-func (p *pooler) forward(entries []float32, rot rotation, scratch []float32) {
+func (p *pooler) forward(entries []float32, rot rotation, scratch []float32, pass *nn.Pass) {
 	p.pool.Forward(p.pooled, p.value, p.gate, p.w.APE.Data, scratch)
-	p.finish(entries, rot)
+	pass.SeeEntries(p.names.pooled, p.pooled, p.pool.Ratio)
+	p.finish(entries, rot, pass)
 }
 
 // finish computes the entries from what is pooled. It may be repeated.
-func (p *pooler) finish(entries []float32, rot rotation) {
+func (p *pooler) finish(entries []float32, rot rotation, pass *nn.Pass) {
 	n, dim := len(p.rstd), p.pool.Dim
 	kernel.RMSNorm(entries, p.rstd, p.pooled, p.w.Norm.Data, n, dim, p.eps)
+	pass.SeeEntries(p.names.norm, entries, p.pool.Ratio)
+	pass.SeeEntries(p.names.scale, p.rstd, p.pool.Ratio)
 	kernel.Rope(entries, n, 1, dim, rot.cos, rot.sin, false)
 	if p.hadamard {
 		kernel.Hadamard(entries, n, dim)
@@ -63,6 +86,7 @@ func (p *pooler) finish(entries []float32, rot rotation) {
 	} else if p.quantise {
 		quantiseKeys(entries, dim, dim-rot.width())
 	}
+	pass.SeeEntries(p.names.entries, entries, p.pool.Ratio)
 }
 
 // poolerScratch is what backward needs besides the pool's own scratch.
@@ -78,23 +102,29 @@ func (p *pooler) takeScratch(m memory, tokens, entries int) poolerScratch {
 
 // backward overwrites d, the gradient of the entries, adds to the gradients of
 // the weights and, unless dx is nil, to that of x.
-func (p *pooler) backward(ps *products, dx, d, x []float32, rot rotation, s poolerScratch, scratch []float32) {
+func (p *pooler) backward(ps *products, dx, d, x []float32, rot rotation, s poolerScratch, scratch []float32, pass *nn.Pass) {
 	n, dim, width := len(p.rstd), p.pool.Dim, p.pool.Width()
 	tokens := len(p.value) / width
 	if p.hadamard {
 		kernel.Hadamard(d, n, dim)
 	}
 	kernel.Rope(d, n, 1, dim, rot.cos, rot.sin, true)
+	pass.SeeEntries(p.names.norm, d, p.pool.Ratio)
 	kernel.Zero(s.dpooled)
 	kernel.RMSNormBackward(s.dpooled, p.w.Norm.Grad, d, p.pooled, p.w.Norm.Data, p.rstd, n, dim)
+	pass.SeeEntries(p.names.pooled, s.dpooled, p.pool.Ratio)
 	p.pool.Backward(s.dvalue, s.dgate, p.w.APE.Grad, s.dpooled, p.pooled, p.value, p.gate, p.w.APE.Data, scratch)
+	pass.See(p.names.value, s.dvalue)
+	pass.See(p.names.gate, s.dgate)
 	ps.addWeight(p.w.WKV, s.dvalue, x, tokens, p.hidden, width)
 	ps.addWeight(p.w.WGate, s.dgate, x, tokens, p.hidden, width)
 	if dx == nil {
 		return
 	}
 	kernel.Run(backProject(dx, s.dvalue, p.w.WKV, tokens, p.hidden, width, true))
+	pass.See("norm.compressor.value", dx)
 	kernel.Run(backProject(dx, s.dgate, p.w.WGate, tokens, p.hidden, width, true))
+	pass.See("norm.compressor.gate", dx)
 }
 
 // quantiseKeys rounds the first n dimensions of every row.

@@ -32,7 +32,7 @@ func newChooser(w *Indexer, c Config) *chooser {
 	return &chooser{
 		w: w, c: c, scale: float32(1 / math.Sqrt(float64(c.IndexDim*c.IndexHeads))),
 		pooler: pooler{
-			w: &w.Compressor, hidden: c.Hidden, eps: c.Eps, hadamard: true, quantise: c.FakeQuant,
+			w: &w.Compressor, names: indexerNames, hidden: c.Hidden, eps: c.Eps, hadamard: true, quantise: c.FakeQuant,
 			pool: kernel.Pooling{Ratio: c.Ratio, Overlap: true, Dim: c.IndexDim},
 		},
 		x: kernel.Indexer{Heads: c.IndexHeads, Ratio: c.Ratio},
@@ -92,19 +92,49 @@ func (i *chooser) query(ps *products, qr []float32, tokens int) {
 	ps.add(project(i.q, qr, i.w.WQB, tokens, i.c.QRank, i.c.IndexHeads*i.c.IndexDim))
 }
 
+// only leaves what the indexer computed for segments that it need not score out
+// of what is shown, unless its loss is wanted.
+func (i *chooser) only(p *nn.Pass, learn bool) {
+	if !learn {
+		p.SeeLongest(i.c.Ratio * (i.c.TopK + 1))
+	}
+}
+
+// projected shows the products of project, queried that of query.
+func (i *chooser) projected(e extent, learn bool) {
+	i.only(e.pass, learn)
+	i.pooler.projected(e.pass)
+	e.pass.See("indexer.head_weights", i.heads)
+	e.pass.SeeLongest(0)
+}
+
+func (i *chooser) queried(e extent, learn bool) {
+	i.only(e.pass, learn)
+	e.pass.See("indexer.q_b", i.q)
+	e.pass.SeeLongest(0)
+}
+
 // choose finds the entries that each query attends.
 func (i *chooser) choose(f *chooserForward, v *sparseSaved, blocks, tokens rotation, e extent, learn bool) {
 	i.chosen.Count, i.chosen.Index = v.count, v.list
 	if i.runs(e, learn) {
+		i.only(e.pass, learn)
 		i.rotate(i.q, tokens, e, false)
 		if i.c.FakeQuant {
 			kernel.FakeQuantFP4(i.q, indexGroup)
 		}
+		e.pass.See("indexer.q", i.q)
 		kernel.Scale(i.heads, i.scale)
-		i.pooler.forward(f.keys, blocks, f.pool)
+		e.pass.See("indexer.weights", i.heads)
+		i.pooler.forward(f.keys, blocks, f.pool, e.pass)
+		e.pass.SeeLongest(0)
 	}
 	q, w, k := i.operands(f.keys, e)
 	i.x.Choose(&i.chosen, q, w, k, f.choose)
+	if i.scores(e) {
+		// The lists of earlier tokens, which see no more than they may attend, are implied.
+		e.pass.SeeLists("indexer.chosen", nil, v.list, v.count, i.chosen.K, i.c.Ratio*(i.c.TopK+1)-1)
+	}
 }
 
 // rotate applies position and Hadamard rotations to queries, or the transposed

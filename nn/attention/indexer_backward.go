@@ -28,7 +28,9 @@ func (i *chooser) takeBackward(m memory, e extent) chooserBackward {
 // has filled s.target and computed s.qr.
 func (i *chooser) backward(ps *products, s *sparseBackward, x []float32, e extent, scale float32) float64 {
 	b, c, T := &s.index, &i.c, e.tokens
-	i.pooler.finish(b.keys, s.blockRot)
+	before := e.pass.Again(true)
+	i.pooler.finish(b.keys, s.blockRot, e.pass)
+	e.pass.Again(before)
 	if cap(i.loss) < T {
 		i.loss = make([]float64, T)
 	}
@@ -37,12 +39,17 @@ func (i *chooser) backward(ps *products, s *sparseBackward, x []float32, e exten
 	g.DQ, g.DW = kernel.MatOf(b.dq, T*c.IndexHeads, c.IndexDim), kernel.MatOf(b.dheads, T, c.IndexHeads)
 	g.DK = kernel.MatOf(b.dkeys, e.entries, c.IndexDim)
 	i.x.Backward(&g, b.index)
+	e.pass.See("indexer.q", b.dq)
+	e.pass.See("indexer.weights", b.dheads)
+	e.pass.SeeEntries("indexer.keys", b.dkeys, c.Ratio)
 
 	i.rotate(b.dq, s.tokenRot, e, true)
+	e.pass.See("indexer.q_b", b.dq)
 	ps.addWeight(i.w.WQB, b.dq, s.qr, T, c.QRank, c.IndexHeads*c.IndexDim)
 	kernel.Scale(b.dheads, i.scale)
+	e.pass.See("indexer.head_weights", b.dheads)
 	ps.addWeight(i.w.Proj, b.dheads, x, T, c.Hidden, c.IndexHeads)
-	i.pooler.backward(ps, nil, b.dkeys, x, s.blockRot, b.pooler, b.pool)
+	i.pooler.backward(ps, nil, b.dkeys, x, s.blockRot, b.pooler, b.pool, e.pass)
 	loss := 0.0
 	for _, l := range i.loss[:T] {
 		loss += nn.Term(l)

@@ -38,34 +38,56 @@ func (a *MLA) Backward(dx, dout, x []float32, p *nn.Pass) {
 	b := a.takeBackward(p.Arena, T)
 	c, v := &a.c, &a.saved
 	c.Rope.tokens(b.rot, p.Segments)
-	a.norms(&b.mlaRows, T)
-	a.keys(&b.mlaRows, T)
+	before := p.Again(true)
+	a.norms(&b.mlaRows, T, p)
+	a.keys(&b.mlaRows, T, p)
+	p.Again(before)
 
 	a.work.add(backProject(b.do, dout, a.WO, T, c.Heads*c.ValueDim, c.Hidden, false))
 	a.work.addWeight(a.WO, dout, v.o, T, c.Heads*c.ValueDim, c.Hidden)
 	a.work.run()
+	p.See("attended", b.do)
 	a.attentionBackward(&b, T)
+	p.See("attended.dots", b.delta)
+	p.See("q", b.dq)
+	p.See("keys", b.dk)
 	a.splitKeys(&b, T)
+	p.See("keys_values", b.djoint)
+	p.See("rotated_key", b.dshared)
 	kernel.Rope(b.dq, T, c.Heads, c.queryDim(), b.rot.cos, b.rot.sin, true)
 	kernel.Rope(b.dshared, T, 1, c.ropeDim(), b.rot.cos, b.rot.sin, true)
-
-	a.work.add(backProject(b.dqr, b.dq, a.WQB, T, c.QRank, c.Heads*c.queryDim(), false))
-	a.work.addWeight(a.WQB, b.dq, b.qr, T, c.QRank, c.Heads*c.queryDim())
-	a.work.add(backProject(b.dnormed, b.djoint, a.WKVB, T, c.KVRank, c.Heads*c.jointDim(), false))
-	a.work.addWeight(a.WKVB, b.djoint, b.latent, T, c.KVRank, c.Heads*c.jointDim())
-	a.work.run()
-	kernel.Zero(b.dqa)
-	kernel.RMSNormBackward(b.dqa, a.QNorm.Grad, b.dqr, v.qa, a.QNorm.Data, v.qrstd, T, c.QRank)
-	kernel.Zero(b.dlatent)
-	kernel.RMSNormBackward(b.dlatent, a.KVNorm.Grad, b.dnormed, v.latent, a.KVNorm.Data, v.lrstd, T, c.KVRank)
+	p.See("q_b", b.dq)
+	p.See("shared_key", b.dshared)
+	a.latentsBackward(&b, T, p)
 
 	a.work.add(backProject(dx, b.dqa, a.WQA, T, c.Hidden, c.QRank, false))
 	a.work.addWeight(a.WQA, b.dqa, x, T, c.Hidden, c.QRank)
 	a.work.addWeight(a.latentRows(), b.dlatent, x, T, c.Hidden, c.KVRank)
 	a.work.addWeight(a.sharedRows(), b.dshared, x, T, c.Hidden, c.ropeDim())
 	a.work.run()
+	p.See("norm.q", dx)
 	kernel.Run(backProject(dx, b.dlatent, a.latentRows(), T, c.Hidden, c.KVRank, true))
+	p.See("norm.latent", dx)
 	kernel.Run(backProject(dx, b.dshared, a.sharedRows(), T, c.Hidden, c.ropeDim(), true))
+	p.See("norm", dx)
+}
+
+// latentsBackward goes from queries, keys and values back to the latents.
+func (a *MLA) latentsBackward(b *mlaBackward, tokens int, p *nn.Pass) {
+	c, v, T := &a.c, &a.saved, tokens
+	a.work.add(backProject(b.dqr, b.dq, a.WQB, T, c.QRank, c.Heads*c.queryDim(), false))
+	a.work.addWeight(a.WQB, b.dq, b.qr, T, c.QRank, c.Heads*c.queryDim())
+	a.work.add(backProject(b.dnormed, b.djoint, a.WKVB, T, c.KVRank, c.Heads*c.jointDim(), false))
+	a.work.addWeight(a.WKVB, b.djoint, b.latent, T, c.KVRank, c.Heads*c.jointDim())
+	a.work.run()
+	p.See("q_norm", b.dqr)
+	p.See("latent_norm", b.dnormed)
+	kernel.Zero(b.dqa)
+	kernel.RMSNormBackward(b.dqa, a.QNorm.Grad, b.dqr, v.qa, a.QNorm.Data, v.qrstd, T, c.QRank)
+	p.See("q_a", b.dqa)
+	kernel.Zero(b.dlatent)
+	kernel.RMSNormBackward(b.dlatent, a.KVNorm.Grad, b.dnormed, v.latent, a.KVNorm.Data, v.lrstd, T, c.KVRank)
+	p.See("latent", b.dlatent)
 }
 
 // attentionBackward computes the gradients of queries, keys and values.

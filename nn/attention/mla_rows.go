@@ -42,13 +42,17 @@ func (a *MLA) Floats(p *nn.Pass) (saved, scratch int) {
 	return int(c), int(max(f, b))
 }
 
-func (a *MLA) norms(r *mlaRows, tokens int) {
+func (a *MLA) norms(r *mlaRows, tokens int, p *nn.Pass) {
 	kernel.RMSNorm(r.qr, a.saved.qrstd, a.saved.qa, a.QNorm.Data, tokens, a.c.QRank, a.c.Eps)
+	p.See("q_norm", r.qr)
+	p.See("q_norm.scale", a.saved.qrstd)
 	kernel.RMSNorm(r.latent, a.saved.lrstd, a.saved.latent, a.KVNorm.Data, tokens, a.c.KVRank, a.c.Eps)
+	p.See("latent_norm", r.latent)
+	p.See("latent_norm.scale", a.saved.lrstd)
 }
 
 // keys puts the keys of all heads together from their own and the shared part.
-func (a *MLA) keys(r *mlaRows, tokens int) {
+func (a *MLA) keys(r *mlaRows, tokens int, p *nn.Pass) {
 	c := &a.c
 	width, joint, rope := c.queryDim(), c.jointDim(), c.ropeDim()
 	kernel.Parallel(tokens, 8, func(lo, hi int) {
@@ -59,6 +63,7 @@ func (a *MLA) keys(r *mlaRows, tokens int) {
 			copy(row[c.NopeDim:], a.saved.shared[t*rope:(t+1)*rope])
 		}
 	})
+	p.See("keys", r.k)
 }
 
 // headCols returns the columns of head h, from at on and n wide, of a matrix

@@ -51,7 +51,7 @@ func New(c Config) (*Sparse, error) {
 	s.attn = kernel.Attention{Heads: c.Heads, Window: c.Window, Ratio: c.Ratio, Scale: inverseRoot(c.HeadDim)}
 	if c.Ratio != 0 {
 		s.comp = &pooler{
-			w: &s.Compressor, hidden: c.Hidden, eps: c.Eps, quantise: c.FakeQuant,
+			w: &s.Compressor, names: compressorNames, hidden: c.Hidden, eps: c.Eps, quantise: c.FakeQuant,
 			pool: kernel.Pooling{Ratio: c.Ratio, Overlap: c.Ratio == overlapRatio, Dim: c.HeadDim},
 		}
 	}
@@ -68,15 +68,16 @@ func (s *Sparse) KL() float64 { return s.kl }
 // extent is the size of a micro-batch.
 type extent struct {
 	segs            []nn.Segment
+	pass            *nn.Pass
 	tokens, entries int
 	longest         int // entries of the longest segment
 }
 
 // begin tells all parts the segments.
-func (s *Sparse) begin(segs []nn.Segment) extent {
-	e := extent{segs: segs}
+func (s *Sparse) begin(p *nn.Pass) extent {
+	e := extent{segs: p.Segments, pass: p}
 	s.segs = s.segs[:0]
-	for _, g := range segs {
+	for _, g := range e.segs {
 		s.segs = append(s.segs, kernel.Segment(g))
 		e.tokens = g.End
 		if s.c.Ratio != 0 {
@@ -99,7 +100,7 @@ func (s *Sparse) begin(segs []nn.Segment) extent {
 // Backward. What Backward needs stays in the arena; calling Forward again
 // replaces it.
 func (s *Sparse) Forward(out, x []float32, p *nn.Pass) {
-	e := s.begin(p.Segments)
+	e := s.begin(p)
 	learn := p.IndexerScale != 0
 	s.takeSaved(p.Arena, e, learn)
 	mark := p.Arena.Mark()
@@ -110,14 +111,17 @@ func (s *Sparse) Forward(out, x []float32, p *nn.Pass) {
 	s.queries(&f.sparseRows, e)
 	s.keys(&f.sparseRows, e)
 	if s.comp != nil {
-		s.comp.forward(f.entries, f.blockRot, f.pool)
+		s.comp.forward(f.entries, f.blockRot, f.pool, p)
 	}
 	if s.index != nil {
 		s.index.choose(&f.index, &s.saved, f.blockRot, f.tokenRot, e, learn)
 	}
 	s.operands(&f.sparseRows, e)
 	s.attn.Forward(s.heads[:], f.attn)
+	p.See("attended", s.saved.o)
+	p.See("attended.normalisers", s.saved.lse)
 	kernel.Rope(s.saved.o, e.tokens, s.c.Heads, s.c.HeadDim, f.tokenRot.cos, f.tokenRot.sin, true)
+	p.See("attended.rotated", s.saved.o)
 	s.output(out, e)
 }
 
@@ -134,12 +138,24 @@ func (s *Sparse) project(f *sparseForward, x []float32, e extent, learn bool) {
 		s.index.project(&s.work, x, T)
 	}
 	s.work.run()
+	e.pass.See("q_a", v.qa)
+	e.pass.See("kv_a", v.kv)
+	if s.comp != nil {
+		s.comp.projected(e.pass)
+	}
+	if indexing {
+		s.index.projected(e, learn)
+	}
 	s.latentQuery(&f.sparseRows, e)
 	s.work.add(project(v.q, f.qr, s.WQB, T, c.QRank, c.Heads*c.HeadDim))
 	if indexing {
 		s.index.query(&s.work, f.qr, T)
 	}
 	s.work.run()
+	e.pass.See("q_b", v.q)
+	if indexing {
+		s.index.queried(e, learn)
+	}
 }
 
 // output projects the attention's outputs, each group of heads by itself and
@@ -150,8 +166,10 @@ func (s *Sparse) output(out []float32, e extent) {
 		s.work.add(kernel.Product{Form: kernel.NT, Out: z, A: o, B: w})
 	}
 	s.work.run()
+	e.pass.See("o_a", s.saved.z)
 	s.work.add(project(out, s.saved.z, s.WOB, e.tokens, s.c.OutGroups*s.c.OutRank, s.c.Hidden))
 	s.work.run()
+	e.pass.See("output", out)
 }
 
 // group returns the columns of z and o that belong to an output group, its

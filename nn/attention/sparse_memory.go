@@ -9,7 +9,7 @@ import (
 // a pass and the most that Forward or Backward need besides. It must not be
 // called between the two.
 func (s *Sparse) Floats(p *nn.Pass) (saved, scratch int) {
-	e := s.begin(p.Segments)
+	e := s.begin(p)
 	learn := p.IndexerScale != 0
 	var c, f, b counter
 	s.takeSaved(&c, e, learn)

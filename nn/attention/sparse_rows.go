@@ -32,19 +32,27 @@ func (s *Sparse) rotate(r *sparseRows, e extent) {
 
 func (s *Sparse) latentQuery(r *sparseRows, e extent) {
 	kernel.RMSNorm(r.qr, s.saved.qrstd, s.saved.qa, s.QNorm.Data, e.tokens, s.c.QRank, s.c.Eps)
+	e.pass.See("q_norm", r.qr)
+	e.pass.See("q_norm.scale", s.saved.qrstd)
 }
 
 func (s *Sparse) queries(r *sparseRows, e extent) {
 	kernel.RMSNorm(r.q, s.saved.hrstd, s.saved.q, nil, e.tokens*s.c.Heads, s.c.HeadDim, s.c.Eps)
+	e.pass.See("head_norm", r.q)
+	e.pass.See("head_norm.scale", s.saved.hrstd)
 	kernel.Rope(r.q, e.tokens, s.c.Heads, s.c.HeadDim, r.tokenRot.cos, r.tokenRot.sin, false)
+	e.pass.See("q", r.q)
 }
 
 func (s *Sparse) keys(r *sparseRows, e extent) {
 	kernel.RMSNorm(r.kv, s.saved.kvrstd, s.saved.kv, s.KVNorm.Data, e.tokens, s.c.HeadDim, s.c.Eps)
+	e.pass.See("kv_norm", r.kv)
+	e.pass.See("kv_norm.scale", s.saved.kvrstd)
 	kernel.Rope(r.kv, e.tokens, 1, s.c.HeadDim, r.tokenRot.cos, r.tokenRot.sin, false)
 	if s.c.FakeQuant {
 		quantiseKeys(r.kv, s.c.HeadDim, s.c.HeadDim-r.tokenRot.width())
 	}
+	e.pass.See("kv", r.kv)
 }
 
 // operands fills in what Forward and Backward of the kernel share.

@@ -81,6 +81,28 @@ func List(label string, digests []Digest) Digest {
 	return Digest(h.Sum(nil))
 }
 
+// BlockOf returns the digest block(b) of a block of at most [Block] values.
+func BlockOf(values []float32) Digest { return blockOf(words{floats: values}) }
+
+// BlockOfInts is BlockOf for int32 values.
+func BlockOfInts(values []int32) Digest { return blockOf(words{ints: values}) }
+
+func blockOf(w words) Digest {
+	var buf [4 * Block]byte
+	return sha256.Sum256(encode(buf[:0], w))
+}
+
+// Blocks returns the digest tensor(t) of a tensor from those of its blocks, all
+// of which are covered.
+func Blocks(blocks []Digest) Digest {
+	h := sha256.New()
+	h.Write(tensorTag)
+	for i := range blocks {
+		h.Write(blocks[i][:])
+	}
+	return Digest(h.Sum(nil))
+}
+
 func open(h hash.Hash, tag, label string, n int) {
 	h.Write([]byte(tag))
 	writeNumber(h, uint64(len(label)))
