@@ -36,6 +36,7 @@ type arithmetic struct {
 
 	text   *recipe // nil when it cannot be read
 	config *arch.Config
+	ranks  int
 	total  sums
 	stage  stageState
 	ticks  ticks
@@ -111,7 +112,7 @@ func (a *arithmetic) manifest() {
 	if a.power, err = newPower(m); err != nil {
 		a.device.fail(0, "manifest: %v", err)
 	}
-	a.ticks.last = m.Started
+	a.ticks.last, a.ranks = m.Started, m.Ranks
 }
 
 // sameAsRecipe compares what manifest and recipe both say.
@@ -146,8 +147,16 @@ func (a *arithmetic) entry(e *record.Entry) {
 		a.step(e, b)
 	case *record.Recovery:
 		a.goBack(b)
+		var hosts []record.Host
+		if b.Host != nil {
+			hosts = append(hosts, *b.Host)
+		}
+		a.power.again(a.device, e, b.Devices, a.ranks, hosts...)
+	case *record.Resume:
+		a.power.again(a.device, e, b.Devices, a.ranks, b.Host)
 	case *record.Ranks:
-		a.power.regroup(b)
+		a.ranks = b.Ranks
+		a.power.regroup()
 	case *record.Evaluation:
 		a.evaluation(e, b)
 	case *record.Routing:

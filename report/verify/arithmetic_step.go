@@ -32,12 +32,12 @@ func (a *arithmetic) count(e *record.Entry, b *record.Step) {
 	switch {
 	case s.Batch < 1 || s.Sequence < 1:
 		return
-	case b.Examples != s.Batch:
-		a.counts.fail(e.Index, "%s: %d examples, the batch is %d", say(e, b), b.Examples, s.Batch)
-	case b.Tokens < b.Examples || b.Examples > 0 && (b.Tokens-1)/b.Examples >= s.Sequence:
-		a.counts.fail(e.Index, "%s: %d tokens in %d rows of 1 to %d", say(e, b), b.Tokens, b.Examples, s.Sequence)
-	case b.Supervised < 1 || b.Supervised > b.Tokens-1:
-		a.counts.fail(e.Index, "%s: %d supervised of %d tokens; a loss needs one, and the first token of a row predicts nothing before it", say(e, b), b.Supervised, b.Tokens)
+	case b.Examples < s.Batch || b.Examples > b.Tokens:
+		a.counts.fail(e.Index, "%s: %d examples of %d tokens in a batch of %d rows; a row has one at least, and an example a token", say(e, b), b.Examples, b.Tokens, s.Batch)
+	case (b.Tokens-1)/s.Batch >= s.Sequence:
+		a.counts.fail(e.Index, "%s: %d tokens in %d rows of at most %d", say(e, b), b.Tokens, s.Batch, s.Sequence)
+	case b.Supervised < 1 || b.Supervised > b.Tokens-b.Examples:
+		a.counts.fail(e.Index, "%s: %d supervised of %d tokens in %d examples; a loss needs one, and nothing predicts the first token of an example", say(e, b), b.Supervised, b.Tokens, b.Examples)
 	}
 	if s.Rows < 1 || s.Tokens < 1 {
 		return
@@ -97,11 +97,11 @@ func (a *arithmetic) speed(e *record.Entry, b *record.Step) {
 		a.flops.fail(e.Index, "%s: %v operations, MFU %v", say(e, b), b.FLOPs, b.MFU)
 		return
 	}
-	if bs := a.stage.bounds; bs != nil && b.Tokens <= mostSequence {
-		least, most := bs.of(b.Tokens, b.Supervised)
+	if bs := a.stage.bounds; bs != nil && b.Tokens <= mostSequence && b.Examples <= b.Tokens {
+		least, most := bs.of(b)
 		a.narrow = max(a.narrow, most/least)
 		if b.FLOPs < least || b.FLOPs > most {
-			a.flops.fail(e.Index, "%s: %.6g operations; %d tokens in rows of at most %d need %.6g to %.6g", say(e, b), b.FLOPs, b.Tokens, bs.row, least, most)
+			a.flops.fail(e.Index, "%s: %.6g operations; %d tokens in %d examples, in rows of at most %d, need %.6g to %.6g", say(e, b), b.FLOPs, b.Tokens, b.Examples, bs.row, least, most)
 		}
 	}
 	wall := float64(b.Time.Wall) / 1e9

@@ -5,11 +5,12 @@ import (
 	"math"
 
 	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/report/record"
 )
 
 // bounds limit the operations of a step by what the record says of it: T tokens
-// in rows of at most L, S of them supervised. How the tokens were cut into
-// sequences is not in the record, so the bounds hold for every way.
+// in K sequences (examples), S of them supervised, rows of at most L. How long
+// each sequence was is not in the record, so the bounds hold for every way to cut.
 //
 // A step's operations are a sum over its sequences of f(n), n being a sequence's
 // length, plus the output head's at supervised positions. f is made of terms
@@ -18,11 +19,10 @@ import (
 // block d, all of these at max(0, n-d).
 //
 // Least. Every such term is superadditive: f(n+m) >= f(n)+f(m). Cutting
-// sequences never adds operations, so T·f(1) is a lower bound; it has no MTP
-// position. But a supervised position and its label lie in one sequence, so
-// that T tokens with S labels are in at most T-S sequences, whose first MTP
-// block works on at least S positions: S·m is added, m being the operations of
-// one MTP position in a sequence of two tokens.
+// sequences never adds operations, so T·f(1) is a lower bound of the trunk. The
+// first MTP block works on n-1 positions of each sequence, T-K in all, and so
+// takes (T-K)·m at least, m being the operations of one position; deeper blocks
+// may have none.
 //
 // Most. Let M be a multiple of every r, and L' and T' be L and T rounded up to
 // multiples of M. Among sequences of at most L' tokens and T' in all, terms whose
@@ -103,17 +103,17 @@ func (b *bounds) packed(n int64) float64 {
 
 // of returns the bounds of a step. Sums of floats may differ by a few roundings
 // from the trainer's, which the bounds allow for.
-func (b *bounds) of(tokens, supervised int64) (least, most float64) {
+func (b *bounds) of(s *record.Step) (least, most float64) {
 	const slack = 1e-9
-	all := up(tokens, b.unit)
+	all := up(s.Tokens, b.unit)
 	rest, known := b.rest[all%b.row]
 	if !known {
 		rest = b.packed(all % b.row)
 		b.rest[all%b.row] = rest
 	}
-	t, s := float64(tokens), float64(supervised)
-	least = float64(t*b.single) + float64(s*(b.position+b.head))
-	most = float64(math.Floor(float64(all)/float64(b.row))*b.full) + rest + float64(s*(b.head+b.heads))
+	t, labels := float64(s.Tokens), float64(s.Supervised)
+	least = float64(t*b.single) + float64(float64(s.Tokens-s.Examples)*b.position) + float64(labels*b.head)
+	most = float64(math.Floor(float64(all)/float64(b.row))*b.full) + rest + float64(labels*(b.head+b.heads))
 	return least * (1 - slack), most * (1 + slack)
 }
 

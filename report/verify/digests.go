@@ -39,6 +39,8 @@ func (d *digests) entry(l *Log, e *record.Entry) {
 		d.meet(e, "parameters", &d.now.parameters, b.Parameters)
 	case *record.Recovery:
 		d.recovery(l, e, b)
+	case *record.End:
+		d.meet(e, "weights", &d.now.parameters, b.Weights)
 	}
 }
 

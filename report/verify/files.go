@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/temper-ml/temper/report/record"
 )
@@ -19,6 +20,7 @@ import (
 const (
 	recipeFile    = "recipe.yaml"
 	tokenizerFile = "tokenizer.json"
+	modelDir      = "model"
 )
 
 // files compares the files that a record names with their digests.
@@ -42,8 +44,9 @@ func checkFiles(root *os.Root, l *Log, f *finding) {
 	}
 	if l.End != nil {
 		for _, name := range slices.Sorted(maps.Keys(l.End.Export)) {
-			c.file(name, l.End.Export[name], l.EndIndex)
+			c.file(modelDir+"/"+name, l.End.Export[name], l.EndIndex)
 		}
+		c.strangers(l.End.Export)
 	}
 	text := fmt.Sprintf("%d files and %d checkpoints, %d bytes, have the digests on record", c.same, c.checkpoints, c.bytes)
 	if c.absent > 0 {
@@ -51,6 +54,23 @@ func checkFiles(root *os.Root, l *Log, f *finding) {
 		l.notChecked("%d of %d checkpoints, which are no longer there: no replay can begin at them", c.absent, len(l.Checkpoints))
 	}
 	f.saw("%s", text)
+}
+
+// strangers looks for files of the model that the record does not name: who
+// loads the model may run them.
+func (c *files) strangers(named map[string]record.Digest) {
+	if len(named) == 0 {
+		return
+	}
+	_ = fs.WalkDir(c.root.FS(), modelDir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return fs.SkipDir // what is named has been read
+		}
+		if rel, ok := strings.CutPrefix(name, modelDir+"/"); ok && !d.IsDir() && named[rel] == "" {
+			c.f.skip(c.log.EndIndex, "%.200q is in the model and not on record", name)
+		}
+		return nil
+	})
 }
 
 // recipe compares the recipe beside the record with that in the manifest.

@@ -43,7 +43,9 @@ type pass struct {
 	digests  *digests
 	findings findings
 
-	manifest, entries, heads, signer, kept, witness, order, end, states, files *finding
+	retaken *retaken
+
+	manifest, entries, heads, signer, kept, witness, order, twice, end, states, files *finding
 }
 
 func newPass(dir string, trust runlog.Trust) *pass {
@@ -59,6 +61,7 @@ func newPass(dir string, trust runlog.Trust) *pass {
 		{"kept heads", &p.kept},
 		{"witness", &p.witness},
 		{"sequence", &p.order},
+		{"steps taken twice", &p.twice},
 		{"end", &p.end},
 		{"states", &p.states},
 		{"files", &p.files},
@@ -67,7 +70,11 @@ func newPass(dir string, trust runlog.Trust) *pass {
 	}
 	p.digests = &digests{f: p.states}
 	p.log.arithmetic = newArithmetic(p.log)
-	p.sequence = &sequence{log: p.log, at: Position{-1, 0}, dropped: p.log.arithmetic.dropped}
+	p.retaken = &retaken{f: p.twice, first: map[Position]step{}}
+	p.sequence = &sequence{log: p.log, at: Position{-1, 0}, dropped: func(at Position, s *step) {
+		p.log.arithmetic.dropped(s)
+		p.retaken.first[at] = *s
+	}}
 	return p
 }
 
@@ -103,6 +110,7 @@ func (p *pass) open(root *os.Root) bool {
 			manifest, err = io.ReadAll(io.LimitReader(f, record.MaxSize+2))
 		} else {
 			files[i-1] = f
+			p.retaken.log = files[0]
 		}
 	}
 	if err == nil {
@@ -174,6 +182,9 @@ func (p *pass) read() {
 			p.order.fail(e.Index, "entry %d (%s): %v", e.Index, e.Kind, err)
 			return
 		}
+		if s, ok := e.Body.(*record.Step); ok {
+			p.retaken.step(e, s)
+		}
 		p.digests.entry(p.log, e)
 		p.log.arithmetic.entry(e)
 	})
@@ -204,10 +215,12 @@ func (p *pass) settle() {
 		p.witness.skip(s.Witnessed, "witnesses signed %d of %d leaves", s.Witnessed, s.Leaves)
 	}
 	p.states.saw("%s", p.digests.evidence())
+	p.twice.saw("%d steps were taken again after recoveries, with the same results", p.retaken.compared)
 	if !p.log.complete {
 		p.order.skip(last, "read up to entry %d only", last)
 		p.end.skip(-1, "read up to entry %d only", last)
 		p.states.skip(-1, "read up to entry %d only", last)
+		p.twice.skip(-1, "read up to entry %d only", last)
 		return
 	}
 	switch end := p.log.End; {

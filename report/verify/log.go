@@ -105,41 +105,38 @@ func (l *Log) Step(p Position) (*record.Step, int64, error) {
 		return nil, 0, fmt.Errorf("verify: no step %d of stage %d in the log: it has %d", p.Step, p.Stage, l.Taken(p.Stage))
 	}
 	k := &l.steps[int64(l.Stages[p.Stage].first)+p.Step]
-	text := make([]byte, k.length)
-	if err := l.readAt(text, k.offset); err != nil {
-		return nil, 0, fmt.Errorf("verify: entry %d: %w", k.index, err)
-	}
-	if h := tlog.RecordHash(text); [16]byte(h[:16]) != k.hash {
-		return nil, 0, fmt.Errorf("verify: entry %d: the log was changed while it was verified", k.index)
-	}
-	e := &record.Entry{}
-	if err := record.Unmarshal(text, e); err != nil {
-		return nil, 0, fmt.Errorf("verify: entry %d: %w", k.index, err)
-	}
-	s, ok := e.Body.(*record.Step)
-	if !ok {
-		return nil, 0, fmt.Errorf("verify: entry %d is a %s", k.index, e.Kind)
-	}
-	return s, k.index, nil
-}
-
-// readAt fills b with the log's bytes from an offset on.
-func (l *Log) readAt(b []byte, offset int64) error {
 	root, err := os.OpenRoot(l.Dir)
 	if err != nil {
-		return err
+		return nil, 0, fmt.Errorf("verify: %w", err)
 	}
 	defer root.Close()
 	f, err := openFile(root, recordDir+"/"+runlog.LogName)
 	if err != nil {
-		return err
+		return nil, 0, fmt.Errorf("verify: %w", err)
 	}
 	defer f.Close()
-	n, err := f.ReadAt(b, offset)
-	if n < len(b) {
-		return errors.Join(err, io.ErrUnexpectedEOF)
+	s, err := k.read(f)
+	return s, k.index, err
+}
+
+// read reads the entry of a step again.
+func (k *step) read(f io.ReaderAt) (*record.Step, error) {
+	text := make([]byte, k.length)
+	if n, err := f.ReadAt(text, k.offset); n < len(text) {
+		return nil, fmt.Errorf("verify: entry %d: %w", k.index, errors.Join(err, io.ErrUnexpectedEOF))
 	}
-	return nil
+	if h := tlog.RecordHash(text); [16]byte(h[:16]) != k.hash {
+		return nil, fmt.Errorf("verify: entry %d: the log was changed while it was verified", k.index)
+	}
+	e := &record.Entry{}
+	if err := record.Unmarshal(text, e); err != nil {
+		return nil, fmt.Errorf("verify: entry %d: %w", k.index, err)
+	}
+	s, ok := e.Body.(*record.Step)
+	if !ok {
+		return nil, fmt.Errorf("verify: entry %d is a %s", k.index, e.Kind)
+	}
+	return s, nil
 }
 
 // At returns the last standing checkpoint of a position, nil without one.

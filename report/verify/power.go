@@ -25,43 +25,55 @@ type power struct {
 const cacheBytes = 4 << 30
 
 func newPower(m *record.Manifest) (power, error) {
-	p := power{hosts: len(m.Hosts)}
-	for _, h := range m.Hosts {
+	p := power{}
+	err := p.measured(m.Devices, m.Ranks, m.Hosts...)
+	return p, err
+}
+
+// measured takes what was measured of the ranks that compute from here on.
+func (p *power) measured(devices []record.Device, want int, hosts ...record.Host) error {
+	p.peak, p.bandwidth, p.hosts, p.memory = 0, 0, len(hosts), 0
+	for _, h := range hosts {
 		p.memory = max(p.memory, h.Memory)
 	}
 	peak, bandwidth, ranks := 0.0, 0.0, 0
 	missing, unmeasured := false, false
 	seen := map[int]bool{}
-	for i, d := range m.Devices {
+	for i, d := range devices {
 		for _, r := range d.Ranks {
-			if r < 0 || r >= m.Ranks || seen[r] {
-				return p, fmt.Errorf("devices[%d]: rank %d of %d, or on two devices", i, r, m.Ranks)
+			if r < 0 || r >= want || seen[r] {
+				return fmt.Errorf("devices[%d]: rank %d of %d, or on two devices", i, r, want)
 			}
 			seen[r] = true
 		}
-		n := float64(len(d.Ranks))
-		one, err := d.Peak[m.Precision.Linear], error(nil)
-		if one == 0 {
-			one = largest(d.Peak)
-		}
+		n, one := float64(len(d.Ranks)), largest(d.Peak)
 		if !finite(one, d.Bandwidth) || one < 0 || d.Bandwidth < 0 {
-			err = fmt.Errorf("devices[%d]: peak %v, bandwidth %v", i, one, d.Bandwidth)
-		}
-		if err != nil {
-			return p, err
+			return fmt.Errorf("devices[%d]: peak %v, bandwidth %v", i, one, d.Bandwidth)
 		}
 		missing, unmeasured = missing || one == 0, unmeasured || d.Bandwidth == 0
 		peak += float64(n * one)
 		bandwidth += float64(n * d.Bandwidth)
 		ranks += len(d.Ranks)
 	}
-	if ranks == m.Ranks && !missing {
+	if ranks == want && !missing {
 		p.peak = peak
 	}
-	if ranks == m.Ranks && !unmeasured {
+	if ranks == want && !unmeasured {
 		p.bandwidth = bandwidth
 	}
-	return p, nil
+	return nil
+}
+
+// again takes what another process measured that continues the run; hosts and
+// devices may be left out where they are those of before.
+func (p *power) again(f *finding, e *record.Entry, devices []record.Device, ranks int, hosts ...record.Host) {
+	if len(devices) == 0 {
+		return
+	}
+	p.regrouped = false
+	if err := p.measured(devices, ranks, hosts...); err != nil {
+		f.fail(e.Index, "entry %d (%s): %v", e.Index, e.Kind, err)
+	}
 }
 
 // largest is the highest peak of a device, of whatever data type.
@@ -76,7 +88,7 @@ func largest(peaks map[string]float64) float64 {
 }
 
 // regroup forgets what was measured of other ranks.
-func (p *power) regroup(*record.Ranks) { p.peak, p.bandwidth, p.regrouped = 0, 0, true }
+func (p *power) regroup() { p.peak, p.bandwidth, p.regrouped = 0, 0, true }
 
 // touched is the bytes that an update moves through memory at the least: it
 // reads parameters, gradients and moments and writes parameters and moments.

@@ -76,7 +76,7 @@ func checkSave(root *os.Root, k *Checkpoint) (int64, error) {
 				s = optimizer
 			}
 		}
-		n, sum, err := f.hash(t.Name, s)
+		n, sum, err := f.hash(t.Name, t.Shape, s)
 		if err != nil {
 			return total, fmt.Errorf("tensor %.80q: %w", t.Name, err)
 		}
@@ -84,6 +84,11 @@ func checkSave(root *os.Root, k *Checkpoint) (int64, error) {
 			return total, fmt.Errorf("tensor %.80q: its values have digest %s, the save's manifest says %.80s", t.Name, sum, t.SHA256)
 		}
 		total += n
+	}
+	for name, f := range files {
+		if f.read != len(f.at) {
+			return total, fmt.Errorf("%.80s holds %d tensors, the save's manifest has %d of them", name, len(f.at), f.read)
+		}
 	}
 	optimizer.updates(m.Meta)
 	for _, q := range []struct {
@@ -136,7 +141,8 @@ func readSave(root *os.Root, dir string) ([]byte, *saveManifest, error) {
 // tensorFile is a safetensors file of float32 values.
 type tensorFile struct {
 	*os.File
-	at map[string][2]int64 // bytes of each tensor in the file
+	at   map[string]placed
+	read int
 }
 
 func openTensors(root *os.Root, dir, name string, opened map[string]*tensorFile) (*tensorFile, error) {
@@ -158,8 +164,9 @@ func openTensors(root *os.Root, dir, name string, opened map[string]*tensorFile)
 	return t, nil
 }
 
-// readHeader returns where in a file its tensors are.
-func readHeader(f *os.File) (map[string][2]int64, error) {
+// readHeader returns where in a file its tensors are. Apart from tensors, that
+// follow each other without a gap to the file's end, a file has nothing.
+func readHeader(f *os.File) (map[string]placed, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -180,24 +187,57 @@ func readHeader(f *os.File) (map[string][2]int64, error) {
 	if err := json.Unmarshal(text, &header); err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
-	at := map[string][2]int64{}
+	at := map[string]placed{}
+	ends := map[int64]int64{}
 	for name, raw := range header {
-		if name == "__metadata__" {
-			continue
-		}
-		var t struct {
-			DType   string   `json:"dtype"`
-			Offsets [2]int64 `json:"data_offsets"`
-		}
-		if err := json.Unmarshal(raw, &t); err != nil {
+		t, err := place(raw)
+		if err != nil {
 			return nil, fmt.Errorf("header: tensor %.80q: %w", name, err)
 		}
-		data := info.Size() - 8 - int64(n)
-		lo, hi := t.Offsets[0], t.Offsets[1]
-		if t.DType != "F32" || lo < 0 || hi < lo || hi > data || (hi-lo)%4 != 0 {
-			return nil, fmt.Errorf("header: tensor %.80q: %.20s at %d to %d of %d bytes", name, t.DType, lo, hi, data)
+		if t.hi > t.lo {
+			ends[t.lo] = t.hi
 		}
-		at[name] = [2]int64{lo + 8 + int64(n), hi + 8 + int64(n)}
+		t.lo, t.hi = t.lo+8+int64(n), t.hi+8+int64(n)
+		at[name] = t
+	}
+	end := int64(0)
+	for range len(ends) {
+		end = ends[end]
+	}
+	if end != info.Size()-8-int64(n) {
+		return nil, errors.New("its tensors do not cover its data exactly once")
 	}
 	return at, nil
+}
+
+// placed is where a tensor is in a file.
+type placed struct {
+	shape  []int64
+	lo, hi int64
+}
+
+// place reads one tensor's entry in a header: exactly dtype, shape and offsets.
+func place(raw json.RawMessage) (t placed, err error) {
+	var fields map[string]json.RawMessage // unlike a struct, it tells names apart by case
+	var dtype string
+	var offsets [2]int64
+	if err = json.Unmarshal(raw, &fields); err != nil {
+		return t, err
+	}
+	err = errors.Join(json.Unmarshal(fields["dtype"], &dtype), json.Unmarshal(fields["shape"], &t.shape), json.Unmarshal(fields["data_offsets"], &offsets))
+	if err != nil || len(fields) != 3 {
+		return t, errors.New("want dtype, shape and data_offsets")
+	}
+	t.lo, t.hi = offsets[0], offsets[1]
+	values := int64(1)
+	for _, d := range t.shape {
+		if d < 0 || d > 0 && values > (1<<60)/d {
+			return t, fmt.Errorf("shape %v", t.shape)
+		}
+		values *= d
+	}
+	if dtype != "F32" || t.lo < 0 || t.hi < t.lo || t.hi-t.lo != 4*values {
+		return t, fmt.Errorf("%.20q of shape %v at %d to %d", dtype, t.shape, t.lo, t.hi)
+	}
+	return t, nil
 }

@@ -18,7 +18,7 @@ type sequence struct {
 	// counts for evidence
 	entries, recoveries, again, pauses int64
 	// dropped tells of a step that no longer stands.
-	dropped func(*step)
+	dropped func(Position, *step)
 }
 
 // entry takes the next entry.
@@ -183,7 +183,7 @@ func (s *sequence) recovery(b *record.Recovery) error {
 	}
 	s.again += b.Again
 	for i := keep; i < len(l.steps); i++ {
-		s.dropped(&l.steps[i])
+		s.dropped(l.position(int64(i)), &l.steps[i])
 	}
 	l.steps = l.steps[:keep]
 	for n := len(l.Checkpoints); n > 0 && s.after(l.Checkpoints[n-1].Position(), to); n-- {

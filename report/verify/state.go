@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"maps"
@@ -78,17 +79,18 @@ func (s *state) updates(meta any) {
 
 // hash streams a tensor: it returns its bytes and the digest that a save's
 // manifest has of it, and adds it to a state.
-func (f *tensorFile) hash(name string, s *state) (int64, string, error) {
+func (f *tensorFile) hash(name string, shape []int64, s *state) (int64, string, error) {
 	at, ok := f.at[name]
-	if !ok {
-		return 0, "", errors.New("it is not in the data file")
+	if _, twice := s.tensors[name]; twice || !ok || !slices.Equal(at.shape, shape) {
+		return 0, "", fmt.Errorf("it is there twice, or not in the data file with shape %v", shape)
 	}
-	n := at[1] - at[0]
+	f.read++
+	n := at.hi - at.lo
 	leaves, blocks := sha256.New(), sha256.New()
 	leaves.Write([]byte{1})
 	number(leaves, n/4)
 	io.WriteString(blocks, "temper-tensor/1\n")
-	r := io.NewSectionReader(f, at[0], n)
+	r := io.NewSectionReader(f, at.lo, n)
 	buf := make([]byte, 1+min(n, leafBytes)) // the first byte marks a leaf
 	for {
 		k, err := io.ReadFull(r, buf[1:])

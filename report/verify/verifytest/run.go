@@ -124,10 +124,13 @@ func (a *author) write() error {
 		return nil
 	}
 	a.total.Status = "complete"
+	last := len(a.Options.Stages) - 1
+	all, _ := a.world.updates(last, a.Options.Stages[last].Steps)
 	if a.Options.Files {
+		a.total.Weights = sum(a.world.parameters(all))
 		a.total.Export = map[string]record.Digest{
-			"model/config.json": a.file("model/config.json", a.manifest.Architecture),
-			"model/weights":     a.file("model/weights", fmt.Sprint(a.world.parameters(a.total.Steps))),
+			"config.json": a.file("model/config.json", a.manifest.Architecture),
+			"weights":     a.file("model/weights", fmt.Sprint(a.world.parameters(all))),
 		}
 	}
 	return a.add(time.Second, &a.total)
@@ -250,8 +253,8 @@ func (a *author) crash(i int, step, again int64) error {
 		a.total.Supervised -= b.Supervised
 	}
 	a.counts, a.from, a.wall = nil, step, 0
+	a.saves-- // the last checkpoint is loaded
 	k := a.save(i, step)
-	a.saves--
 	return a.add(20*time.Second,
 		&record.Fault{Fault: "crash", Stage: i, Step: step + again, Evidence: "the process died"},
 		&record.Recovery{Stage: i, Step: step, Again: again, Checkpoint: k.Content, Parameters: k.Parameters, Cause: "crash"},

@@ -27,10 +27,10 @@ type world1 struct {
 
 // batch is what a step is computed from.
 type batch struct {
-	tokens, supervised int64
-	flops              float64
-	load               *record.Load
-	table              [][]int64
+	examples, tokens, supervised int64
+	flops                        float64
+	load                         *record.Load
+	table                        [][]int64
 }
 
 // epochSteps are the steps of an epoch of every stage.
@@ -63,6 +63,7 @@ func (w *world) batch(stage, b uint64, s StageOptions) batch {
 			n := min(left, 2+draw(s.Sequence))
 			left -= n
 			work.Lengths = append(work.Lengths, int(n))
+			out.examples++
 			out.tokens += n
 			labels := draw(n)
 			out.supervised += labels
@@ -134,7 +135,7 @@ func (w *world) step(stage int, n int64) *record.Step {
 	b := w.at(stage, n)
 	r := detrand.Key(w.o.Seed, "verifytest.step", uint64(stage), uint64(n))
 	s := &record.Step{
-		Stage: stage, Step: n, Examples: w.o.Stages[stage].Batch, Tokens: b.tokens, Supervised: b.supervised,
+		Stage: stage, Step: n, Examples: b.examples, Tokens: b.tokens, Supervised: b.supervised,
 		Batch:  w.name("batch", uint64(stage), uint64(n)),
 		Losses: map[string]float64{"lm": 2 + r.Float64At(0), "mtp": 3 + r.Float64At(1), "balance": 1 + r.Float64At(2)},
 		LR:     rate(w.o.Stages[stage].LR, n, w.o.Stages[stage].Steps), GradNorm: 0.5 + r.Float64At(3),
