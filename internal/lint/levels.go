@@ -14,6 +14,8 @@ var levels = []struct {
 }{
 	{"cmd/...", 8},
 	{"recipe/...", 7},
+	{"posttrain/reward", 2},
+	{"posttrain/reward/program", 1},
 	{"posttrain/...", 6},
 	{"eval", 6},
 	{"launch/...", 6},
