@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/temper-ml/temper/recipe"
+	"github.com/temper-ml/temper/recipe/execution"
 	"github.com/temper-ml/temper/report/attest"
 	"github.com/temper-ml/temper/report/runlog"
 	"github.com/temper-ml/temper/report/verify"
@@ -17,8 +19,8 @@ import (
 
 // attestFlags are the flags of attest.
 type attestFlags struct {
-	out, key, model     string
-	check, copy, asJSON bool
+	out, key, model, publish string
+	check, asJSON            bool
 }
 
 func newAttestCmd() *cobra.Command {
@@ -30,8 +32,8 @@ func newAttestCmd() *cobra.Command {
 record's last tree head, signed), model.json and model.sig (every file of the
 model, as OpenSSF model_signing verifies it), provenance.json (SLSA), bom.json
 (CycloneDX with a model card) and README.md (the model card). Everything is
-derived from the record. The files of the model are read and must be those that
-the run exported.
+derived from the record; run and demo do this when they end. The files of the
+model are read and must be those that the run exported.
 
 --check compares instead: signatures, every byte of the documents with what the
 record says, and the files of the model. docs/attestations.md says what each
@@ -53,19 +55,19 @@ Exit code 0: written, or all as it should be. 1: not. 2: wrong use.`,
 	fl := cmd.Flags()
 	fl.StringVar(&f.out, "out", "", "directory of the attestations (default RUN/attestations)")
 	fl.StringVar(&f.model, "model", "", "directory of the exported model (default RUN/model)")
-	fl.StringVar(&f.key, "key", "", "file of the run's signing key (default: the user's); with --check the verifier key, or a file of it")
+	fl.StringVar(&f.key, "key", "", "file of the run's signing key (default: the one that signed the run, where run finds it); with --check the verifier key, or a file of it")
 	fl.BoolVar(&f.check, "check", false, "compare the attestations with the record and the model")
-	fl.BoolVar(&f.copy, "copy", false, "put the card and the attestations into the model directory too, where they are not part of what is signed")
+	fl.StringVar(&f.publish, "publish", "", "new directory for a copy of the model with card and attestations, to be uploaded")
 	fl.BoolVar(&f.asJSON, "json", false, "print one JSON object")
 	return cmd
 }
 
 func (f *attestFlags) write(cmd *cobra.Command, run string) error {
-	key, err := f.signingKey()
+	key, err := f.signingKey(run)
 	if err != nil {
 		return usageError{err}
 	}
-	r, err := attest.Write(cmd.Context(), run, attest.Options{Key: key, Model: f.model, Out: f.out, Copy: f.copy})
+	r, err := attest.Write(cmd.Context(), run, attest.Options{Key: key, Model: f.model, Out: f.out, Publish: f.publish})
 	if err != nil {
 		return err
 	}
@@ -75,13 +77,36 @@ func (f *attestFlags) write(cmd *cobra.Command, run string) error {
 	return attestText(cmd.OutOrStdout(), r, f.modelDir(run))
 }
 
-// signingKey is the key to sign with.
-func (f *attestFlags) signingKey() (*runlog.Key, error) {
+// signingKey is the key to sign with: the one given, or the one that the run was
+// signed with, wherever run would find it.
+func (f *attestFlags) signingKey(run string) (*runlog.Key, error) {
 	if f.key != "" {
 		return runlog.LoadKey(f.key)
 	}
-	k, _, err := runlog.DefaultKey()
+	if _, err := os.Stat(filepath.Join(run, execution.RecordName, runlog.ManifestName)); err != nil {
+		return nil, fmt.Errorf("%s holds no record of a run: %w", run, err)
+	}
+	r, err := recipe.Load(filepath.Join(run, "recipe.yaml"), nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: give the run's signing key with --key", err)
+	}
+	k, _, err := execution.Key(r, run)
 	return k, err
+}
+
+// attestRun makes the attestations of a run that this process has just ended.
+func attestRun(cmd *cobra.Command, r *recipe.Recipe, run string, asJSON bool) error {
+	key, _, err := execution.Key(r, run)
+	if err == nil {
+		_, err = attest.Write(cmd.Context(), run, attest.Options{Key: key, Written: true})
+	}
+	if err != nil {
+		return fmt.Errorf("the run is complete and recorded, its attestations are not written: %w: `temper attest %s` writes them", err, run)
+	}
+	if !asJSON {
+		fmt.Fprintln(cmd.OutOrStdout(), "attest ", filepath.Join(run, attest.Dir))
+	}
+	return nil
 }
 
 func (f *attestFlags) modelDir(run string) string {
@@ -116,8 +141,8 @@ func (f *attestFlags) compare(cmd *cobra.Command, run string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if f.copy {
-		return usageError{errors.New("--copy writes and --check does not: use one of them")}
+	if f.publish != "" {
+		return usageError{errors.New("--publish writes and --check does not: use one of them")}
 	}
 	if _, err := os.Stat(run); err != nil {
 		return usageError{err}

@@ -56,7 +56,7 @@ start your own.`,
 				return fmt.Errorf("the checkpoint that was written does not open: %w", err)
 			}
 			defer model.Close()
-			return printSummary(cmd.OutOrStdout(), s, asJSON)
+			return errors.Join(printSummary(cmd.OutOrStdout(), s, asJSON), attestRun(cmd, r, run, asJSON))
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "directory for data and run (default: a new temporary one)")

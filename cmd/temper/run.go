@@ -44,7 +44,7 @@ signer, stages (name, steps, loss_first, loss_last, tokens, seconds, metrics), e
 			if err != nil {
 				return err
 			}
-			return printSummary(cmd.OutOrStdout(), s, asJSON)
+			return errors.Join(printSummary(cmd.OutOrStdout(), s, asJSON), attestRun(cmd, r, out, asJSON))
 		},
 	}
 	f := cmd.Flags()

@@ -16,6 +16,7 @@ type Dir struct {
 	fs    FS
 	final string
 	tmp   string
+	below []string // directories within, by name
 	lock  *Lock
 }
 
@@ -88,6 +89,15 @@ func RemoveStale(fs FS, parent, prefix string) error {
 	return nil
 }
 
+// Mkdir makes a directory within, whose parent exists.
+func (d *Dir) Mkdir(name string) error {
+	if err := d.fs.Mkdir(filepath.Join(d.tmp, name)); err != nil {
+		return explain(err)
+	}
+	d.below = append(d.below, name)
+	return nil
+}
+
 // Create starts a file of the directory. Its Close returns when the content is
 // on the disk.
 func (d *Dir) Create(name string) (*DirFile, error) {
@@ -108,7 +118,13 @@ func (d *Dir) WriteFile(name string, data []byte) error {
 // have appeared: complete in the first case, and never half.
 func (d *Dir) Commit() error {
 	defer d.lock.Release()
-	err := d.fs.SyncDir(d.tmp)
+	var err error
+	for i := len(d.below) - 1; i >= 0 && err == nil; i-- {
+		err = d.fs.SyncDir(filepath.Join(d.tmp, d.below[i]))
+	}
+	if err == nil {
+		err = d.fs.SyncDir(d.tmp)
+	}
 	if err == nil {
 		err = d.fs.Rename(d.tmp, d.final)
 	}

@@ -160,8 +160,8 @@ func read(t testing.TB, parts ...string) []byte {
 // wantPass demands that all checks pass.
 func wantPass(t testing.TB, checks []verify.Check) {
 	t.Helper()
-	if len(checks) < 7 {
-		t.Errorf("%d checks: %+v", len(checks), checks)
+	if len(checks) < 6 { // one for each document but model.pub
+		t.Errorf("%d checks", len(checks))
 	}
 	for _, c := range checks {
 		if c.Result != verify.Pass {

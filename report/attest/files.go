@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -25,8 +24,8 @@ type file struct {
 	digest string // SHA-256, hexadecimal
 }
 
-// ignored are names in a model directory that are no part of the model: where
-// the card and the attestations may be copied to.
+// ignored are names in a model directory that are no part of the model: where a
+// published model has the card and the attestations.
 var ignored = []string{cardName, Dir}
 
 // modelFiles returns the files that the record's end names, in the order of the
@@ -158,20 +157,10 @@ func digestContext(ctx context.Context, name string) (record.Digest, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	buf := make([]byte, 1<<20)
-	for {
-		if err := ctx.Err(); err != nil {
-			return "", context.Cause(ctx)
-		}
-		n, err := f.Read(buf)
-		h.Write(buf[:n])
-		if errors.Is(err, io.EOF) {
-			return record.NewDigest("sha256", h.Sum(nil))
-		}
-		if err != nil {
-			return "", err
-		}
+	if _, err := io.CopyBuffer(h, &contextReader{ctx, f}, make([]byte, 1<<20)); err != nil {
+		return "", err
 	}
+	return record.NewDigest("sha256", h.Sum(nil))
 }
 
 // digestFile returns digest and size of a file.

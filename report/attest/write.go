@@ -48,9 +48,10 @@ type Options struct {
 	// Written says that the files of the model were digested from the disk by
 	// this process as it ended the record: they are not read again.
 	Written bool
-	// Copy puts the card and the attestations into the model directory too, as
-	// README.md and [Dir], where they are no part of what is signed.
-	Copy bool
+	// Publish, if not empty, is a new directory for a copy of the model with the
+	// card as README.md and the attestations as [Dir], which are no part of what
+	// is signed.
+	Publish string
 }
 
 func (o *Options) settle(run string) {
@@ -111,8 +112,8 @@ func Write(ctx context.Context, run string, o Options) (*Result, error) {
 	if err := save(o.FS, o.Out, docs); err != nil {
 		return nil, fmt.Errorf("attest: %w", err)
 	}
-	if o.Copy {
-		if err := copyInto(&o, files, docs); err != nil {
+	if o.Publish != "" {
+		if err := publish(ctx, &o, files, docs); err != nil {
 			return nil, fmt.Errorf("attest: %w", err)
 		}
 	}
@@ -241,20 +242,6 @@ func compareBool(a, b bool) int {
 		return -1
 	}
 	return 1
-}
-
-// copyInto puts the documents where whoever gets the model finds them.
-func copyInto(o *Options, files []file, docs map[string][]byte) error {
-	free := ignorePaths(files)
-	for _, name := range ignored {
-		if !slices.Contains(free, name) {
-			return fmt.Errorf("copy: the model has a file or directory %s of its own", name)
-		}
-	}
-	if err := durable.WriteFile(o.FS, filepath.Join(o.Model, cardName), docs[cardName]); err != nil {
-		return err
-	}
-	return save(o.FS, filepath.Join(o.Model, Dir), docs)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
