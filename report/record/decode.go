@@ -144,7 +144,7 @@ func (d *decoder) unexpected(want string) {
 
 // literal consumes the word if it is next.
 func (d *decoder) literal(word string) bool {
-	if !bytes.HasPrefix(d.b[d.at:], []byte(word)) {
+	if len(d.b)-d.at < len(word) || string(d.b[d.at:d.at+len(word)]) != word {
 		return false
 	}
 	d.at += len(word)
@@ -217,10 +217,10 @@ func (d *decoder) any(depth int) {
 func (d *decoder) anyNumber() {
 	start := d.at
 	text := d.number()
-	if _, err := strconv.ParseInt(text, 10, 64); err == nil && canonicalInt(text) {
+	if _, err := strconv.ParseInt(string(text), 10, 64); err == nil && canonicalInt(text) {
 		return
 	}
-	if _, err := strconv.ParseUint(text, 10, 64); err == nil && canonicalInt(text) {
+	if _, err := strconv.ParseUint(string(text), 10, 64); err == nil && canonicalInt(text) {
 		return
 	}
 	d.checkFloat(start, text)
@@ -228,12 +228,12 @@ func (d *decoder) anyNumber() {
 
 // canonicalInt reports whether digits have no leading zero and no sign they do
 // not need.
-func canonicalInt(s string) bool {
-	return s == "0" || s[0] >= '1' && s[0] <= '9' || len(s) > 1 && s[0] == '-' && s[1] >= '1' && s[1] <= '9'
+func canonicalInt(s []byte) bool {
+	return len(s) == 1 && s[0] == '0' || s[0] >= '1' && s[0] <= '9' || len(s) > 1 && s[0] == '-' && s[1] >= '1' && s[1] <= '9'
 }
 
 // number consumes the characters that numbers are made of.
-func (d *decoder) number() string {
+func (d *decoder) number() []byte {
 	start := d.at
 	for d.at < len(d.b) {
 		c := d.b[d.at]
@@ -245,19 +245,20 @@ func (d *decoder) number() string {
 	if d.at == start {
 		d.unexpected("a number")
 	}
-	return string(d.b[start:d.at])
+	return d.b[start:d.at]
 }
 
-func (d *decoder) checkFloat(start int, text string) float64 {
+func (d *decoder) checkFloat(start int, text []byte) float64 {
 	if d.err != nil {
 		return 0
 	}
-	f, err := strconv.ParseFloat(text, 64)
+	f, err := strconv.ParseFloat(string(text), 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		d.fail(start, "%.40q is no number", text)
 		return 0
 	}
-	if want := string(appendFloat(nil, f)); want != text {
+	var buf [32]byte
+	if want := appendFloat(buf[:0], f); !bytes.Equal(want, text) {
 		d.fail(start, "number %.40q is not canonical, want %s", text, want)
 	}
 	return f
@@ -280,7 +281,7 @@ func (d *decoder) int(v reflect.Value) {
 	if d.err != nil {
 		return
 	}
-	n, err := strconv.ParseInt(text, 10, v.Type().Bits())
+	n, err := strconv.ParseInt(string(text), 10, v.Type().Bits())
 	if err != nil || !canonicalInt(text) {
 		d.fail(start, "%.40q is no canonical integer of %d bits", text, v.Type().Bits())
 		return
@@ -294,7 +295,7 @@ func (d *decoder) uint(v reflect.Value) {
 	if d.err != nil {
 		return
 	}
-	n, err := strconv.ParseUint(text, 10, v.Type().Bits())
+	n, err := strconv.ParseUint(string(text), 10, v.Type().Bits())
 	if err != nil || !canonicalInt(text) {
 		d.fail(start, "%.40q is no canonical integer of %d bits from 0", text, v.Type().Bits())
 		return
@@ -304,19 +305,25 @@ func (d *decoder) uint(v reflect.Value) {
 
 func (d *decoder) float(v reflect.Value) {
 	start := d.at
-	switch {
-	case d.literal(`"NaN"`):
-		v.SetFloat(math.NaN())
-	case d.literal(`"+Inf"`):
-		v.SetFloat(math.Inf(1))
-	case d.literal(`"-Inf"`):
-		v.SetFloat(math.Inf(-1))
-	default:
-		f := d.checkFloat(start, d.number())
-		if v.OverflowFloat(f) || v.Kind() == reflect.Float32 && float64(float32(f)) != f {
-			d.fail(start, "number does not fit 32 bits exactly")
-			return
-		}
-		v.SetFloat(f)
+	f := d.float64()
+	if d.err == nil && f-f == 0 && (v.OverflowFloat(f) || v.Kind() == reflect.Float32 && float64(float32(f)) != f) {
+		d.fail(start, "number does not fit 32 bits exactly")
+		return
 	}
+	v.SetFloat(f)
+}
+
+func (d *decoder) float64() float64 {
+	switch {
+	case d.err != nil:
+		return 0
+	case d.literal(`"NaN"`):
+		return math.NaN()
+	case d.literal(`"+Inf"`):
+		return math.Inf(1)
+	case d.literal(`"-Inf"`):
+		return math.Inf(-1)
+	}
+	start := d.at
+	return d.checkFloat(start, d.number())
 }

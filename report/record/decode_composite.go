@@ -152,6 +152,10 @@ func (d *decoder) object(v reflect.Value, depth int) {
 			return
 		}
 		v.Set(reflect.MakeMap(v.Type()))
+		if m, ok := v.Interface().(map[string]float64); ok {
+			d.floats(m)
+			return
+		}
 	}
 	last := ""
 	for i := 0; d.more(i, '}'); i++ {
@@ -165,6 +169,17 @@ func (d *decoder) object(v reflect.Value, depth int) {
 		if v.IsValid() {
 			v.SetMapIndex(reflect.ValueOf(last).Convert(v.Type().Key()), elem)
 		}
+		d.path = d.path[:len(d.path)-1]
+	}
+}
+
+// floats reads the members of an object whose values are floats.
+func (d *decoder) floats(m map[string]float64) {
+	last := ""
+	for i := 0; d.more(i, '}'); i++ {
+		last = d.key(i, last)
+		d.path = append(d.path, pathName(last))
+		m[last] = d.float64()
 		d.path = d.path[:len(d.path)-1]
 	}
 }
@@ -190,6 +205,11 @@ func (d *decoder) record(v reflect.Value, depth int) {
 	next, last := 0, ""
 	for i := 0; d.more(i, '}'); i++ {
 		start := d.at
+		if at := d.member(fs, next); at >= 0 { // as it is nearly always
+			next, last = at+1, fs[at].name
+			d.field(v, &fs[at], depth)
+			continue
+		}
 		last = d.key(i, last)
 		for next < len(fs) && fs[next].name < last {
 			d.missing(start, fs[next])
@@ -201,19 +221,37 @@ func (d *decoder) record(v reflect.Value, depth int) {
 		if d.err != nil {
 			return
 		}
-		f := fs[next]
 		next++
-		d.path = append(d.path, f.name)
-		at := d.at
-		d.value(v.Field(f.index), depth)
-		if d.err == nil && f.omit && isEmpty(v.Field(f.index)) {
-			d.fail(at, "empty value is not canonical: it is left out")
-		}
-		d.path = d.path[:len(d.path)-1]
+		d.field(v, &fs[next-1], depth)
 	}
 	for ; d.err == nil && next < len(fs); next++ {
 		d.missing(d.at, fs[next])
 	}
+}
+
+// member consumes the name of a member that is written next if those before it
+// are left out, and returns which it is, or consumes nothing and returns -1.
+func (d *decoder) member(fs []field, next int) int {
+	for ; next < len(fs); next++ {
+		if d.literal(fs[next].prefix) {
+			return next
+		}
+		if !fs[next].omit {
+			break
+		}
+	}
+	return -1
+}
+
+// field reads the value of a member.
+func (d *decoder) field(v reflect.Value, f *field, depth int) {
+	d.path = append(d.path, f.name)
+	at := d.at
+	d.value(v.Field(f.index), depth)
+	if d.err == nil && f.omit && isEmpty(v.Field(f.index)) {
+		d.fail(at, "empty value is not canonical: it is left out")
+	}
+	d.path = d.path[:len(d.path)-1]
 }
 
 // missing refuses the absence of a member that is always written.

@@ -370,3 +370,20 @@ func BenchmarkUnmarshalStep(b *testing.B) {
 		}
 	}
 }
+
+// A kind named inside the body, or after it, does not decide which body is read.
+func TestKindIsThatOfTheEntry(t *testing.T) {
+	for text, good := range map[string]bool{
+		`{"body":{"text":",\"kind\":\"step\",\"time\":1}"},"index":1,"kind":"note","time":1}`: true,
+		`{"body":{"text":"a"},"index":1,"kind":"note","time":1,"kind":"note","time":1}`:       false,
+		`{"body":{"text":"a"},"index":1,"kind":"pause","time":1}`:                             false,
+		`{"body":{"text":"a"},"index":1,"kind":"note","kind":"note","time":1}`:                false,
+		`{"body":{"text":"a"},"index":01,"kind":"note","time":1}`:                             false,
+		`{"body":{"text":"a"},"index":1,"kind":"note","time":1} `:                             false,
+	} {
+		var e record.Entry
+		if err := record.Unmarshal([]byte(text), &e); (err == nil) != good {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

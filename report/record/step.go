@@ -69,15 +69,32 @@ func (s *Step) Check() error {
 			return fmt.Errorf("load.table: %w", err)
 		}
 	}
-	return checkDigests("batch", s.Batch, "bias", s.Bias, "parameters", s.Parameters, "optimizer", s.Optimizer)
+	err := checkDigest("batch", s.Batch)
+	if err == nil {
+		err = checkDigest("bias", s.Bias)
+	}
+	if err == nil {
+		err = checkDigest("parameters", s.Parameters)
+	}
+	if err == nil {
+		err = checkDigest("optimizer", s.Optimizer)
+	}
+	return err
 }
 
 // checkDigests checks digests that follow their names.
 func checkDigests(pairs ...any) error {
 	for i := 0; i < len(pairs); i += 2 {
-		if err := pairs[i+1].(Digest).Check(); err != nil {
-			return fmt.Errorf("%s: %w", pairs[i], err)
+		if err := checkDigest(pairs[i].(string), pairs[i+1].(Digest)); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func checkDigest(name string, d Digest) error {
+	if err := d.Check(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
@@ -104,9 +121,9 @@ type Split struct {
 }
 
 // parts are the times that add up, with their names.
-func (s *Split) parts() ([]string, []int64) {
-	return []string{"data", "forward", "backward", "model", "communication", "bubble", "optimizer", "checkpoint", "stall", "other"},
-		[]int64{s.Data, s.Forward, s.Backward, s.Model, s.Communication, s.Bubble, s.Optimizer, s.Checkpoint, s.Stall, s.Other}
+func (s *Split) parts() ([10]string, [10]int64) {
+	return [...]string{"data", "forward", "backward", "model", "communication", "bubble", "optimizer", "checkpoint", "stall", "other"},
+		[...]int64{s.Data, s.Forward, s.Backward, s.Model, s.Communication, s.Bubble, s.Optimizer, s.Checkpoint, s.Stall, s.Other}
 }
 
 // Check refuses negative parts, and a sum that is not Wall.
