@@ -130,6 +130,20 @@ func TestTraceChangesNoResult(t *testing.T) {
 	}
 }
 
+// TestTraceRoots holds every bit of a step of the small models still, on any
+// machine, and the operators' names and order with them.
+func TestTraceRoots(t *testing.T) {
+	for name, want := range map[string]string{
+		"v4": "sha256:897576f92265e92afb3f4705e221da400261a34d0bdb36b4ecace9cc6e543ec2",
+		"v3": "sha256:fec336f361a62587b1f772504221ca41f2a4fe0e3ef906387568ea81e9a69ea3",
+	} {
+		r := newRig(t, traceModels()[name])
+		if got := trace.Root(r.mustTrace(t, &Tracing{}).Entries()).String(); got != want {
+			t.Errorf("%s: root is %s, want %s", name, got, want)
+		}
+	}
+}
+
 // TestTraceDependsOnValuesOnly: whatever does not change results does not change
 // a trace either.
 func TestTraceDependsOnValuesOnly(t *testing.T) {

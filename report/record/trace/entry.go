@@ -143,7 +143,7 @@ func ParseEntry(line []byte) (Entry, error) {
 	p := parser{s: string(line)}
 	var e Entry
 	sum := p.text(`{"digest":"`)
-	e.Layer = int(p.number(`,"layer":`))
+	layer := p.number(`,"layer":`)
 	e.Name = p.text(`,"name":"`)
 	pass := p.text(`,"pass":"`)
 	e.Row = p.number(`,"row":`)
@@ -153,9 +153,13 @@ func ParseEntry(line []byte) (Entry, error) {
 	if p.err == nil && p.at < len(p.s) {
 		p.fail("bytes after the end")
 	}
+	if p.err == nil && (layer < -1 || layer > maxLayer) {
+		p.fail(fmt.Sprintf("layer: %d, want -1 to %d", layer, maxLayer))
+	}
 	if p.err != nil {
 		return Entry{}, p.err
 	}
+	e.Layer = int(layer)
 	return e, e.finish(pass, kind, sum)
 }
 
