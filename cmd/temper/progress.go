@@ -48,6 +48,8 @@ func isTerminal(f *os.File) bool {
 // Observe shows one event.
 func (p *progress) Observe(e execution.Event) {
 	switch e := e.(type) {
+	case execution.Reading:
+		fmt.Fprintf(p.out, "temper: reading the data of stage %s\n", e.Name)
 	case execution.Began:
 		fmt.Fprintf(p.out, "temper: %s, %s parameters (%s active), vocabulary %d, %s on %d threads (peak %s/s measured)\n",
 			e.Dir, unit.Count(e.Parameters), unit.Count(e.Active), e.Vocabulary, e.Path, e.Threads, unit.FLOPs(e.PeakFLOPs))

@@ -49,15 +49,18 @@ func routed(load [][]int64) [][]int64 {
 	return table
 }
 
-// measuredStep adds what this machine had to do with a step.
-func measuredStep(e *record.Step, t *train.Times, peak float64) {
-	e.Time = splitOf(t)
-	if wall := t.Total.Seconds(); wall > 0 && peak > 0 {
-		if mfu := e.FLOPs / (peak * wall); !math.IsInf(mfu, 0) {
+// MeasuredStepEntry is StepEntry with what this machine had to do with the step;
+// peak is the FLOP/s of its devices.
+func MeasuredStepEntry(stage int, r *train.Result, peak float64) *record.Step {
+	e := StepEntry(stage, r)
+	e.Time = splitOf(&r.Time)
+	if wall := r.Time.Total.Seconds(); wall > 0 && peak > 0 {
+		if mfu := e.FLOPs / float64(peak*wall); !math.IsInf(mfu, 0) {
 			e.MFU = mfu
 		}
 	}
 	e.Memory = peakMemory()
+	return e
 }
 
 // splitOf is a step's time as the record divides it.

@@ -11,6 +11,12 @@ import (
 // Event is one thing that happened in a run: one of the types below.
 type Event interface{ event() }
 
+// Reading says that a new run reads the data of a stage, to record what it is.
+type Reading struct {
+	Stage int    `json:"stage"`
+	Name  string `json:"name"`
+}
+
 // Began opens a run, or a part of it after a resume.
 type Began struct {
 	Dir        string `json:"dir"`
@@ -74,6 +80,7 @@ type Ended struct {
 	Summary Summary `json:"summary"`
 }
 
+func (Reading) event()    {}
 func (Began) event()      {}
 func (StageBegan) event() {}
 func (Stepped) event()    {}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/temper-ml/temper/compute/dtype"
 	"github.com/temper-ml/temper/model/arch"
@@ -31,7 +32,10 @@ func (x *runner) finish() (*Summary, error) {
 	}
 	x.standing.totals(e)
 	if old := x.standing.end; old != nil {
-		if err := sameEnd(old, e); err != nil {
+		if old.Weights != e.Weights {
+			return nil, fmt.Errorf("run: the run ended with weights %s, its last checkpoint has %s", old.Weights, e.Weights)
+		}
+		if err := sameExport(old.Export, e.Export); err != nil {
 			return nil, err
 		}
 	} else if err := x.enter(e); err != nil {
@@ -42,17 +46,39 @@ func (x *runner) finish() (*Summary, error) {
 	return s, nil
 }
 
-// sameEnd compares a finished run that was resumed with what its record says.
-func sameEnd(old, now *record.End) error {
-	if old.Weights != now.Weights {
-		return fmt.Errorf("run: the run ended with weights %s, its last checkpoint has %s", old.Weights, now.Weights)
-	}
-	if !maps.Equal(old.Export, now.Export) {
-		for name, d := range old.Export {
-			if now.Export[name] != d {
-				return fmt.Errorf("run: model/%s is not what the run wrote (digest %s, now %q): remove model to have it written again", name, d, now.Export[name])
-			}
+// ended is a finished run that is resumed: if its model is gone it is written
+// again from the last checkpoint. Nothing is added to the record.
+func (x *runner) ended(ctx context.Context, at position) (*Summary, error) {
+	dir := filepath.Join(x.opts.Dir, "model")
+	got, err := hashDir(dir)
+	if err == nil {
+		if err := sameExport(x.standing.end.Export, got); err != nil {
+			return nil, err
 		}
+		s := x.standing.summary(x.opts.Dir, x.old.Signer)
+		x.tell(Ended{*s})
+		return s, nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if last := x.standing.next(); !x.standing.same(at, last) {
+		return nil, fmt.Errorf("run: %s is finished, and its model and its last checkpoint are gone: nothing is left to write it from", x.opts.Dir)
+	}
+	if err := x.build(); err != nil {
+		return nil, err
+	}
+	return x.carryOut(ctx, at)
+}
+
+// sameExport compares the files of a model with those that the record has.
+func sameExport(old, now map[string]record.Digest) error {
+	for _, name := range slices.Sorted(maps.Keys(old)) {
+		if now[name] != old[name] {
+			return fmt.Errorf("run: model/%s is not what the run wrote (digest %s, now %q): remove model to have it written again", name, old[name], now[name])
+		}
+	}
+	if len(now) > len(old) {
 		return errors.New("run: model holds files that the run did not write: remove it to have it written again")
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/temper-ml/temper/train"
 )
 
-// manifest says what the run is. The model has the parameters that it begins with.
+// manifest says what the run is, but for the parameters that it begins with.
 func (x *runner) manifest(ctx context.Context) (*record.Manifest, error) {
 	text, err := x.recipe.YAML()
 	if err != nil {
@@ -28,25 +28,29 @@ func (x *runner) manifest(ctx context.Context) (*record.Manifest, error) {
 	}
 	m := &record.Manifest{
 		Run: x.recipe.Name, Recipe: string(text), Seed: x.recipe.Seed, Started: x.start.UnixMilli(),
-		Architecture: string(x.model.Config().MarshalHF()), Model: map[string]record.Digest{},
-		Precision: record.Precision{Parameters: "fp32", Linear: "fp32", Attention: "fp32"},
-		Tokenizer: record.SHA256(tok), Program: program(), Hosts: []record.Host{host()}, Ranks: 1, Mesh: record.One(),
+		Architecture: string(x.arch.MarshalHF()),
+		Precision:    record.Precision{Parameters: "fp32", Linear: "fp32", Attention: "fp32"},
+		Tokenizer:    record.SHA256(tok), Program: program(), Hosts: []record.Host{host()}, Ranks: 1, Mesh: record.One(),
 		Devices: []record.Device{x.device}, DigestPeriod: int64(x.recipe.Record.DigestPeriod), Clock: "system",
 	}
 	if m.Data, err = Files(ctx, x.recipe); err != nil {
 		return nil, err
 	}
-	if m.Order, err = x.survey(ctx, m.Data); err != nil {
-		return nil, err
-	}
+	m.Order, err = x.survey(ctx, m.Data)
+	return m, err
+}
+
+// tensors are the digests of a model that is loaded, none of one that is drawn.
+func (x *runner) tensors() (map[string]record.Digest, error) {
+	digests := map[string]record.Digest{}
 	if x.recipe.Model.Load == "" {
-		return m, nil
+		return digests, nil
 	}
 	tensors, err := train.TensorDigests(x.model)
 	for name, d := range tensors {
-		m.Model[name] = record.Digest(d.String())
+		digests[name] = record.Digest(d.String())
 	}
-	return m, err
+	return digests, err
 }
 
 // Files are all files of text that the recipe reads, in its order, with their
@@ -129,6 +133,7 @@ func (x *runner) survey(ctx context.Context, files []record.File) (record.Digest
 	var orders []digest.Digest
 	for i := range x.recipe.Stages {
 		s := &x.recipe.Stages[i]
+		x.tell(Reading{i, s.Name})
 		d, err := x.recipe.StageData(i)
 		if err != nil {
 			return "", err
@@ -177,7 +182,7 @@ func (x *runner) unchanged(ctx context.Context) (notes []string, err error) {
 	if d := record.SHA256(tok); d != m.Tokenizer {
 		return nil, fmt.Errorf("run: the tokenizer has digest %s, the run began with %s: a resumed run needs the same", d, m.Tokenizer)
 	}
-	if c := string(x.model.Config().MarshalHF()); c != m.Architecture {
+	if c := string(x.arch.MarshalHF()); c != m.Architecture {
 		return nil, errors.New("run: the model's configuration is not that of record/manifest.json: a resumed run needs the same model")
 	}
 	files, err := Files(ctx, x.recipe)

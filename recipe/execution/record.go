@@ -43,6 +43,10 @@ func (x *runner) openRecord(ctx context.Context, at position) error {
 	if x.log, err = runlog.Open(dir, x.opts.Key, o, x.standing.add); err != nil {
 		return fmt.Errorf("run: the record cannot be continued: %w", err)
 	}
+	if x.standing.end != nil { // nothing is left to be recorded
+		x.joined = true
+		return nil
+	}
 	if err := x.rejoin(ctx, at); err != nil {
 		return errors.Join(err, x.log.Close())
 	}
@@ -63,12 +67,17 @@ func (x *runner) create(ctx context.Context, dir string, at position, o runlog.O
 	if at != (position{}) {
 		return fmt.Errorf("run: %s has checkpoints but no record of the steps before them: put %s back, or start another run", x.opts.Dir, dir)
 	}
-	var err error
+	m, err := x.manifest(ctx)
+	if err != nil {
+		return err
+	}
+	if err := x.build(); err != nil {
+		return err
+	}
 	if x.notes, err = parameters(x.recipe, x.model); err != nil {
 		return err
 	}
-	m, err := x.manifest(ctx)
-	if err != nil {
+	if m.Model, err = x.tensors(); err != nil {
 		return err
 	}
 	if x.log, err = runlog.Create(dir, m, x.opts.Key, o); err != nil {
@@ -86,12 +95,12 @@ func (x *runner) rejoin(ctx context.Context, at position) error {
 	if x.standing.begin == nil && at != (position{}) {
 		return fmt.Errorf("run: %s has checkpoints, but its record ends before its first step", x.opts.Dir)
 	}
-	if x.standing.end != nil { // nothing is left to do, and nothing to record
-		x.joined = true
-		return nil
-	}
+	x.joined = x.standing.begin == nil // nothing was done yet
 	var err error
-	if x.notes, err = x.unchanged(ctx); err != nil || at != (position{}) {
+	if x.notes, err = x.unchanged(ctx); err != nil {
+		return err
+	}
+	if err := x.build(); err != nil || at != (position{}) {
 		return err
 	}
 	more, err := parameters(x.recipe, x.model)
@@ -102,7 +111,6 @@ func (x *runner) rejoin(ctx context.Context, at position) error {
 	if err := x.sameBeginning(); err != nil {
 		return err
 	}
-	x.joined = x.standing.begin == nil // nothing was done yet
 	if x.joined {
 		return nil
 	}

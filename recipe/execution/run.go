@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/data/tokenizer"
 	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/report/record"
@@ -45,6 +47,7 @@ type runner struct {
 	recipe *recipe.Recipe
 	opts   Options
 	tok    *tokenizer.Tokenizer
+	arch   *arch.Config
 	model  *deepseek.Model
 	device record.Device
 	start  time.Time
@@ -73,17 +76,25 @@ func Run(ctx context.Context, r *recipe.Recipe, opts Options) (*Summary, error) 
 		return nil, err
 	}
 	x := &runner{recipe: r, opts: opts, start: opts.Now()}
-	if err := x.prepare(ctx); err != nil {
-		return nil, err
-	}
 	at, err := x.find()
 	if err != nil {
 		return nil, err
 	}
-	if err := x.openRecord(ctx, at); err != nil {
+	err = x.prepare(ctx)
+	if err == nil {
+		err = x.openRecord(ctx, at)
+	}
+	if err != nil {
+		if ctx.Err() != nil { // nothing is recorded that would have to be taken back
+			err = errors.Join(ErrInterrupted, err)
+		}
 		return nil, err
 	}
-	s, err := x.carryOut(ctx, at)
+	carryOut := x.carryOut
+	if x.standing.end != nil {
+		carryOut = x.ended
+	}
+	s, err := carryOut(ctx, at)
 	return s, errors.Join(err, x.log.Close())
 }
 
@@ -92,10 +103,14 @@ func (x *runner) carryOut(ctx context.Context, at position) (*Summary, error) {
 	if err := x.begin(at); err != nil {
 		return nil, err
 	}
-	if err := x.stages(ctx, at); err != nil {
-		return nil, x.failed(ctx, err)
+	err := x.stages(ctx, at)
+	if err == nil {
+		var s *Summary
+		if s, err = x.finish(); err == nil {
+			return s, nil
+		}
 	}
-	return x.finish()
+	return nil, x.failed(ctx, err)
 }
 
 // failed records why a run stops, if that is not done and the record can still
@@ -141,7 +156,7 @@ func claim(r *recipe.Recipe, opts Options) error {
 	return nil
 }
 
-// prepare makes tokenizer and model, without its parameters.
+// prepare makes the tokenizer and says what the model is.
 func (x *runner) prepare(ctx context.Context) error {
 	var err error
 	if x.tok, err = Tokenizer(ctx, x.recipe, x.opts.Dir); err != nil {
@@ -154,20 +169,24 @@ func (x *runner) prepare(ctx context.Context) error {
 	if err := keep(x.opts.Dir, TokenizerName, text); err != nil {
 		return err
 	}
-	cfg, err := Architecture(x.recipe, x.tok)
-	if err != nil {
-		return err
-	}
-	if x.model, err = deepseek.New(cfg); err != nil {
+	if x.arch, err = Architecture(x.recipe, x.tok); err != nil {
 		return err
 	}
 	x.device, err = device()
 	return err
 }
 
+// build makes the model. Data are read before it where possible: beside it,
+// what reading leaves to be collected could come to as much memory again.
+func (x *runner) build() (err error) {
+	debug.FreeOSMemory()
+	x.model, err = deepseek.New(x.arch)
+	return err
+}
+
 // begin opens the run for who watches it.
 func (x *runner) begin(at position) error {
-	total, _, active := x.model.Config().Count()
+	total, _, active := x.arch.Count()
 	if x.standing.begin == nil {
 		d, err := parametersDigest(x.model)
 		if err != nil {

@@ -51,6 +51,9 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 		if err := s.load(); err != nil {
 			return err
 		}
+		if x.standing.end != nil && !s.Trainer.Done() {
+			return errors.New("the run is finished, and its last checkpoint is damaged or gone")
+		}
 		if s.Trainer.Done() && (x.standing.end != nil || !s.owes()) { // its end is on record; only the parameters were needed
 			return nil
 		}
@@ -104,8 +107,7 @@ func (s *stage) stepped(r *train.Result) error {
 			return err
 		}
 	}
-	e := StepEntry(s.Index, r)
-	measuredStep(e, &r.Time, x.standing.peak)
+	e := MeasuredStepEntry(s.Index, r, x.standing.peak)
 	if err := x.enter(e); err != nil {
 		return err
 	}

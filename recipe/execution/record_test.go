@@ -1,0 +1,495 @@
+package execution
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/temper-ml/temper/compute/kernel"
+	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/internal/durable/durabletest"
+	"github.com/temper-ml/temper/recipe"
+	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/runlog"
+	"github.com/temper-ml/temper/train"
+)
+
+// stopped runs a recipe until so many steps are taken.
+func stopped(t *testing.T, r *recipe.Recipe, o Options, after int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	o.Observer = ObserverFunc(func(e Event) {
+		if _, ok := e.(Stepped); ok {
+			if after--; after == 0 {
+				cancel()
+			}
+		}
+	})
+	if _, err := Run(ctx, r, o); !errors.Is(err, ErrInterrupted) {
+		t.Fatalf("error %v, want an interruption", err)
+	}
+}
+
+// log reads a run's record whole.
+func log(t *testing.T, dir string) (m *record.Manifest, es []*record.Entry) {
+	t.Helper()
+	m, s, err := runlog.Read(filepath.Join(dir, RecordName), runlog.Trust{}, func(e *record.Entry) error { es = append(es, e); return nil })
+	if err != nil || s.Torn != 0 || s.Signed != s.Leaves {
+		t.Fatalf("%s: %+v, %v", dir, s, err)
+	}
+	return m, es
+}
+
+// of returns the bodies of a kind.
+func of[T record.Body](es []*record.Entry) (out []T) {
+	for _, e := range es {
+		if b, ok := e.Body.(T); ok {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+func kinds(es []*record.Entry) string {
+	var ks []string
+	for _, e := range es {
+		ks = append(ks, e.Kind)
+	}
+	return strings.Join(ks, " ")
+}
+
+func TestRecordSaysWhatWasRun(t *testing.T) {
+	r := setup(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	s := execute(t, r, dir)
+	m, es := log(t, dir)
+	text, err := os.ReadFile(filepath.Join(dir, "recipe.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := os.ReadFile(filepath.Join(dir, "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Recipe != string(text) || m.Seed != 1 || m.Tokenizer != record.SHA256(tok) || m.DigestPeriod != 32 || m.Clock != "system" ||
+		m.Order == "" || m.Architecture == "" || m.Started == 0 || m.Precision.Linear != "fp32" || len(m.Model) != 0 {
+		t.Errorf("manifest %+v", m)
+	}
+	var files []string
+	for _, f := range m.Data {
+		b, err := os.ReadFile(filepath.Join(r.Dir(), f.Path))
+		if err != nil || f.Digest != record.SHA256(b) || f.Bytes != int64(len(b)) {
+			t.Errorf("file %+v, %v", f, err)
+		}
+		files = append(files, fmt.Sprint(f.Path, " ", f.Rows))
+	}
+	if want := []string{"data/text.txt 60", "data/questions.jsonl 120", "data/held_out.jsonl 7"}; !slices.Equal(files, want) {
+		t.Errorf("files %q, want %q", files, want)
+	}
+	if d := m.Devices[0]; d.Path != kernel.Path() || d.Threads != kernel.Threads() || !(d.Peak["f32"] > 1e6) || len(m.Hosts) != 1 || m.Hosts[0].Cores < 1 {
+		t.Errorf("devices %+v, hosts %+v", m.Devices, m.Hosts)
+	}
+	begin, checkpoints, end := of[*record.Begin](es)[0], of[*record.Checkpoint](es), of[*record.End](es)[0]
+	if begin.Total != 128609 || begin.Parameters == "" || begin.Parameters == end.Weights {
+		t.Errorf("begin %+v", begin)
+	}
+	if last := checkpoints[len(checkpoints)-1]; last.Parameters != end.Weights || string(end.Weights) != s.WeightsDigest || last.Optimizer == "" {
+		t.Errorf("last checkpoint %+v, end %+v, summary %s", last, end, s.WeightsDigest)
+	}
+	for _, c := range checkpoints[len(checkpoints)-1:] {
+		b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(c.Path), "manifest.json"))
+		if err != nil || c.Content != record.SHA256(b) {
+			t.Errorf("checkpoint %+v, %v", c, err)
+		}
+	}
+	for name, d := range end.Export {
+		b, err := os.ReadFile(filepath.Join(dir, "model", name))
+		if err != nil || d != record.SHA256(b) {
+			t.Errorf("model/%s: %s, %v", name, d, err)
+		}
+	}
+	if _, ok := end.Export["config.json"]; !ok || end.Steps != s.Steps || end.Tokens != s.Tokens {
+		t.Errorf("end %+v, summary %+v", end, s)
+	}
+	checkSums(t, es, end)
+}
+
+// checkSums adds up what steps say and compares it with what else says it.
+func checkSums(t *testing.T, es []*record.Entry, end *record.End) {
+	t.Helper()
+	var total record.End
+	var wall, summed, routed, loaded int64
+	for _, e := range es {
+		switch b := e.Body.(type) {
+		case *record.Step:
+			total.Steps++
+			total.Examples += b.Examples
+			total.Tokens += b.Tokens
+			total.Supervised += b.Supervised
+			wall += b.Time.Wall
+			loaded += b.Tokens
+			if b.Batch == "" || b.Parameters == "" || b.Optimizer == "" || b.Bias == "" || b.Load == nil || b.Memory == 0 {
+				t.Errorf("entry %d lacks something: %+v", e.Index, b)
+			}
+		case *record.Times:
+			summed += b.Ranks[0].Split.Wall
+		case *record.Routing:
+			for _, n := range b.Counts[0] {
+				routed += n
+			}
+			if len(b.Counts) != len(of[*record.Routing](es)[0].Counts) {
+				t.Errorf("entry %d: %d blocks", e.Index, len(b.Counts))
+			}
+		}
+	}
+	if total.Steps != end.Steps || total.Examples != end.Examples || total.Tokens != end.Tokens || total.Supervised != end.Supervised {
+		t.Errorf("steps add up to %+v, the end says %+v", total, end)
+	}
+	if wall != summed || routed != 2*loaded { // each token goes to two experts of a block
+		t.Errorf("steps take %d ns, times %d; %d tokens routed of %d", wall, summed, routed, loaded)
+	}
+}
+
+// An epoch's tokens and labels are those of its rows.
+func TestStageCountsAreThoseOfAnEpoch(t *testing.T) {
+	r := setup(t)
+	r.Stages[0].Steps, r.Stages[0].LR.Warmup = 40, 1 // more than two epochs
+	dir := filepath.Join(t.TempDir(), "run")
+	execute(t, r, dir)
+	_, es := log(t, dir)
+	for i, s := range of[*record.Stage](es) {
+		rows, err := Rows(context.Background(), r, dir, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []train.Row
+		for step := int64(0); int64(len(all)) < s.Rows; step++ {
+			more, err := rows.Step(step)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, more...)
+		}
+		if c := train.Count(all[:s.Rows]); c.Tokens != s.Tokens || c.Supervised != s.Supervised || s.Batch != 4 || s.Sequence != 96 {
+			t.Errorf("stage %+v, its rows count %+v", s, c)
+		}
+	}
+}
+
+func TestAccumulation(t *testing.T) {
+	for _, c := range []struct{ rows, slots, micro, want int }{{4, 1, 2, 2}, {4, 4, 2, 4}, {7, 2, 2, 4}, {5, 1, 5, 1}, {9, 4, 3, 4}} {
+		if got := accumulation(c.rows, c.slots, c.micro); got != int64(c.want) {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
+// Neither instructions nor threads nor micro-batches show in what stands, nor
+// does a clock.
+func TestRecordDependsOnTheRecipeOnly(t *testing.T) {
+	r := setup(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	execute(t, r, dir)
+	want := entries(t, dir)
+	if len(want) < 7 {
+		t.Fatalf("%d steps", len(want))
+	}
+	defer kernel.SetThreads(kernel.Threads())
+	path := kernel.Path()
+	defer func() { _, _ = kernel.SetPath(path) }()
+	for i, p := range kernel.Paths() {
+		if _, err := kernel.SetPath(p); err != nil {
+			t.Fatal(err)
+		}
+		kernel.SetThreads(1 + i%3)
+		again := load(t, filepath.Join(r.Dir(), "small.yaml"))
+		again.Stages[0].MicroRows, again.Stages[1].MicroRows = 1+i%4, 1+(i+1)%4
+		other := filepath.Join(t.TempDir(), "run")
+		execute(t, again, other)
+		if diff := cmp.Diff(want, entries(t, other)); diff != "" {
+			t.Errorf("%s, %d threads: %s", p, 1+i%3, diff)
+		}
+	}
+}
+
+func TestPauseAndResumeAreRecorded(t *testing.T) {
+	r := setup(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	now := ticking()
+	stopped(t, r, Options{Dir: dir, Now: now}, 3)
+	_, es := log(t, dir)
+	pause, ok := es[len(es)-1].Body.(*record.Pause)
+	if !ok || pause.Stage != 0 || pause.Step != 3 {
+		t.Fatalf("the record ends with %+v", es[len(es)-1])
+	}
+	before := len(es)
+	if _, err := Run(context.Background(), load(t, filepath.Join(r.Dir(), "small.yaml")), Options{Dir: dir, Resume: true, Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	_, es = log(t, dir)
+	resume, ok := es[before].Body.(*record.Resume)
+	if !ok || resume.Step != 3 || resume.Parameters == "" || resume.Host.Cores == 0 || len(resume.Devices) != 1 || es[before+1].Kind != "stage" {
+		t.Errorf("after the pause: %+v, %+v", es[before], es[before+1])
+	}
+	if n := len(of[*record.Recovery](es)) + len(of[*record.Fault](es)); n > 0 {
+		t.Errorf("%d faults and recoveries in %s", n, kinds(es))
+	}
+}
+
+// overflowing makes a recipe of one stage whose second step cannot be finite.
+func overflowing(r *recipe.Recipe, policy string) *recipe.Recipe {
+	r.Stages = r.Stages[:1]
+	s := &r.Stages[0]
+	s.LR.Peak, s.NonFinite, s.Data.HoldOut, s.Eval = 1e30, policy, 0, recipe.Eval{}
+	return r
+}
+
+func TestStepsThatAreNotFinite(t *testing.T) {
+	r := overflowing(setup(t), "skip")
+	dir := filepath.Join(t.TempDir(), "run")
+	execute(t, r, dir)
+	_, es := log(t, dir)
+	skipped := 0
+	for i, e := range es {
+		if s, ok := e.Body.(*record.Step); ok && s.Skipped != "" {
+			skipped++
+			f, ok := es[i-1].Body.(*record.Fault)
+			if !ok || f.Fault != "non-finite" || f.Step != s.Step || f.Evidence == "" || s.Skipped != "non-finite" || s.MFU != 0 || s.Time.Wall == 0 || s.Parameters == "" {
+				t.Errorf("%+v, after %+v", s, es[i-1].Body)
+			}
+		}
+	}
+	if skipped == 0 {
+		t.Fatalf("no step was skipped: %s", kinds(es))
+	}
+	r = overflowing(load(t, filepath.Join(r.Dir(), "small.yaml")), "stop")
+	dir = filepath.Join(t.TempDir(), "run")
+	if _, err := Run(context.Background(), r, Options{Dir: dir, Now: ticking()}); !train.IsNonFinite(err) {
+		t.Fatalf("error %v", err)
+	}
+	_, es = log(t, dir)
+	if n := len(es); !strings.HasSuffix(kinds(es), "checkpoint pause") && !strings.HasSuffix(kinds(es), "fault pause") || len(of[*record.Fault](es)) != 1 {
+		t.Errorf("%d entries: %s", n, kinds(es))
+	}
+}
+
+func TestNoDigestsIfNotWanted(t *testing.T) {
+	r := setup(t)
+	r.Record.DigestPeriod = 0
+	dir := filepath.Join(t.TempDir(), "run")
+	execute(t, r, dir)
+	m, es := log(t, dir)
+	for _, s := range of[*record.Step](es) {
+		if s.Batch != "" || s.Parameters != "" || s.Optimizer != "" {
+			t.Errorf("step %+v", s)
+		}
+	}
+	if notes := of[*record.Note](es); m.DigestPeriod != 0 || len(notes) == 0 || !strings.Contains(notes[0].Text, "no digests") {
+		t.Errorf("notes %+v", notes)
+	}
+}
+
+// carryOn resumes a run until it is done, and compares it with one that was left alone.
+func carryOn(t *testing.T, what string, r *recipe.Recipe, dir string, want []string, weights string) {
+	t.Helper()
+	resume := true
+	if _, err := os.Stat(filepath.Join(dir, "recipe.yaml")); errors.Is(err, os.ErrNotExist) {
+		resume = false
+	}
+	s, err := Run(context.Background(), load(t, filepath.Join(r.Dir(), "small.yaml")), Options{Dir: dir, Resume: resume, Now: ticking(), FS: durabletest.NoSync(durable.OS)})
+	if err != nil {
+		t.Errorf("%s: resumed: %v", what, err)
+		return
+	}
+	if diff := cmp.Diff(want, entries(t, dir)); diff != "" || s.WeightsDigest != weights {
+		_, es := log(t, dir)
+		t.Errorf("%s: weights %s, want %s; %s: %s", what, s.WeightsDigest, weights, kinds(es), diff)
+	}
+}
+
+// The disk fails, fills up, or goes away with the process, at any call: the run
+// stops, and goes on when it is resumed, with nothing missing from its record.
+func TestDiskFaults(t *testing.T) {
+	r := setup(t)
+	whole := filepath.Join(t.TempDir(), "whole")
+	counting := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS)}
+	s, err := Run(context.Background(), r, Options{Dir: whole, Now: ticking(), FS: counting})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := entries(t, whole)
+	tries := 12
+	if testing.Short() {
+		tries = 3
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range tries {
+		at := 1 + (i*counting.Calls()+rng.IntN(counting.Calls()))/tries
+		fs := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS), FailAt: at, Err: syscall.ENOSPC, Lost: i%2 == 1, Dead: i%3 > 0}
+		what := fmt.Sprintf("call %d of %d, lost %t, dead %t", at, counting.Calls(), fs.Lost, fs.Dead)
+		dir := filepath.Join(t.TempDir(), "run")
+		_, err := Run(context.Background(), load(t, filepath.Join(r.Dir(), "small.yaml")), Options{Dir: dir, Now: ticking(), FS: fs})
+		if err == nil {
+			continue // the call was one that only tidies up
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: error %v", what, err)
+		}
+		if i%3 == 2 {
+			if err := fs.PowerCut(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		carryOn(t, what, r, dir, want, s.WeightsDigest)
+	}
+}
+
+// Entries that are lost under a checkpoint are not glossed over.
+func TestRecordThatLostItsEnd(t *testing.T) {
+	r := setup(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	stopped(t, r, Options{Dir: dir, Now: ticking()}, 1)
+	old := map[string][]byte{}
+	for _, name := range []string{runlog.LogName, runlog.HeadsName} {
+		b, err := os.ReadFile(filepath.Join(dir, RecordName, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		old[name] = b
+	}
+	again := func() error {
+		_, err := Run(context.Background(), load(t, filepath.Join(r.Dir(), "small.yaml")), Options{Dir: dir, Resume: true, Now: ticking()})
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	steps := 0
+	_, err := Run(ctx, load(t, filepath.Join(r.Dir(), "small.yaml")), Options{Dir: dir, Resume: true, Now: ticking(), Observer: ObserverFunc(func(e Event) {
+		if _, ok := e.(Stepped); ok {
+			if steps++; steps == 2 {
+				cancel()
+			}
+		}
+	})})
+	cancel()
+	if !errors.Is(err, ErrInterrupted) {
+		t.Fatal(err)
+	}
+	for name, b := range old { // an older copy of the record is put back
+		if err := os.WriteFile(filepath.Join(dir, RecordName, name), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := again(); err == nil || !strings.Contains(err.Error(), "but the record ends after 1 of stage 0") {
+		t.Errorf("error %v", err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, RecordName)); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); err == nil || !strings.Contains(err.Error(), "has checkpoints but no record") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A checkpoint that a crash kept from being declared is declared, and one that
+// is damaged is passed over with a word.
+func TestRecoveryFromAnOlderCheckpoint(t *testing.T) {
+	r := setup(t)
+	r.Checkpoint.Keep, r.Checkpoint.Every = 2, 1
+	dir := filepath.Join(t.TempDir(), "run")
+	stopped(t, r, Options{Dir: dir, Now: ticking()}, 4)
+	names, err := filepath.Glob(filepath.Join(dir, "checkpoints", "00-base", "*-0000000004", "*.safetensors"))
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	b, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(names[0], b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	again := load(t, filepath.Join(r.Dir(), "small.yaml"))
+	again.Checkpoint = r.Checkpoint
+	s, err := Run(context.Background(), again, Options{Dir: dir, Resume: true, Now: ticking()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, es := log(t, dir)
+	rs := of[*record.Recovery](es)
+	if len(rs) != 1 || rs[0].Step != 3 || rs[0].Again != 1 || !strings.Contains(rs[0].Cause, "digest") || rs[0].Checkpoint == "" || rs[0].Host == nil {
+		t.Errorf("recoveries %+v", rs)
+	}
+	if end := of[*record.End](es)[0]; end.Steps != s.Steps || string(end.Weights) != s.WeightsDigest {
+		t.Errorf("end %+v, summary %+v", end, s)
+	}
+	again.Checkpoint.Every = 2
+	whole := filepath.Join(t.TempDir(), "whole")
+	execute(t, load(t, filepath.Join(r.Dir(), "small.yaml")), whole)
+	if diff := cmp.Diff(entries(t, whole), entries(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Another model than the one that training began with is noticed.
+func TestLoadedModelsAreRecorded(t *testing.T) {
+	r := setup(t)
+	first := filepath.Join(t.TempDir(), "first")
+	execute(t, r, first)
+	text := strings.Replace(small, "init: tiny-v4", "load: "+filepath.Join(first, "model"), 1)
+	i, j := strings.Index(text, "  set:"), strings.Index(text, "stages:")
+	text = text[:i] + text[j:]
+	if err := os.WriteFile(filepath.Join(r.Dir(), "small.yaml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r = load(t, filepath.Join(r.Dir(), "small.yaml"))
+	dir := filepath.Join(t.TempDir(), "run")
+	fault := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS)}
+	ctx, cancel := context.WithCancel(context.Background())
+	_, err := Run(ctx, r, Options{Dir: dir, Now: ticking(), FS: fault, Observer: ObserverFunc(func(e Event) {
+		if _, ok := e.(StageBegan); ok {
+			cancel() // before the first step
+		}
+	})})
+	cancel()
+	if !errors.Is(err, ErrInterrupted) {
+		t.Fatal(err)
+	}
+	m, es := log(t, dir)
+	if len(m.Model) < 20 || !bytes.Contains([]byte(kinds(es)), []byte("pause")) {
+		t.Errorf("%d tensors; %s", len(m.Model), kinds(es))
+	}
+	weights, err := filepath.Glob(filepath.Join(first, "model", "*.safetensors"))
+	if err != nil || len(weights) != 1 {
+		t.Fatal(weights, err)
+	}
+	b, err := os.ReadFile(weights[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-1] ^= 1
+	if err := os.WriteFile(weights[0], b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(context.Background(), r, Options{Dir: dir, Resume: true, Now: ticking()}); err == nil || !strings.Contains(err.Error(), "are not those that this run began with") {
+		t.Errorf("error %v", err)
+	}
+	b[len(b)-1] ^= 1
+	if err := os.WriteFile(weights[0], b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(context.Background(), r, Options{Dir: dir, Resume: true, Now: ticking()}); err != nil {
+		t.Error(err)
+	}
+}
