@@ -81,6 +81,7 @@ func newRootCmd() *cobra.Command {
 		newModelCmd(),
 		newEvalCmd(),
 		newReportCmd(),
+		newVerifyCmd(),
 		newAttestCmd(),
 		newAuditCmd(),
 		newDataCmd(),

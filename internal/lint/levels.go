@@ -88,6 +88,7 @@ var sameLevel = map[string][]string{
 	"cluster/campaign":             {"cluster/campaign/goodput", "cluster/campaign/rollout"},
 	"recipe/execution":             {"recipe"},
 	"report/record/trace":          {"report/record", "report/record/digest"},
+	"recipe/replay":                {"recipe", "recipe/execution"},
 	"train/stepbench":              {"train"},
 	"data/preview":                 {"data"},
 	"data/databench":               {"data", "data/chat", "data/source"},

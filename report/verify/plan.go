@@ -56,10 +56,10 @@ func (l *Log) position(i int64) Position {
 	return Position{stage, i - int64(l.Stages[stage].first)}
 }
 
-// segments returns what is to be replayed to reach the plan's steps, each
+// Segments returns what is to be replayed to reach the plan's steps, each
 // segment from the last start at or before its steps, and the steps that no
 // start comes before.
-func (p *Plan) segments(l *Log, starts []Position) (segs []Segment, unreached int64) {
+func (p *Plan) Segments(l *Log, starts []Position) (segs []Segment, unreached int64) {
 	starts = slices.Clone(starts)
 	slices.SortFunc(starts, comparePositions)
 	if p.All {

@@ -41,7 +41,7 @@ func Replay(ctx context.Context, l *Log, r Replayer, plan Plan) (*Replayed, erro
 	if err != nil {
 		return nil, fmt.Errorf("verify: states to replay from: %w", err)
 	}
-	segments, unreached := plan.segments(l, starts)
+	segments, unreached := plan.Segments(l, starts)
 	if unreached > 0 {
 		steps.skip(-1, "%d of the steps to take again have no state before them to begin at: neither checkpoint nor beginning is at hand", unreached)
 	}
