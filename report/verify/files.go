@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/temper-ml/temper/report/record"
 )
@@ -155,4 +157,25 @@ func (c *files) checkpoint(k *Checkpoint) {
 	}
 	c.checkpoints++
 	c.bytes += n
+}
+
+// recordDir is where a run directory has its record.
+const recordDir = "record"
+
+// openFile opens a regular file below root for reading. A name that leads out
+// of root, a directory, a pipe or a device is an error; nothing is waited for.
+func openFile(root *os.Root, name string) (*os.File, error) {
+	f, err := root.OpenFile(path.Clean(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%.200q is no regular file", name)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 
 	"github.com/temper-ml/temper/report/record"
 )
@@ -38,3 +39,6 @@ type Plan struct {
 	// Seed is the verifier's: who made the run must not be able to guess it.
 	Seed uint64
 }
+
+// ErrState says that a state that was loaded is not the one that the record names.
+var ErrState = errors.New("not the state that the record names")
