@@ -11,7 +11,7 @@ import (
 
 func newAuditCmd() *cobra.Command {
 	var compare string
-	var asJSON bool
+	var asJSON, template bool
 	cmd := &cobra.Command{
 		Use:   "audit CLAIM.yaml",
 		Short: "holds a claim about a training run against arithmetic, physics and prediction",
@@ -23,20 +23,32 @@ would decide it). The planner predicts the same step with its 90 % band, here an
 on the hardware to compare with. What verification needs is listed as disclosed,
 derivable or missing.
 
-CLAIM is a file (docs/audit.md) or built in: ` + strings.Join(audit.Builtins(), ", ") + `.
+CLAIM is a file (docs/audit.md; --template prints one to begin with) or built in:
+` + strings.Join(audit.Builtins(), ", ") + `.
 
 With --json: one object: statements (id, verdict, reasons, decided_by),
 contradictions, implied (quantity -> interval), prediction, missing, disclosure.
 Exit code 0: no statement is inconsistent. 1: some are. 2: wrong use.`,
 		Example: `  temper audit consortium-2026
+  temper audit --template > claim.yaml
   temper audit claim.yaml --compare h800 --json`,
-		Args: exactArgs(1, "a claim"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if template {
+				return exactArgs(0, "no claim with --template")(cmd, args)
+			}
+			return exactArgs(1, "a claim")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if template {
+				_, err := fmt.Fprint(cmd.OutOrStdout(), audit.Template)
+				return err
+			}
 			return runAudit(cmd, args[0], compare, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&compare, "compare", "h100", "catalogue name or file of the hardware to predict the same step on")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&template, "template", false, "print a claim file with every field, to fill in")
 	return cmd
 }
 

@@ -35,22 +35,17 @@ func (w *auditWorld) Model(name string, seq int) (*audit.Model, error) {
 		return nil, err
 	}
 	w.models[name] = c
-	total, mtp, _ := c.Count()
-	m := &audit.Model{Name: name, Parameters: audit.Interval{Lo: float64(total), Hi: float64(total + mtp)}}
+	total, mtp, active := c.Count()
+	tables := int64(c.VocabSize) * int64(c.HiddenSize) // some count the input embedding, of which a token reads one row
+	m := &audit.Model{
+		Name: name, Parameters: audit.Interval{Lo: float64(total), Hi: float64(total + mtp)},
+		Active: audit.Interval{Lo: float64(active), Hi: float64(min(total, active+tables))},
+	}
 	rows := []int{seq}
 	if seq == 0 {
 		rows = []int{256, max(256, min(c.MaxPositions, 1<<20))}
 	}
-	m.FLOPsPerToken = audit.Interval{Lo: math.Inf(1), Hi: 0}
-	for _, by := range []arch.Convention{arch.ByLedger, arch.Megatron, arch.Torchtitan, arch.Verl} {
-		for _, n := range rows {
-			f, err := c.FLOPsPerToken(by, n)
-			if err != nil {
-				continue // this convention knows no such model
-			}
-			m.FLOPsPerToken.Lo, m.FLOPsPerToken.Hi = min(m.FLOPsPerToken.Lo, f), max(m.FLOPsPerToken.Hi, f)
-		}
-	}
+	m.FLOPsPerToken = operations(c, rows...)
 	if !(m.FLOPsPerToken.Lo <= m.FLOPsPerToken.Hi) {
 		return nil, fmt.Errorf("model %s: operations of a token are not known for rows of %d tokens", name, seq)
 	}
@@ -58,6 +53,22 @@ func (w *auditWorld) Model(name string, seq int) (*audit.Model, error) {
 		m.Pretraining, m.PretrainSource = p.Tokens, "as the report of the model says"
 	}
 	return m, nil
+}
+
+// operations returns what a token costs over every convention, in rows of any of
+// the lengths: an empty interval if none knows.
+func operations(c *arch.Config, rows ...int) audit.Interval {
+	out := audit.Interval{Lo: math.Inf(1), Hi: 0}
+	for _, by := range []arch.Convention{arch.ByLedger, arch.Megatron, arch.Torchtitan, arch.Verl} {
+		for _, n := range rows {
+			f, err := c.FLOPsPerToken(by, n)
+			if err != nil {
+				continue // this convention knows no such model
+			}
+			out.Lo, out.Hi = min(out.Lo, f), max(out.Hi, f)
+		}
+	}
+	return out
 }
 
 // Hardware reads an entry of the catalogue with the ranges of its sources.
@@ -109,6 +120,37 @@ func roundest(batch audit.Interval, seq int) int {
 	return lo
 }
 
+// mostUseful lowers the request's devices to those that are worth using: a number
+// with an awkward factor is often slower than a smaller one that layouts divide.
+func mostUseful(ctx context.Context, r planner.Request, batchSaid bool) (planner.Request, error) {
+	best, most := r, 0.0
+	for last, p := 0, 1; p <= r.Devices; p *= 2 {
+		v := r
+		v.Devices = r.Devices / p * p
+		if v.Devices == last {
+			continue
+		}
+		if 4*v.Devices < 3*r.Devices {
+			break
+		}
+		last = v.Devices
+		if !batchSaid {
+			v.Workload.GlobalBatch = max(64, 2*v.Devices)
+		}
+		s, err := planner.Fastest(ctx, v, nil)
+		if ctx.Err() != nil {
+			return r, ctx.Err()
+		}
+		if err != nil || s == nil {
+			continue
+		}
+		if rate := s.TokensPerSecond(v.Workload); rate > float64(most*1.0001) {
+			best, most = v, rate
+		}
+	}
+	return best, nil
+}
+
 // Predict searches for the best layout of a step.
 func (w *auditWorld) Predict(ctx context.Context, q audit.Request) (*audit.Prediction, error) {
 	c := w.clusters[q.Hardware]
@@ -137,6 +179,10 @@ func (w *auditWorld) Predict(ctx context.Context, q audit.Request) (*audit.Predi
 		p.Why = err.Error()
 		return p, nil
 	}
+	r, err := mostUseful(ctx, r, q.BatchTokens.Bounded())
+	if err != nil {
+		return nil, err
+	}
 	a, err := advice.SearchWithin(ctx, r)
 	switch {
 	case ctx.Err() != nil:
@@ -149,10 +195,13 @@ func (w *auditWorld) Predict(ctx context.Context, q audit.Request) (*audit.Predi
 		return p, nil
 	}
 	best := &a.Plans[0]
-	perStep := float64(a.Step.Tokens) / float64(a.Devices)
-	p.Used, p.Fits = a.Devices, true
+	perStep := float64(a.Step.Tokens) / float64(q.Devices) // whoever counts devices counts idle ones
+	p.Used, p.Fits, p.StepTokens = a.Devices, true, float64(a.Step.Tokens)
 	p.StepSeconds, p.StepInterval, p.TokensPerSec = best.StepSeconds, best.StepInterval, best.TokensPerSec
 	p.PerDevice = audit.Interval{Lo: perStep / best.StepInterval[1], Hi: perStep / best.StepInterval[0]}
+	if each := operations(r.Model, p.Seq); each.Lo <= each.Hi {
+		p.Achieved = p.PerDevice.Mul(each)
+	}
 	p.MFU, p.Layout, p.BoundBy = best.MFU.Value, best.Text, best.BoundBy
 	p.Memory, p.Capacity = best.MemoryBytes.Occupied, best.MemoryBytes.Capacity
 	return p, nil

@@ -18,6 +18,8 @@ const (
 type Judgement struct {
 	ID        string   `json:"id"`
 	Text      string   `json:"text"`
+	Quote     string   `json:"quote,omitempty"`
+	Source    string   `json:"source,omitempty"` // where it is not the claim's
 	Verdict   string   `json:"verdict"`
 	Reasons   []string `json:"reasons"`
 	DecidedBy string   `json:"decided_by,omitempty"`
@@ -44,12 +46,16 @@ type Predictions struct {
 	Statement string        `json:"statement"`
 	Runs      []*Prediction `json:"runs"`
 	Compare   []*Prediction `json:"compare"`
+	Placed    string        `json:"placed,omitempty"` // where the claim's speed lies against the band
+	Inside    *bool         `json:"inside,omitempty"` // of the band, under some reading; nil: the claim has no speed
 }
 
 // A Report is everything that an audit found.
 type Report struct {
 	Claim          string             `json:"claim"`
 	Title          string             `json:"title"`
+	Source         string             `json:"source"`
+	Notes          []string           `json:"notes"`
 	Conclusion     string             `json:"conclusion"`
 	Statements     []Judgement        `json:"statements"`
 	Contradictions []Contradiction    `json:"contradictions"`
@@ -75,7 +81,7 @@ func Run(ctx context.Context, c *Claim, w World, compare string) (*Report, error
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Claim: c.Name, Title: c.Title, Implied: map[string]Implied{}, Contradictions: []Contradiction{}, Missing: []string{}}
+	r := &Report{Claim: c.Name, Title: c.Title, Source: c.Source, Notes: append([]string{}, c.Notes...), Implied: map[string]Implied{}, Contradictions: []Contradiction{}, Missing: []string{}}
 	if r.Title == "" {
 		r.Title = c.Name
 	}

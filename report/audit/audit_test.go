@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,11 +16,11 @@ import (
 type facts struct{ perDevice Interval }
 
 func (facts) Model(name string, _ int) (*Model, error) {
-	n := 671e9
+	n, active := 671e9, Interval{36.6e9, 37.6e9}
 	if name == "deepseek-v4-pro" {
-		n = 1.573e12
+		n, active = 1.573e12, Interval{48.8e9, 49.8e9}
 	}
-	return &Model{Name: name, Parameters: Exactly(n), FLOPsPerToken: Interval{2.4e11, 2.8e11}}, nil
+	return &Model{Name: name, Parameters: Exactly(n), Active: active, FLOPsPerToken: Interval{2.4e11, 2.8e11}}, nil
 }
 
 func (facts) Hardware(name string) (*Hardware, error) {
@@ -34,7 +35,7 @@ func (facts) Hardware(name string) (*Hardware, error) {
 }
 
 func (f facts) Predict(_ context.Context, q Request) (*Prediction, error) {
-	return &Prediction{Hardware: q.Hardware, Devices: q.Devices, Used: q.Devices, Fits: true, PerDevice: f.perDevice, Memory: 1, Capacity: 2}, nil
+	return &Prediction{Hardware: q.Hardware, Devices: q.Devices, Used: q.Devices, Fits: true, PerDevice: f.perDevice, Achieved: f.perDevice.Mul(Interval{2.4e11, 2.8e11}), Memory: 1, Capacity: 2}, nil
 }
 
 func report(t *testing.T, name string) *Report {
@@ -94,7 +95,10 @@ func TestPublishedRunIsConsistent(t *testing.T) {
 	if got := verdicts(r, Inconsistent); len(got) != 0 {
 		t.Fatalf("inconsistent are %v", got)
 	}
-	for _, id := range []string{"model", "cluster", "tokens", "hours", "duration", "price", "cost"} {
+	if r.Predicted.Inside == nil || !*r.Predicted.Inside {
+		t.Errorf("its speed is not placed inside the band: %s", r.Predicted.Placed)
+	}
+	for _, id := range []string{"model", "cluster", "tokens", "hours", "duration", "rate", "price", "cost"} {
 		if !slices.Contains(verdicts(r, Consistent), id) {
 			t.Errorf("%s is not consistent:\n%s", id, r.Text())
 		}
@@ -106,16 +110,25 @@ func TestPublishedRunIsConsistent(t *testing.T) {
 
 // A speed far from the prediction is no contradiction.
 func TestOutsideTheBandIsUndetermined(t *testing.T) {
-	c, err := Load("deepseek-v3")
+	c, err := Load("consortium-2026-engineering")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Run(context.Background(), c, facts{Interval{100, 200}}, "h100")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !r.Holds() || !slices.Contains(verdicts(r, Undetermined), "tokens") {
-		t.Error(r.Text())
+	for _, tc := range []struct {
+		band    Interval
+		verdict string
+		inside  bool
+	}{
+		{Interval{100, 200}, Undetermined, false}, // 34.9 % of 354 TFLOP/s is 441 to 515 tokens/s of a device
+		{Interval{400, 450}, Consistent, true},
+	} {
+		r, err := Run(context.Background(), c, facts{tc.band}, "h100")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Holds() || !slices.Contains(verdicts(r, tc.verdict), "mfu") || r.Predicted.Inside == nil || *r.Predicted.Inside != tc.inside {
+			t.Errorf("band %v: %s", tc.band, r.Text())
+		}
 	}
 }
 
@@ -141,6 +154,8 @@ func TestRefusals(t *testing.T) {
 		{"duration: -3 d", "x.yaml:6:15: statements[0].duration"},
 		{"mfu: .nan", "x.yaml:6:10: statements[0].mfu"},
 		{"mfu: 0.4", "the unit is missing"},
+		{"achieved: 400 TFLOPS", "x.yaml:6:15: statements[0].achieved"},
+		{"tokens_per_second: 3 M", "the unit is missing: tokens/s"},
 		{"tokens: .inf", "statements[0].tokens"},
 		{"tokens: 0", "must be positive"},
 		{"tokens: 1e400", "larger than the largest"},
@@ -157,6 +172,46 @@ func TestRefusals(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.line, err, c.want)
 		}
+	}
+}
+
+// The template is a legal claim that holds together and names every field.
+func TestTemplate(t *testing.T) {
+	c, err := Decode([]byte(Template), "template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(context.Background(), c, facts{Interval{1200, 1800}}, "h100")
+	if err != nil || !r.Holds() {
+		t.Fatalf("%v\n%s", err, r.Text())
+	}
+	for _, of := range []reflect.Type{reflect.TypeFor[Claim](), reflect.TypeFor[Statement]()} {
+		for i := range of.NumField() {
+			if key := of.Field(i).Tag.Get("yaml"); !strings.Contains(Template, key+":") {
+				t.Errorf("%s is not in the template", key)
+			}
+		}
+	}
+	for _, topic := range topicNames() {
+		if !strings.Contains(Template, "      "+topic+": ") {
+			t.Errorf("topic %s is not in the template", topic)
+		}
+	}
+}
+
+// A utilisation that step time, batch and devices of the same claim contradict.
+func TestImpossibleUtilisation(t *testing.T) {
+	r := report(t, "testdata/impossible-mfu.yaml")
+	want := []string{"model", "hardware", "step", "mfu"}
+	if got := verdicts(r, Inconsistent); !slices.Equal(got, want) || len(r.Contradictions) != 1 {
+		t.Fatalf("inconsistent are %v, want %v:\n%s", got, want, r.Text())
+	}
+	// 4.2 M tokens × 2.8e11 in 26.5 s on 2000 devices are at most 22 TFLOP/s; 45 % of 354 are 158.
+	if c := r.Contradictions[0]; !strings.Contains(strings.Join(c.Derivation, "\n"), "TFLOP/s") || !strings.Contains(c.Text, "a factor of") {
+		t.Errorf("%s\n%s", c.Text, strings.Join(c.Derivation, "\n"))
+	}
+	if !slices.Equal(verdicts(r, Undetermined), []string{"praise"}) {
+		t.Errorf("undetermined are %v", verdicts(r, Undetermined))
 	}
 }
 
@@ -184,6 +239,11 @@ func TestQuantities(t *testing.T) {
 		{hours, "2.664 M h", 2.6635e6 * 3600, 2.6645e6 * 3600},
 		{seconds, "2 to 3 d", 1.5 * 86400, 3.5 * 86400},
 		{byteSize, "16 B", 15.5, 16.5},
+		{flops, "400 TFLOP/s", 399.5e12, 400.5e12},
+		{rate, "1.5 K tokens/s", 1450, 1550},
+		{hoursPerT, "= 200 K h", 1e12 / (200e3 * 3600), 1e12 / (200e3 * 3600)},
+		{timePerT, "under 4 d", 1e12 / (4 * 86400), math.Inf(1)},
+		{timePerT, "at least 4 d", 0, 1e12 / (4 * 86400)},
 	} {
 		got, _, err := c.k.parse(c.text)
 		if want := (Interval{c.lo, c.hi}); err != nil || !got.Contains(want) || !want.Contains(got) {

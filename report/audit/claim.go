@@ -46,9 +46,14 @@ type Statement struct {
 	Batch       string `yaml:"batch_tokens"`
 	StepTime    string `yaml:"step_time"`
 	MFU         string `yaml:"mfu"`
+	Achieved    string `yaml:"achieved"`
+	Speed       string `yaml:"tokens_per_second"`
+	DeviceSpeed string `yaml:"tokens_per_second_per_device"`
 	Goodput     string `yaml:"goodput"`
 	Duration    string `yaml:"duration"`
 	DeviceHours string `yaml:"device_hours"`
+	HoursPerT   string `yaml:"device_hours_per_trillion_tokens"`
+	TimePerT    string `yaml:"duration_per_trillion_tokens"`
 	Cost        string `yaml:"cost"`
 	Price       string `yaml:"price"`
 	Incidents   string `yaml:"incidents"`
@@ -80,9 +85,14 @@ func (s *Statement) quantities() []said {
 		{"batch_tokens", vBatch, counted, s.Batch},
 		{"step_time", vStepTime, seconds, s.StepTime},
 		{"mfu", vMFU, share, s.MFU},
+		{"achieved", vRate, flops, s.Achieved},
+		{"tokens_per_second", vSpeed, rate, s.Speed},
+		{"tokens_per_second_per_device", vTokenRate, rate, s.DeviceSpeed},
 		{"goodput", vGoodput, share, s.Goodput},
 		{"duration", vDuration, seconds, s.Duration},
 		{"device_hours", vDeviceTime, hours, s.DeviceHours},
+		{"device_hours_per_trillion_tokens", vMeanRate, hoursPerT, s.HoursPerT},
+		{"duration_per_trillion_tokens", vMeanSpeed, timePerT, s.TimePerT},
 		{"cost", vCost, money, s.Cost},
 		{"price", vPrice, price, s.Price},
 		{"incidents", vIncidents, tally, s.Incidents},
@@ -200,6 +210,11 @@ func positive(n int) string {
 //go:embed claims/*.yaml
 var builtin embed.FS
 
+// Template is a claim file with every field, explained.
+//
+//go:embed template.yaml
+var Template string
+
 // Builtins lists the claims that come with temper.
 func Builtins() []string {
 	entries, _ := builtin.ReadDir("claims") // of an embedded folder: cannot fail
@@ -207,6 +222,7 @@ func Builtins() []string {
 	for _, e := range entries {
 		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
 	}
+	slices.Sort(names)
 	return names
 }
 

@@ -15,7 +15,7 @@ var topics = []struct {
 }{
 	{"benchmark", "the same training on other hardware, with its configuration", nil},
 	{"timeline", "when each phase began and ended", []variable{vDuration}},
-	{"utilisation", "MFU with its convention, peak and format, step by step", []variable{vMFU, vMeanRate}},
+	{"utilisation", "MFU with its convention, peak and format, step by step", []variable{vMFU, vRate, vTokenRate, vMeanRate}},
 	{"software", "framework, versions, operators, numerical formats", nil},
 	{"interconnect", "topology, bandwidth and latency between devices, as measured", nil},
 	{"data", "what was trained on, in what order: digests, counts, licences", nil},

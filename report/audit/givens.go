@@ -113,6 +113,8 @@ func (u *subject) inDevices(v variable, in Interval, unit string) Interval {
 		return Interval{in.Lo, in.Hi * n}
 	case v == vDeviceTime:
 		return Interval{in.Lo, in.Hi * n}
+	case v == vMeanRate || v == vTokenRate || v == vRate: // of a card, or of a device of it
+		return Interval{in.Lo / n, in.Hi}
 	case v == vPrice:
 		return Interval{in.Lo / n, in.Hi}
 	}
@@ -139,6 +141,9 @@ func (u *subject) modelFacts() []given {
 		{vParameters, m.Parameters, u.modelBy, "architecture of " + m.Name, true},
 		{vFLOPsPerToken, m.FLOPsPerToken, u.modelBy | u.seqBy, "architecture of " + m.Name + ", " + rows, true},
 		{vPreFLOPsPerToken, m.FLOPsPerToken, u.modelBy | u.seqBy, "architecture of " + m.Name + ", " + rows, true},
+	}
+	if m.Active.Hi > 0 {
+		out = append(out, given{vActive, m.Active, u.modelBy, "architecture of " + m.Name, true})
 	}
 	if m.Pretraining > 0 {
 		u.assume("%s: %s tokens of pre-training, %s", m.Name, decimal(m.Pretraining), m.PretrainSource)

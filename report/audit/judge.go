@@ -14,6 +14,7 @@ const tight = 4
 // ofSpeed are the quantities that a predicted speed can confirm.
 var ofSpeed = map[variable]bool{
 	vDevices: true, vTokens: true, vSteps: true, vBatch: true, vStepTime: true, vMFU: true, vGoodput: true, vDuration: true, vDeviceTime: true,
+	vRate: true, vTokenRate: true, vMeanRate: true, vSpeed: true, vMeanSpeed: true,
 }
 
 // placed is where a claimed speed lies against the predicted one.
@@ -26,11 +27,14 @@ type placed struct {
 // judge gives each statement its verdict.
 func (r *Report) judge(u *subject, givens []given, all, refused set, s *state, other *Hardware) {
 	speed := r.place(s)
+	if speed.text != "" {
+		r.Predicted.Placed, r.Predicted.Inside = speed.text, &speed.inside
+	}
 	for i := range u.claim.Statements {
 		said := &u.claim.Statements[i]
-		j := Judgement{ID: said.ID, Text: said.Text, Reasons: []string{}}
+		j := Judgement{ID: said.ID, Text: said.Text, Quote: said.Quote, Source: said.Source, Reasons: []string{}}
 		if j.Text == "" {
-			j.Text = said.Quote
+			j.Text, j.Quote = said.Quote, ""
 		}
 		if refused.has(i) {
 			j.Verdict = Inconsistent
@@ -85,7 +89,7 @@ func (r *Report) weigh(j *Judgement, u *subject, i int, givens []given, on set, 
 			open = append(open, q.field)
 		case q.of != vDevices && known.Bounded() && (in.Contains(known) || agree(in, known)):
 			confirmed++
-			j.Reasons = append(j.Reasons, fmt.Sprintf("%s: %s follows without this statement, said is %s", q.field, show(q.of, known), q.text))
+			j.Reasons = append(j.Reasons, fmt.Sprintf("%s: %s follows without this statement, said is %s", q.field, q.show(known), q.text))
 		case speed.by.has(i) && ofSpeed[q.of] && speed.inside:
 			confirmed++
 			j.Reasons = append(j.Reasons, q.field+": "+speed.text)
@@ -97,7 +101,7 @@ func (r *Report) weigh(j *Judgement, u *subject, i int, givens []given, on set, 
 			if speed.by.has(i) && ofSpeed[q.of] && speed.text != "" {
 				j.Reasons = append(j.Reasons, q.field+": "+speed.text)
 			} else if known != Anything && !(q.of == vDevices && known.Lo <= 1) {
-				j.Reasons = append(j.Reasons, fmt.Sprintf("%s: said %s; possible without this statement: %s; nothing contradicts it", q.field, q.text, show(q.of, known)))
+				j.Reasons = append(j.Reasons, fmt.Sprintf("%s: said %s; possible without this statement: %s; nothing contradicts it", q.field, q.text, q.show(known)))
 			} else {
 				j.Reasons = append(j.Reasons, fmt.Sprintf("%s: said %s; nothing else bounds it", q.field, q.text))
 			}
@@ -163,12 +167,19 @@ func (r *Report) memory() (fits bool, text string) {
 	return fits, text
 }
 
-// place holds the claimed speed of a device against the predicted band.
+// place holds the claimed speed of a device against the predicted band: in tokens,
+// or in operations where those are known better, because what a token costs depends
+// on the length of rows and on who counts.
 func (r *Report) place(s *state) placed {
 	of, slack := vTokenRate, 1.0
+	band := func(p *Prediction) Interval { return p.PerDevice }
+	if rate, tokens := s.get(vRate), s.get(vTokenRate); rate.Bounded() && (!tokens.Bounded() || rate.Hi/rate.Lo < tokens.Hi/tokens.Lo) {
+		of, band = vRate, func(p *Prediction) Interval { return p.Achieved }
+	}
 	i := s.get(of)
 	if !i.Bounded() || i.Hi > tight*i.Lo {
 		of, slack = vMeanRate, paused
+		band = func(p *Prediction) Interval { return p.PerDevice }
 		i = s.get(of)
 	}
 	if !i.Bounded() || i.Hi > tight*i.Lo || len(r.Predicted.Runs) == 0 {
@@ -176,7 +187,8 @@ func (r *Report) place(s *state) placed {
 	}
 	out := placed{by: s.ends[of][0].need | s.ends[of][1].need}
 	for _, p := range r.Predicted.Runs {
-		if !p.Fits {
+		predicted := band(p)
+		if !p.Fits || !predicted.Bounded() {
 			continue
 		}
 		while := ""
@@ -184,13 +196,13 @@ func (r *Report) place(s *state) placed {
 			while = fmt.Sprintf(", for a goodput of %.0f to 100 %%", 100*slack)
 		}
 		word := "outside"
-		if !(Interval{i.Lo, i.Hi / slack}).Intersect(p.PerDevice).Empty() {
+		if !(Interval{i.Lo, i.Hi / slack}).Intersect(predicted).Empty() {
 			word, out.inside = "inside", true
 		}
 		if out.text != "" {
 			out.text += "; "
 		}
-		out.text += fmt.Sprintf("the claim comes to %s for each device, %s the predicted %s%s (%s)", show(of, i), word, show(vTokenRate, p.PerDevice), while, p.Reading)
+		out.text += fmt.Sprintf("the claim comes to %s for each device, %s the predicted %s%s (%s)", show(of, i), word, show(of, predicted), while, p.Reading)
 	}
 	return out
 }
@@ -200,12 +212,14 @@ func (u *subject) relative(s *Statement, other *Hardware) string {
 	if u.hardware == nil || other == nil || other.Name != s.Against {
 		return "relative_performance: said " + s.Relative + "; compare with " + s.Against + " to see what peaks allow"
 	}
-	peak, _ := u.peak()
-	reference := (&subject{hardware: other}).referencePeak()
-	text := fmt.Sprintf("relative_performance: said %s; by peak a device is %s of one %s, by memory bandwidth %s",
-		s.Relative, one(vRelative, peak.Lo/reference), other.Title, one(vRelative, u.hardware.Bandwidth.Lo/other.Bandwidth.Hi))
+	peak, reference, format := u.comparable(other)
+	if reference == 0 {
+		return fmt.Sprintf("relative_performance: said %s; %s and %s have no format in common that is known", s.Relative, u.hardware.Title, other.Title)
+	}
+	text := fmt.Sprintf("relative_performance: said %s; by peak in %s a device is %s of one %s, by memory bandwidth %s",
+		s.Relative, format, one(vRelative, peak/reference), other.Title, one(vRelative, u.hardware.Bandwidth.Lo/other.Bandwidth.Hi))
 	if n := float64(u.hardware.PerCard); n > 1 {
-		text += fmt.Sprintf("; by card %s and %s", one(vRelative, n*peak.Lo/reference), one(vRelative, n*u.hardware.Bandwidth.Lo/other.Bandwidth.Hi))
+		text += fmt.Sprintf("; by card %s and %s", one(vRelative, n*peak/reference), one(vRelative, n*u.hardware.Bandwidth.Lo/other.Bandwidth.Hi))
 	}
 	text += ": model, batch, lengths, format and software decide where between"
 	if s.In == "inference" {
@@ -214,35 +228,49 @@ func (u *subject) relative(s *Statement, other *Hardware) string {
 	return text
 }
 
-// referencePeak is the peak in bf16, the format that both usually have.
-func (u *subject) referencePeak() float64 {
-	u.dtype = "bf16"
-	p, _ := u.peak()
-	return p.Hi
+// comparable returns the lowest peak of a device and the highest of another in a
+// format that both have: the one that was said, or a usual one.
+func (u *subject) comparable(other *Hardware) (peak, reference float64, format string) {
+	formats := []string{"bf16", "fp16", "fp32"}
+	if u.dtype != "" {
+		formats = append([]string{strings.TrimPrefix(u.dtype, "mx")}, formats...)
+	}
+	for _, f := range formats {
+		a, b := u.hardware.Peak[f], other.Peak[f]
+		if a.Hi > 0 && b.Hi > 0 {
+			return a.Lo, b.Hi, f
+		}
+	}
+	return 0, 0, ""
 }
 
 // decidedBy names what would settle a statement.
 func decidedBy(s *Statement, open []string) string {
 	needs := map[string]string{
 		"parameters": "the model's configuration file", "active_parameters": "the model's configuration file",
-		"devices":              "the inventory and layout of the run, with whether cards or dies are counted",
-		"tokens":               "duration and achieved rate, or the log of steps",
-		"steps":                "the log of steps",
-		"batch_tokens":         "the log of steps",
-		"step_time":            "the log of steps, with batch and layout",
-		"mfu":                  "step time, batch, row length and the convention of counting",
-		"goodput":              "the timeline with incidents",
-		"duration":             "tokens trained on, and the timeline",
-		"device_hours":         "tokens trained on, and the timeline",
-		"cost":                 "device-hours and the price of one",
-		"price":                "the bill",
-		"incidents":            "the log of faults and recoveries",
-		"share_of_pretraining": "tokens trained on and generated in post-training, or device-hours of both",
-		"pretraining_tokens":   "the report of the pre-training",
-		"state_per_parameter":  "optimizer and formats",
-		"relative_performance": "model, batch, lengths, format, engine and unit (card or die) of both measurements",
-		"dtype":                "the software stack, with the format of each product",
-		"method":               "digests of all tensors before and after",
+		"devices":                          "the inventory and layout of the run, with whether cards or dies are counted",
+		"tokens":                           "duration and achieved rate, or the log of steps",
+		"steps":                            "the log of steps",
+		"batch_tokens":                     "the log of steps",
+		"step_time":                        "the log of steps, with batch and layout",
+		"mfu":                              "step time, batch, row length and the convention of counting",
+		"achieved":                         "step time, batch, row length and the convention of counting",
+		"tokens_per_second":                "the log of steps",
+		"tokens_per_second_per_device":     "the log of steps, with the number of devices",
+		"device_hours_per_trillion_tokens": "tokens trained on, and the timeline",
+		"duration_per_trillion_tokens":     "tokens trained on, and the timeline",
+		"goodput":                          "the timeline with incidents",
+		"duration":                         "tokens trained on, and the timeline",
+		"device_hours":                     "tokens trained on, and the timeline",
+		"cost":                             "device-hours and the price of one",
+		"price":                            "the bill",
+		"incidents":                        "the log of faults and recoveries",
+		"share_of_pretraining":             "tokens trained on and generated in post-training, or device-hours of both",
+		"pretraining_tokens":               "the report of the pre-training",
+		"state_per_parameter":              "optimizer and formats",
+		"relative_performance":             "model, batch, lengths, format, engine and unit (card or die) of both measurements",
+		"dtype":                            "the software stack, with the format of each product",
+		"method":                           "digests of all tensors before and after",
 	}
 	var out []string
 	for _, f := range open {

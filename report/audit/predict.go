@@ -71,7 +71,7 @@ func (r *Report) finishPredictions(s *state, least bool) {
 	tokens := s.get(vTokens)
 	for _, p := range append(append([]*Prediction{}, r.Predicted.Runs...), r.Predicted.Compare...) {
 		if p.Fits && p.Used > 0 && tokens != Anything {
-			t := tokens.Div(p.PerDevice.Mul(Exactly(float64(p.Used))))
+			t := tokens.Div(p.PerDevice.Mul(Exactly(float64(p.Devices))))
 			p.Seconds = &t
 		}
 	}
@@ -85,12 +85,27 @@ func (r *Report) finishPredictions(s *state, least bool) {
 	}
 }
 
-// saidDevices returns the number of devices as it was said.
+// roundest returns the number from lo to hi that the highest power of two divides:
+// "about 1000" devices are rather 1024 than 1000 where layouts must divide them.
+func roundest(lo, hi int) int {
+	for p := 1 << 30; p > 1; p /= 2 {
+		if n := (lo + p - 1) / p * p; n <= hi {
+			return n
+		}
+	}
+	return lo
+}
+
+// saidDevices returns the number of devices as it was said: where that leaves a
+// range, the roundest of it.
 func (u *subject) saidDevices() (n int, least bool, unit string) {
 	for i := range u.claim.Statements {
 		if text := u.claim.Statements[i].Devices; text != "" {
 			if in, unit, err := devices.parse(text); err == nil && in.Lo >= 1 {
-				return int(in.Lo), math.IsInf(in.Hi, 1), unit
+				if least = math.IsInf(in.Hi, 1); least {
+					return int(in.Lo), true, unit
+				}
+				return roundest(int(math.Ceil(in.Lo)), int(in.Hi)), false, unit
 			}
 		}
 	}

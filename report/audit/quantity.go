@@ -16,6 +16,7 @@ type kind struct {
 	bare    bool               // a number without a unit is legal
 	whole   bool               // counted one by one: exact, not rounded
 	most    float64            // the largest legal value, in base units
+	over    float64            // if not 0, what is meant is this number over the one said
 }
 
 var (
@@ -28,7 +29,14 @@ var (
 	money    = &kind{example: "5.576 M USD", units: map[string]float64{"USD": 1, "CNY": 1, "EUR": 1}, most: 1e15}
 	price    = &kind{example: "2 USD/h", units: map[string]float64{"USD/h": 1. / 3600, "CNY/h": 1. / 3600, "EUR/h": 1. / 3600}, most: 1e6}
 	byteSize = &kind{example: "16 B", units: map[string]float64{"B": 1}, most: 1e3}
-	tally    = &kind{example: "419", bare: true, whole: true, units: map[string]float64{}, most: 1e9}
+	flops    = &kind{example: "400 TFLOP/s", units: map[string]float64{"GFLOP/s": 1e9, "TFLOP/s": 1e12, "PFLOP/s": 1e15}, most: 1e18}
+	rate     = &kind{example: "1.5 K tokens/s", units: map[string]float64{"tokens/s": 1}, most: 1e15}
+
+	// Costs of a trillion tokens are said, speeds are meant.
+	hoursPerT = &kind{example: "180 K h", units: hours.units, most: 1e16, over: 1e12}
+	timePerT  = &kind{example: "3.7 d", units: seconds.units, most: 1e10, over: 1e12}
+
+	tally = &kind{example: "419", bare: true, whole: true, units: map[string]float64{}, most: 1e9}
 )
 
 var (
@@ -88,6 +96,9 @@ func (k *kind) parse(text string) (Interval, string, error) {
 	case k.whole && x != math.Trunc(x):
 		return Interval{}, "", fmt.Errorf("%q must be a whole number, as in %q", text, k.example)
 	}
+	if k.over != 0 {
+		lo, hi = k.over/hi, k.over/lo
+	}
 	return Interval{lo, hi}, unit, nil
 }
 
@@ -108,6 +119,9 @@ func (k *kind) unit(text string) (factor float64, unit string, err error) {
 		}
 		if rest == "" && k.bare {
 			return f, "", nil
+		}
+		if rest == "" {
+			text = ""
 		}
 	}
 	var legal []string

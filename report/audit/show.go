@@ -27,6 +27,17 @@ func show(v variable, i Interval) string {
 	return lo + " to " + hi
 }
 
+// show prints what may be known of a quantity in the terms in which it was said.
+func (q *said) show(i Interval) string {
+	switch q.kind {
+	case hoursPerT:
+		return show(vDeviceTime, Exactly(q.kind.over).Div(i))
+	case timePerT:
+		return show(vDuration, Exactly(q.kind.over).Div(i))
+	}
+	return show(q.of, i)
+}
+
 // one prints a single value.
 func one(v variable, x float64) string {
 	switch u := info[v].unit; u {
@@ -67,12 +78,34 @@ func decimal(x float64) string {
 	}
 }
 
+// said is the quotation, and the source where it is not the claim's.
+func (j *Judgement) said() string {
+	text := ""
+	if j.Quote != "" {
+		text = "\"" + j.Quote + "\""
+	}
+	if j.Source != "" {
+		text = strings.TrimPrefix(text+", "+j.Source, ", ")
+	}
+	return text
+}
+
 // Text prints the report for a terminal.
 func (r *Report) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s\n\n", r.Title, r.Conclusion)
+	fmt.Fprintf(&b, "%s\n", r.Title)
+	if r.Source != "" {
+		fmt.Fprintf(&b, "Said by: %s\n", r.Source)
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "Note: %s\n", n)
+	}
+	fmt.Fprintf(&b, "%s\n\n", r.Conclusion)
 	for _, s := range r.Statements {
 		fmt.Fprintf(&b, "%-13s %s: %s\n", s.Verdict, s.ID, s.Text)
+		if said := s.said(); said != "" {
+			fmt.Fprintf(&b, "              %s\n", said)
+		}
 		for _, why := range s.Reasons {
 			fmt.Fprintf(&b, "              %s\n", why)
 		}
@@ -115,12 +148,19 @@ func (r *Report) predictionText(b *strings.Builder) {
 				fmt.Fprintf(b, "  %d devices of %s (%s): does not fit: %s\n", p.Devices, p.Hardware, p.Reading, p.Why)
 				continue
 			}
-			fmt.Fprintf(b, "  %d devices of %s (%s): %s tokens/s (%s to %s), MFU %s of %s, step %s of %s tokens\n", p.Devices, p.Hardware, p.Reading,
-				decimal(p.TokensPerSec), decimal(p.PerDevice.Lo*float64(p.Used)), decimal(p.PerDevice.Hi*float64(p.Used)), one(vMFU, p.MFU), p.DType, one(vBusy, p.StepSeconds), decimal(p.StepTokens))
+			idle := ""
+			if p.Used < p.Devices {
+				idle = fmt.Sprintf(", %d of them idle because layouts divide the rest better", p.Devices-p.Used)
+			}
+			fmt.Fprintf(b, "  %d devices of %s (%s)%s: %s tokens/s (%s to %s), MFU %s of %s, step %s of %s tokens\n", p.Devices, p.Hardware, p.Reading, idle,
+				decimal(p.TokensPerSec), decimal(p.PerDevice.Lo*float64(p.Devices)), decimal(p.PerDevice.Hi*float64(p.Devices)), one(vMFU, p.MFU), p.DType, one(vBusy, p.StepSeconds), decimal(p.StepTokens))
 			fmt.Fprintf(b, "    %s; %s of %s on the fullest device; bound by %s\n", p.Layout, unit.Bytes(p.Memory), unit.Bytes(p.Capacity), p.BoundBy)
 			if p.Seconds != nil {
 				fmt.Fprintf(b, "    the claim's tokens take it %s in steps\n", show(vBusy, *p.Seconds))
 			}
+		}
+		if r.Predicted.Placed != "" {
+			fmt.Fprintf(b, "  %s\n", r.Predicted.Placed)
 		}
 		fmt.Fprintf(b, "  %s\n", r.Predicted.Statement)
 	}

@@ -39,6 +39,8 @@ const (
 	vRate
 	vTokenRate
 	vMeanRate
+	vSpeed
+	vMeanSpeed
 	vState
 	vRoom
 	vMemory
@@ -67,7 +69,8 @@ var info = [variables]struct {
 	vBusy: {"time in steps", "s", false}, vBusyTime: {"device-time in steps", "device-s", false},
 	vPeak: {"peak of a device", "FLOP/s", true}, vRate: {"achieved by a device", "FLOP/s", true}, vTokenRate: {"tokens per second of a device", "/s", true},
 	vMeanRate: {"tokens per second of a device, pauses included", "/s", true},
-	vState:    {"state", "B", true}, vRoom: {"memory of all devices", "B", true}, vMemory: {"memory of a device", "B", true}, vFill: {"memory used", "%", false},
+	vSpeed:    {"tokens per second", "/s", true}, vMeanSpeed: {"tokens per second, pauses included", "/s", true},
+	vState: {"state", "B", true}, vRoom: {"memory of all devices", "B", true}, vMemory: {"memory of a device", "B", true}, vFill: {"memory used", "%", false},
 	vWritten: {"written by an update", "B", false}, vWrittenPer: {"written per parameter", "B", false},
 	vBandwidth: {"memory bandwidth of a device", "B/s", true}, vTraffic: {"memory traffic of a device in a step", "B", false},
 }
@@ -87,6 +90,11 @@ var equations = [...]struct{ a, b, c variable }{
 	{vRate, vTokenRate, vFLOPsPerToken},
 	{vTokens, vDeviceTime, vMeanRate},
 	{vMeanRate, vTokenRate, vGoodput},
+	{vSpeed, vDevices, vTokenRate},
+	{vBatch, vSpeed, vStepTime},
+	{vTokens, vSpeed, vBusy},
+	{vMeanSpeed, vDevices, vMeanRate},
+	{vTokens, vMeanSpeed, vDuration},
 	{vPreOperations, vPreTokens, vPreFLOPsPerToken},
 	{vBudget, vShare, vPreOperations},
 	{vOperations, vTrainShare, vBudget},

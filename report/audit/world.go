@@ -17,6 +17,7 @@ type World interface {
 type Model struct {
 	Name           string
 	Parameters     Interval // with and without what some counts leave out
+	Active         Interval // of them, those that take part in a token; zero: not known
 	FLOPsPerToken  Interval // forward and backward, over conventions of counting and lengths of rows
 	Pretraining    float64  // tokens that its report says; 0: not known
 	PretrainSource string
@@ -59,6 +60,7 @@ type Prediction struct {
 	StepInterval [2]float64 `json:"step_seconds_interval"`
 	TokensPerSec float64    `json:"tokens_per_second"`
 	PerDevice    Interval   `json:"tokens_per_second_per_device_interval"`
+	Achieved     Interval   `json:"flops_per_second_per_device_interval"` // over conventions of counting too
 	MFU          float64    `json:"mfu"`
 	Memory       int64      `json:"memory_bytes"`
 	Capacity     int64      `json:"memory_capacity"`
