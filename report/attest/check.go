@@ -115,7 +115,20 @@ func (c *checker) check(ctx context.Context, noModel bool) {
 	if err == nil {
 		err = compareFiles(ctx, c.model, files)
 	}
-	c.say("model", err, "%d files in %s as exported and signed, digest sha256:%s", len(files), c.model, root)
+	c.say("model", err, "%d files in %s as exported and signed, digest sha256:%s%s", len(files), c.model, root, c.foreignCard(files))
+}
+
+// foreignCard says that a card was put into the model directory which is not the
+// one that was derived. People may add to it; readers should know.
+func (c *checker) foreignCard(files []file) string {
+	if !slices.Contains(ignorePaths(files), cardName) {
+		return ""
+	}
+	b, err := readDocument(filepath.Join(c.model, cardName))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && bytes.Equal(b, c.docs[cardName]) {
+		return ""
+	}
+	return "; its " + cardName + " is not the attested card"
 }
 
 // record checks record.json: the key of the record signed the tree head that it

@@ -117,6 +117,8 @@ func compareNames(dir string, want []file) error {
 		}
 		name := filepath.ToSlash(rel)
 		switch {
+		case name == "." && !d.IsDir():
+			return fmt.Errorf("%s is no directory", dir)
 		case slices.Contains(ignore, name) && d.IsDir():
 			return fs.SkipDir
 		case d.IsDir() || slices.Contains(ignore, name):

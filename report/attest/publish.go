@@ -24,6 +24,9 @@ func publish(ctx context.Context, o *Options, files []file, docs map[string][]by
 			return fmt.Errorf("publish: the model has a %s of its own", name)
 		}
 	}
+	if err := compareNames(o.Model, files); err != nil {
+		return err
+	}
 	d, err := durable.NewDir(o.FS, o.Publish)
 	if err != nil {
 		return err

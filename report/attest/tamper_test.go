@@ -73,6 +73,9 @@ func TestModelDirectory(t *testing.T) {
 		}, `"Z" is no regular file`},
 		"renamed": {func(dir string) error { return os.Rename(filepath.Join(dir, "Z"), filepath.Join(dir, "z")) }, `"z" is not among`},
 		"gone":    {os.RemoveAll, "no such file"},
+		"elsewhere": {func(dir string) error {
+			return errors.Join(os.Rename(dir, dir+"2"), os.Symlink(dir+"2", dir))
+		}, "model is no directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run := newExample().write(t)
@@ -315,6 +318,12 @@ func TestPublish(t *testing.T) {
 	}
 	if !bytes.Equal(read(t, dir, "README.md"), read(t, run, attest.Dir, "README.md")) {
 		t.Error("another card")
+	}
+	put(t, filepath.Join(dir, "README.md"), []byte("better"))
+	checks := attest.Check(t.Context(), run, attest.CheckOptions{Model: dir})
+	wantPass(t, checks)
+	if last := checks[len(checks)-1].Evidence; !strings.Contains(last, "its README.md is not the attested card") {
+		t.Error(last)
 	}
 	if _, err := attest.Write(t.Context(), run, o); err == nil || !strings.Contains(err.Error(), "want an absent or empty directory") {
 		t.Errorf("over what is there: %v", err)
