@@ -10,10 +10,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
+	"golang.org/x/mod/sumdb/note"
 	"pgregory.net/rapid"
 
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/runlog"
+	"github.com/temper-ml/temper/report/verify"
 )
 
 // testdata has the golden run; its key is that of 32 zero bytes.
@@ -71,6 +73,53 @@ func FuzzDocuments(f *testing.F) {
 		}
 		_ = checkFormat(b)
 	})
+}
+
+// Another format is refused as such, and so is a statement that is not of the
+// record though its key signed it.
+func TestWellSignedButOther(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	if err := os.CopyFS(run, os.DirFS(filepath.Join("testdata", "run"))); err != nil {
+		t.Fatal(err)
+	}
+	text, _, err := note.GenerateKey(bytes.NewReader(make([]byte, 32)), "temper")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := runlog.ParseKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(run, Dir, recordName)
+	good, err := parseEnvelope(t.Context(), golden(t, recordName), key.Envelope())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range [][3]string{
+		{Format, "temper-attestations/2", `predicate.format: "temper-attestations/2", this program derives "temper-attestations/1"`},
+		{`"steps":3`, `"steps":4`, "payload: predicate.counts.steps is 4, the record says 3"},
+		{`"steps":3`, `"steps":3,"more":1`, "payload: predicate.counts.more is 1, the record says nothing of it"},
+		{`"steps":3,`, ``, "payload: predicate.counts.steps is missing, the record says 3"},
+		{`"steps":3`, `"steps": 3`, "payload: not the canonical text"},
+		{`"steps":3`, `"steps":3,"steps":3`, "payload: "},
+		{`{"_type"`, `{`, "payload: "},
+	} {
+		bad := bytes.Replace(good, []byte(c[0]), []byte(c[1]), 1)
+		if bytes.Equal(bad, good) {
+			t.Fatalf("%q is not there", c[0])
+		}
+		doc, err := signedDocument(t.Context(), key.Envelope(), bad)
+		if err == nil {
+			err = os.WriteFile(name, doc, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		checks := Check(t.Context(), run, CheckOptions{})
+		if checks[0].Result != verify.Fail || !strings.Contains(checks[0].Evidence, c[2]) {
+			t.Errorf("%q for %q: %s, want %q", c[1], c[0], checks[0].Evidence, c[2])
+		}
+	}
 }
 
 // hostile are texts that would be markup if nobody cared.

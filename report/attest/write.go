@@ -198,16 +198,14 @@ func listed(docs map[string][]byte) []descriptor {
 }
 
 // save writes documents: a new directory appears with all of them or not at all;
-// in one that exists record.json, which lists the others, is replaced last, so
-// that a mixture is seen as one.
+// in one that exists each is replaced whole, and record.json, which lists the
+// others, tells a mixture from a set.
 func save(fs durable.FS, dir string, docs map[string][]byte) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	names := slices.SortedFunc(maps.Keys(docs), func(a, b string) int {
-		return compareBool(a == recordName, b == recordName)
-	})
+	names := sortedKeys(docs)
 	if len(entries) > 0 {
 		for _, name := range names {
 			path := filepath.Join(dir, name)
@@ -231,17 +229,6 @@ func save(fs durable.FS, dir string, docs map[string][]byte) error {
 		}
 	}
 	return d.Commit()
-}
-
-// compareBool orders false before true.
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
