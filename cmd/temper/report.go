@@ -1,34 +1,43 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/temper-ml/temper/internal/durable"
-	"github.com/temper-ml/temper/recipe/execution"
 	"github.com/temper-ml/temper/report/render"
 )
 
-// reportFlags say which outputs are wanted; without any, curves are written.
-type reportFlags struct{ out, html, tensorboard, prometheus string }
+// reportFlags say which outputs are wanted; without any, a summary is printed.
+type reportFlags struct {
+	html, tensorboard, prometheus, csv, mlperf, out string
+
+	submission string
+	verified   []string
+	check      bool
+	json       bool
+}
 
 func newReportCmd() *cobra.Command {
 	var f reportFlags
 	cmd := &cobra.Command{
 		Use:   "report RUN...",
-		Short: "loss curves of a run; a page, TensorBoard events or Prometheus text about one or several",
-		Long: `Without an option, or with --out, writes the loss curves of each run as CSV and SVG.
---html writes one self-contained page about all runs given, side by side;
---tensorboard a directory with a folder of events for each run; --prometheus the
-last state of the runs as metrics, "-" for standard output. docs/report.md says
-what each holds.`,
+		Short: "what the records of one run or several say: a summary, a page, files for other programs",
+		Long: `Reads the record of each run and checks its form and its arithmetic on the way.
+Without an option it prints a summary, of several runs side by side; with --json
+for programs. --html writes one self-contained page about all runs given;
+--csv a line for each step; --out a directory with the loss curves of each stage
+as CSV and SVG; --tensorboard a directory with a folder of events for each run;
+--prometheus the last state of the runs as metrics; --mlperf the log of one run in
+the form of MLPerf 6.1, with what the submitter declares from --submission. "-" for
+a file is standard output. docs/report.md says what each holds.
+
+Steps are not taken again here: give what "temper verify RUN --json" printed with
+--verified, once for each RUN, in order. The exit status is 1 when a record is
+found to be false; what could be read of it is reported all the same.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return exactArgs(1, "run directories, at least one")(cmd, args)
@@ -36,125 +45,84 @@ what each holds.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			w := cmd.OutOrStdout()
-			if f.html+f.tensorboard+f.prometheus != "" {
-				if err := f.render(w, args); err != nil {
-					return err
-				}
-				if !cmd.Flags().Changed("out") {
-					return nil
-				}
-			}
-			for _, run := range args {
-				if err := writeCurves(w, run, f.out); err != nil {
-					return err
-				}
-			}
-			return nil
+			return f.report(cmd.OutOrStdout(), cmd.ErrOrStderr(), args)
 		},
 	}
-	cmd.Flags().StringVar(&f.out, "out", ".", "directory for the curves")
-	cmd.Flags().StringVar(&f.html, "html", "", "file for a page")
-	cmd.Flags().StringVar(&f.tensorboard, "tensorboard", "", "directory for TensorBoard's events")
-	cmd.Flags().StringVar(&f.prometheus, "prometheus", "", "file for Prometheus' text")
+	flags := cmd.Flags()
+	flags.StringVar(&f.html, "html", "", "file for a page")
+	flags.StringVar(&f.csv, "csv", "", "file for a table of steps")
+	flags.StringVar(&f.out, "out", "", "directory for loss curves")
+	flags.StringVar(&f.tensorboard, "tensorboard", "", "directory for TensorBoard's events")
+	flags.StringVar(&f.prometheus, "prometheus", "", "file for Prometheus' text")
+	flags.StringVar(&f.mlperf, "mlperf", "", "file for an MLPerf log, with --submission")
+	flags.StringVar(&f.submission, "submission", "", "YAML file of what the submitter declares")
+	flags.StringArrayVar(&f.verified, "verified", nil, "file with what temper verify --json found, one for each RUN")
+	flags.BoolVar(&f.check, "check", true, "check form and arithmetic; reads all files that the record names")
+	flags.BoolVar(&f.json, "json", false, "print the summary as JSON")
 	return cmd
 }
 
-// render reads all runs, then writes what is asked for.
-func (f *reportFlags) render(w io.Writer, dirs []string) error {
-	var runs []*render.Run
-	names := map[string]string{}
-	for _, dir := range dirs {
-		r, err := readRun(dir)
-		if err != nil {
-			return usageError{err}
-		}
-		if first, ok := names[r.Name]; ok { // names tell runs apart: use the paths
-			r.Name = dir
-			if first == dir {
-				return usageError{fmt.Errorf("%s is given twice", dir)}
-			}
-		}
-		names[r.Name] = dir
-		runs = append(runs, r)
-	}
-	if f.html != "" {
-		if err := writeOutput(w, f.html, func(w io.Writer) error { return render.HTML(w, runs...) }); err != nil {
-			return err
+// settle refuses what contradicts itself, before anything is read.
+func (f *reportFlags) settle(dirs []string) error {
+	dashes := 0
+	for _, name := range []string{f.html, f.csv, f.prometheus, f.mlperf} {
+		if name == "-" {
+			dashes++
 		}
 	}
-	if f.tensorboard != "" {
-		for i, r := range runs {
-			dir := filepath.Join(f.tensorboard, fmt.Sprintf("%02d-%s", i+1, filepath.Base(r.Name)))
-			if len(runs) == 1 {
-				dir = f.tensorboard
-			}
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return err
-			}
-			if err := writeOutput(w, filepath.Join(dir, render.TensorBoardName(r)), func(w io.Writer) error { return render.TensorBoard(w, r) }); err != nil {
-				return err
-			}
-		}
-	}
-	if f.prometheus != "" {
-		return writeOutput(w, f.prometheus, func(w io.Writer) error { return render.Prometheus(w, runs...) })
+	switch {
+	case dashes > 1 || dashes == 1 && f.json:
+		return errors.New("standard output takes one of --json, --html, --csv, --prometheus and --mlperf")
+	case len(f.verified) != 0 && len(f.verified) != len(dirs):
+		return fmt.Errorf("--verified: %d files for %d runs, want one for each, in order", len(f.verified), len(dirs))
+	case len(f.verified) != 0 && !f.check:
+		return errors.New("--verified needs the record checked: leave out --check=false")
+	case f.mlperf != "" && len(dirs) != 1:
+		return fmt.Errorf("--mlperf: %d runs, a log is of one", len(dirs))
+	case (f.mlperf != "") != (f.submission != ""):
+		return errors.New("--mlperf and --submission belong together: a log says who submits")
 	}
 	return nil
 }
 
-// writeOutput writes a file whole or not at all and prints its name, or writes
-// to standard output for "-".
-func writeOutput(out io.Writer, name string, write func(io.Writer) error) error {
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
-		return err
-	}
-	if name == "-" {
-		_, err := out.Write(b.Bytes())
-		return err
-	}
-	if err := durable.WriteFile(durable.OS, name, b.Bytes()); err != nil {
-		return err
-	}
-	fmt.Fprintln(out, name)
-	return nil
-}
-
-func writeCurves(w io.Writer, run, out string) error {
-	curves, err := execution.Curves(run)
-	if err != nil {
+// report reads all runs, then writes what is asked for.
+func (f *reportFlags) report(stdout, stderr io.Writer, dirs []string) error {
+	if err := f.settle(dirs); err != nil {
 		return usageError{err}
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	runs, err := f.read(dirs)
+	if err != nil {
 		return err
 	}
-	for i := range curves {
-		c := &curves[i]
-		base := filepath.Join(out, filepath.Base(run)+"-"+c.Name)
-		if err := writeCurve(c, base); err != nil {
+	names := stdout // of written files
+	if f.json || f.html == "-" || f.csv == "-" || f.prometheus == "-" || f.mlperf == "-" {
+		names = stderr
+	}
+	if err := f.write(stdout, names, dirs, runs); err != nil {
+		return err
+	}
+	if f.json {
+		if err := render.JSON(stdout, runs...); err != nil {
 			return err
 		}
-		fmt.Fprintln(w, base+".csv", base+".svg")
+	} else if f.html+f.csv+f.out+f.tensorboard+f.prometheus+f.mlperf == "" {
+		if err := render.Text(stdout, terminalWidth(stdout), runs...); err != nil {
+			return err
+		}
 	}
-	return nil
+	for i, r := range runs {
+		if r.Verdict != nil && r.Verdict.Result == "fail" {
+			fmt.Fprintf(stderr, "temper: the record of %s is false: %s\n", dirs[i], r.Verdict.Text)
+			err = errVerdict
+		}
+	}
+	return err
 }
 
-func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-func writeCurve(c *execution.Curve, base string) error {
-	csv, err := os.Create(base + ".csv")
-	if err != nil {
-		return err
+// terminalWidth is the columns of the terminal that w is, 80 if it is none.
+func terminalWidth(w io.Writer) int {
+	if file, ok := w.(*os.File); ok && isTerminal(file) {
+		return columns(file)
 	}
-	defer csv.Close()
-	if err := c.CSV(csv); err != nil {
-		return err
-	}
-	svg, err := os.Create(base + ".svg")
-	if err != nil {
-		return err
-	}
-	defer svg.Close()
-	return c.SVG(svg, filepath.Base(base))
+	return 80
 }

@@ -64,7 +64,7 @@ func walk(n ast.Node, path string, out *[]Fact) {
 		}
 		walk(n.Value, key, out)
 	case *ast.SequenceNode:
-		if plain(n) {
+		if flat(n) {
 			*out = append(*out, Fact{path, n.String()})
 			return
 		}
@@ -78,8 +78,8 @@ func walk(n ast.Node, path string, out *[]Fact) {
 	}
 }
 
-// plain says that a sequence holds nothing that has fields.
-func plain(n *ast.SequenceNode) bool {
+// flat says that a sequence holds nothing that has fields.
+func flat(n *ast.SequenceNode) bool {
 	if !n.IsFlowStyle {
 		return false
 	}

@@ -9,6 +9,7 @@
 //	spans.go        what a run spent its time on
 //	summary.go      a run in numbers
 //	csv.go          its steps as a table
+//	text.go         a summary for a terminal
 //	mllog.go        the run as an MLPerf training log
 //	submission.go   what a submitter declares beside the record
 //	mllog_check.go  the rules such a log must keep

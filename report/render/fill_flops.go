@@ -25,6 +25,9 @@ var published = []struct {
 	{arch.Torchtitan, "as megatron, attention not halved"},
 }
 
+// ownConvention is what the records of temper call their count.
+const ownConvention = "temper"
+
 // ownBasis says what the run's own way counts.
 const ownBasis = "recorded by the run: every product, attention by the keys really attended, MTP and indexer where they train; no recomputation, no optimizer"
 
@@ -60,7 +63,7 @@ func (f *Filler) flops(s *Step, b *record.Step) {
 func (f *Filler) convention(name string) int {
 	r := &f.run
 	basis := "as the record has it"
-	if name == string(arch.ByLedger) {
+	if name == ownConvention {
 		basis = ownBasis
 	}
 	r.Conventions = append(r.Conventions, Convention{name, basis})

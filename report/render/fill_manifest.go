@@ -144,14 +144,14 @@ func (f *Filler) devices(after string, devices []record.Device) {
 		}
 	}
 	dtype := f.run.DType
-	if len(types) == 1 {
+	if len(types) == 1 { // kernels say f32 for fp32
 		dtype = slices.Collect(maps.Keys(types))[0]
 	}
 	switch peak := types[dtype]; {
 	case peak > 0 && after != "":
 		f.peak = peak
 	case peak > 0:
-		f.run.DType, f.run.Peak = dtype, peak
+		f.run.DType, f.run.Peak = strings.Replace(dtype, "f32", "fp32", 1), peak
 		f.run.PeakBasis = fmt.Sprintf("%s, measured, %s together", dtype, plural(int64(ranks[dtype]), "rank", "ranks"))
 	}
 }
@@ -236,5 +236,5 @@ func plural(n int64, one, more string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return itoa(n) + " " + more
+	return grouped(n) + " " + more
 }

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -163,6 +165,8 @@ func (l *mllog) need() {
 	l.lack(r.TrainSamples > 0, "the number of training samples")
 	l.lack(l.samples() > 0, "the number of evaluation samples")
 	l.lack(r.Accumulation > 0, "the gradient accumulation steps")
+	l.lack(l.micro() > 0, "the rows of a micro-batch")
+	l.lack(r.Recipe != "", "the recipe")
 	l.lack(r.Mesh != nil, "the tensor, pipeline, context and expert parallelism")
 	l.lack(r.Precision != nil, "the lowest precision in linear layers, attention and communication")
 	l.lack(r.Seed != nil, "the seed")
@@ -181,7 +185,7 @@ func (l *mllog) need() {
 	}
 	l.lack(evaluations > 0 || s.Metric == "", fmt.Sprintf("an evaluation of %q", s.Metric))
 	for i := range r.Steps {
-		if r.Steps[i].Examples <= 0 {
+		if r.rows(&r.Steps[i]) <= 0 {
 			l.lack(false, fmt.Sprintf("the examples of entry %d (step)", r.Steps[i].Index))
 			break
 		}
@@ -194,12 +198,33 @@ func (l *mllog) decides(e *Event) bool {
 	return ok && e.Kind == Evaluation && e.Stage == l.stage
 }
 
+// micro is the rows that go through the model at once in the stage that decides,
+// or in the only one.
+func (l *mllog) micro() int64 {
+	switch stages := l.run.Stages; {
+	case l.stage >= 0 && l.stage < len(stages):
+		return stages[l.stage].Micro
+	case len(stages) == 1:
+		return stages[0].Micro
+	}
+	return 0
+}
+
 // samples are those that the metric was taken on.
 func (l *mllog) samples() int64 {
 	if n, ok := l.run.Samples[l.sub.Metric]; ok {
 		return n
 	}
 	return l.run.EvalSamples
+}
+
+// rows are a step's samples as the rules count them, rows of the stage's batch;
+// where that is not on record, a row is taken to hold one example.
+func (r *Run) rows(s *Step) int64 {
+	if s.Stage >= 0 && s.Stage < len(r.Stages) && r.Stages[s.Stage].Batch > 0 {
+		return r.Stages[s.Stage].Batch
+	}
+	return s.Examples
 }
 
 // first is the first event of a kind.
@@ -230,6 +255,11 @@ func (l *mllog) add(e *Event, at int64, event, key string, value any, extra ...S
 	l.lines = append(l.lines, line{at: at, event: event, key: key, value: value, file: file, number: e.Index, extra: extra})
 }
 
+// declare adds a line of what the submitter says and the record does not.
+func (l *mllog) declare(at int64, key string, value any) {
+	l.lines = append(l.lines, line{at: at, event: pointInTime, key: key, value: value, file: "submission"})
+}
+
 // header writes what comes before the run: who, what, how.
 func (l *mllog) header(settings []Setting) {
 	r, s := l.run, l.sub
@@ -237,7 +267,7 @@ func (l *mllog) header(settings []Setting) {
 	if clear := l.first(CacheClear); clear != nil {
 		l.add(clear, clear.Time, pointInTime, "cache_clear", true)
 	} else {
-		l.add(init, init.Time, pointInTime, "cache_clear", s.CacheCleared, Setting{"declared_by", "submitter"})
+		l.declare(init.Time, "cache_clear", s.CacheCleared)
 	}
 	l.add(init, init.Time, intervalStart, "init_start", nil)
 	for _, f := range []Setting{
@@ -245,6 +275,10 @@ func (l *mllog) header(settings []Setting) {
 		{"submission_org", s.Org},
 		{"submission_division", s.Division},
 		{"submission_platform", s.Platform},
+	} {
+		l.declare(init.Time, f.Key, f.Value)
+	}
+	for _, f := range []Setting{
 		{"seed", *r.Seed},
 		{"train_samples", r.TrainSamples},
 		{"eval_samples", l.samples()},
@@ -256,11 +290,16 @@ func (l *mllog) header(settings []Setting) {
 		{"pipeline_parallelism", r.Mesh.Pipeline},
 		{"context_parallelism", r.Mesh.Context},
 		{"expert_parallelism", r.Mesh.Expert},
+		{"micro_batch_size", l.micro()},
+		{"config_filename", "recipe.yaml"}, // in the run directory, and word for word in the manifest
 	} {
 		l.add(init, init.Time, pointInTime, f.Key, f.Value)
 	}
 	for _, f := range settings {
 		l.add(init, init.Time, pointInTime, f.Key, f.Value)
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Settings)) {
+		l.declare(init.Time, key, s.Settings[key])
 	}
 	l.add(stop, stop.Time, intervalEnd, "init_stop", nil)
 }
@@ -287,7 +326,7 @@ func (l *mllog) body() {
 		v, _ := e.value(l.sub.Metric)
 		from, before := at, done
 		for ; at < e.After && at < len(l.run.Steps); at++ {
-			done += l.run.Steps[at].Examples
+			done += l.run.rows(&l.run.Steps[at])
 		}
 		start := e.Time - e.Took.Milliseconds()
 		if !open {
@@ -305,7 +344,7 @@ func (l *mllog) body() {
 	}
 	if before := done; at < len(l.run.Steps) {
 		for ; at < len(l.run.Steps); at++ {
-			done += l.run.Steps[at].Examples
+			done += l.run.rows(&l.run.Steps[at])
 		}
 		if !open {
 			l.add(end, l.lines[len(l.lines)-1].at, intervalStart, "block_start", nil, samples(before))

@@ -13,7 +13,7 @@ import (
 
 // precisions are the number formats the rules know.
 var precisions = []string{
-	"fp64", "fp32", "tf32", "fp16", "fp8", "nvfp4", "mxfp4", "bfloat16",
+	"fp64", "fp32", "tf32", "fp16", "fp8", "mxfp6", "nvfp4", "mxfp4", "bfloat16",
 	"Graphcore FLOAT 16.16", "int8", "uint8", "int4", "uint4",
 }
 
@@ -167,10 +167,10 @@ func (c *checker) value(l *mlline, want func(bool, string, ...any)) {
 		want(isNumber && number > 0, "%v must be a positive number", l.Value)
 	case "lowest_numerical_precision_in_linear", "lowest_numerical_precision_in_attn", "lowest_numerical_precision_in_comm":
 		want(slices.Contains(precisions, text), "%q must be one of %s", text, strings.Join(precisions, ", "))
-	case "tensor_parallelism", "pipeline_parallelism", "context_parallelism", "expert_parallelism":
+	case "tensor_parallelism", "pipeline_parallelism", "context_parallelism", "expert_parallelism", "micro_batch_size":
 		want(isNumber && number == math.Trunc(number) && number >= 1, "%v must be a whole number from 1", l.Value)
-	case "micro_batch_size":
-		want(isNumber && number == math.Trunc(number), "%v must be a whole number", l.Value)
+	case "config_filename":
+		want(text != "", "must not be empty")
 	case "eval_accuracy":
 		want(isNumber, "%v must be a number", l.Value)
 	}
@@ -242,7 +242,7 @@ func (c *checker) end() []error {
 		"submission_org", "submission_platform", "submission_division", "submission_benchmark",
 		"init_stop", "run_start", "run_stop", "train_samples", "eval_samples",
 		"lowest_numerical_precision_in_linear", "lowest_numerical_precision_in_attn", "lowest_numerical_precision_in_comm",
-		"tensor_parallelism", "pipeline_parallelism", "context_parallelism", "expert_parallelism",
+		"tensor_parallelism", "pipeline_parallelism", "context_parallelism", "expert_parallelism", "micro_batch_size", "config_filename",
 	} {
 		if c.counts[key] != 1 {
 			faults = append(faults, fmt.Errorf("%s: %d lines, must be exactly one", key, c.counts[key]))

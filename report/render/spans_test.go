@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
@@ -83,7 +84,7 @@ func TestSummary(t *testing.T) {
 	if m := s.Stages[1].Measures[1]; m.Name != "math" || *m.First != 0.35 || *m.Last != 0.6 || m.LastStep != 60 {
 		t.Errorf("%+v", m)
 	}
-	for _, c := range []string{"ledger", "megatron", "verl", "torchtitan"} {
+	for _, c := range []string{"temper", "megatron", "verl", "torchtitan"} {
 		if !(s.MFU[c] > 0) {
 			t.Errorf("no utilization by %s: %v", c, s.MFU)
 		}
@@ -114,5 +115,47 @@ func TestCSV(t *testing.T) {
 	}
 	if len(lines) != 6 || lines[0] != want[0] || lines[1] != want[1] || lines[5] != "b,0,stage 0,0,,0,0,0,0,0,0,false,0,0,,NaN,,,," {
 		t.Errorf("%s", b.String())
+	}
+}
+
+// A terminal gets the same summary of anything: no line is wider than it, and
+// nothing that it would act on is printed.
+func TestText(t *testing.T) {
+	crashed, other := synthetic(t, small), synthetic(t, small)
+	other.Name, other.Recipe = "other", strings.Replace(other.Recipe, "0.001", "0.002", 1)
+	same := synthetic(t, small)
+	for name, c := range map[string]struct {
+		runs []*Run
+		want []string
+	}{
+		"one":     {[]*Run{crashed}, []string{"synthetic: complete, 120 steps", "not verified", "held out loss 3.9 → 3.15", "math 10.0 % → 35.0 % of 100", "10 steps taken again", "busiest has"}},
+		"two":     {[]*Run{crashed, other}, []string{"stages[0].lr.peak", "0.002"}},
+		"same":    {[]*Run{crashed, same}, []string{"synthetic (2)"}},
+		"hostile": {[]*Run{hostile()}, nil},
+		"control": {[]*Run{{Name: "a\x1b[31m\u202eb\n"}}, []string{"a·[31m·b"}},
+		"empty":   {[]*Run{{}, {}}, []string{"unnamed (2)"}},
+		"nothing": {[]*Run{{}}, []string{"no end on record"}},
+		"large":   {[]*Run{synthetic(t, large)}, []string{"2,048 ranks"}},
+	} {
+		for _, width := range []int{0, 80, 120, 500} {
+			var b strings.Builder
+			if err := Text(&b, width, c.runs...); err != nil {
+				t.Fatal(err)
+			}
+			for l := range strings.Lines(b.String()) {
+				l = strings.TrimSuffix(l, "\n")
+				if n := utf8.RuneCountInString(l); n > max(width, leastWidth) && !strings.HasPrefix(l, "weights ") {
+					t.Errorf("%s at %d: %d columns: %s", name, width, n, l)
+				}
+				if strings.ContainsFunc(l, func(r rune) bool { return r < ' ' || r == 0x202e }) {
+					t.Errorf("%s: control characters: %q", name, l)
+				}
+			}
+			for _, want := range c.want {
+				if width == 120 && !strings.Contains(b.String(), want) {
+					t.Errorf("%s: no %q in\n%s", name, want, b.String())
+				}
+			}
+		}
 	}
 }

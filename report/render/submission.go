@@ -72,8 +72,8 @@ func (s *Submission) stageOf(r *Run) int {
 	return stage
 }
 
-// settings are the benchmark's keys: what the record says of the deciding stage,
-// then what the submitter declares beside it.
+// settings are the benchmark's keys that the record says of the deciding stage.
+// What the submitter declares beside them must be about something else.
 func (l *mllog) settings() []Setting {
 	out := slices.Clone(l.run.Settings)
 	has := func(key string) bool { return slices.ContainsFunc(out, func(s Setting) bool { return s.Key == key }) }
@@ -87,9 +87,7 @@ func (l *mllog) settings() []Setting {
 	for _, key := range slices.Sorted(maps.Keys(l.sub.Settings)) {
 		if has(key) || slices.Contains(ours, key) {
 			l.lack(false, fmt.Sprintf("room for the declared setting %s: the record says it already", key))
-			continue
 		}
-		out = append(out, Setting{key, l.sub.Settings[key]})
 	}
 	return out
 }
@@ -98,7 +96,7 @@ func (l *mllog) settings() []Setting {
 var ours = []string{
 	"submission_benchmark", "submission_org", "submission_division", "submission_platform", "seed", "train_samples", "eval_samples",
 	"gradient_accumulation_steps", "lowest_numerical_precision_in_linear", "lowest_numerical_precision_in_attn",
-	"lowest_numerical_precision_in_comm", "tensor_parallelism", "pipeline_parallelism", "context_parallelism", "expert_parallelism",
+	"lowest_numerical_precision_in_comm", "tensor_parallelism", "pipeline_parallelism", "context_parallelism", "expert_parallelism", "micro_batch_size", "config_filename",
 	"cache_clear", "init_start", "init_stop", "run_start", "run_stop", "block_start", "block_stop", "epoch_start", "epoch_stop",
 	"eval_start", "eval_stop", "eval_accuracy", "tracked_stats",
 }
@@ -112,7 +110,6 @@ func recorded(s *Stage) []Setting {
 		}
 	}
 	whole("global_batch_size", s.Batch)
-	whole("micro_batch_size", s.Micro)
 	whole("max_sequence_length", s.Sequence)
 	whole("max_steps", s.Steps)
 	if s.Optimizer != "" {

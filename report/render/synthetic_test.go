@@ -130,7 +130,7 @@ func (l *log) step(stage int, s int64) {
 	wiggle := math.Sin(x*12.9898) * 0.08
 	l.add(&record.Step{
 		Stage: stage, Step: s, Examples: 300, Tokens: tokens, Supervised: 600_000, Losses: map[string]float64{"lm": 1.4 + 2.5/math.Sqrt(1+x/4) + wiggle, "mtp": 2 + 2/math.Sqrt(1+x/4)},
-		GradNorm: 1 + 3/(1+x/10) + 4*wiggle, LR: 1e-3 * (1 - x/float64(l.shape.steps+1)), FLOPs: l.flops * tokens, Convention: "ledger",
+		GradNorm: 1 + 3/(1+x/10) + 4*wiggle, LR: 1e-3 * (1 - x/float64(l.shape.steps+1)), FLOPs: l.flops * tokens, Convention: "temper",
 		Memory: 70<<30 + s<<20, Load: record.NewLoad([][]int64{{100, 130 + int64(20*wiggle*x)}}), Bias: record.SHA256(nil), Batch: record.SHA256(nil),
 		Time: record.Split{Wall: 12e9 + slow/1e6*1e6, Stall: slow / 1e6 * 1e6, Data: 2e8, Forward: 3e9, Backward: 6e9, Communication: 1e9, Optimizer: 1e9, Bubble: 5e8, Other: 3e8},
 	})
