@@ -84,6 +84,7 @@ func newRootCmd() *cobra.Command {
 		newVerifyCmd(),
 		newAttestCmd(),
 		newAuditCmd(),
+		newDashboardCmd(),
 		newDataCmd(),
 		newPlanCmd(),
 		newSimulateCmd(),

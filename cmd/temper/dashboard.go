@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/temper-ml/temper/dashboard"
+)
+
+func newDashboardCmd() *cobra.Command {
+	addr := "127.0.0.1:8787"
+	var hosts []string
+	cmd := &cobra.Command{
+		Use:   "dashboard DIR",
+		Short: "show runs in a browser while they go on and afterwards, and their metrics to Prometheus",
+		Long: `Serves a page about the runs below a directory, or about one run, that keeps
+itself up to date, and metrics for Prometheus at /metrics. It reads the runs'
+records and nothing else, changes nothing, and needs nothing from elsewhere.
+
+By default only this machine reaches it. Any other address is served to whoever
+can connect: there is no password and no encryption, so put a proxy or a tunnel
+before it. Requests must call the server by its address or by a name given with
+--host; what others ask is refused. Ctrl-C stops it.`,
+		Example: `  temper dashboard runs
+  temper dashboard runs --addr 0.0.0.0:8787 --host gpu7.example.org`,
+		Args: exactArgs(1, "a directory of runs"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			info, err := os.Stat(args[0])
+			if err == nil && !info.IsDir() {
+				err = fmt.Errorf("%s is no directory: give a run, or a directory that runs are in", args[0])
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			return serveDashboard(cmd, addr, dashboard.Options{Dir: args[0], Hosts: hosts})
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", addr, "address to serve at; port 0 takes a free one")
+	cmd.Flags().StringArrayVar(&hosts, "host", nil, "another name that the server is called by (repeatable)")
+	return cmd
+}
+
+// serveDashboard serves until the command is interrupted, which is no failure.
+func serveDashboard(cmd *cobra.Command, addr string, o dashboard.Options) error {
+	public, err := dashboard.Address(addr)
+	if err != nil {
+		return usageError{err}
+	}
+	if host, _, _ := net.SplitHostPort(addr); host != "" && net.ParseIP(host) == nil {
+		o.Hosts = append(o.Hosts, host)
+	}
+	l, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", addr)
+	if err != nil {
+		return usageError{fmt.Errorf("%w: --addr gives another address", err)}
+	}
+	if public {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s is open to the network: whoever reaches it reads the runs, without password or encryption\n", addr)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "http://%s/\n", l.Addr())
+	err = dashboard.NewServer(o).Run(cmd.Context(), l)
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
