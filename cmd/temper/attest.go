@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -137,9 +138,12 @@ type attestChecks struct {
 }
 
 func (f *attestFlags) compare(cmd *cobra.Command, run string) error {
-	verifier, err := f.verifierKey()
-	if err != nil {
-		return usageError{err}
+	verifier := ""
+	if f.key != "" {
+		var err error
+		if verifier, err = verifierKey(f.key); err != nil {
+			return usageError{err}
+		}
 	}
 	if f.publish != "" {
 		return usageError{errors.New("--publish writes and --check does not: use one of them")}
@@ -154,6 +158,7 @@ func (f *attestFlags) compare(cmd *cobra.Command, run string) error {
 	} else if incomplete {
 		a.Verdict = verify.Incomplete
 	}
+	var err error
 	if f.asJSON {
 		err = printJSON(cmd.OutOrStdout(), &a)
 	} else {
@@ -165,19 +170,36 @@ func (f *attestFlags) compare(cmd *cobra.Command, run string) error {
 	return err
 }
 
-// verifierKey is the key that must have signed, empty for that of the manifest.
-func (f *attestFlags) verifierKey() (string, error) {
-	text := f.key
-	if text == "" {
-		return "", nil
+// attested is the check of a run's attestations that verify makes: one, of all
+// documents. The files of the model it has compared by itself.
+func attested(ctx context.Context, run string, l *verify.Log, trust runlog.Trust) []verify.Check {
+	if l.Manifest == nil || l.End == nil {
+		return nil // what is not complete has none
 	}
-	if b, err := os.ReadFile(text); err == nil {
-		text = strings.TrimSpace(string(b))
+	if _, err := os.Lstat(filepath.Join(run, attest.Dir)); errors.Is(err, os.ErrNotExist) {
+		l.NotChecked = append(l.NotChecked, "attestations, of which there are none: temper attest makes them")
+		return nil
 	}
-	if _, err := runlog.PublicKey(text); err != nil {
-		return "", fmt.Errorf("--key: %w", err)
+	c := verify.Check{
+		Name: "attestations", Result: verify.Pass, Index: -1,
+		Evidence: "every document in " + attest.Dir + " is what the record says, and signed by its key",
 	}
-	return text, nil
+	var wrong []string
+	checks := attest.Check(ctx, run, attest.CheckOptions{Trust: trust, NoModel: true})
+	for _, x := range checks {
+		if x.Result != verify.Pass {
+			wrong = append(wrong, x.Evidence)
+		}
+	}
+	if failed, incomplete := attest.Fails(checks); failed {
+		c.Result = verify.Fail
+	} else if incomplete {
+		c.Result = verify.Incomplete
+	}
+	if len(wrong) > 0 {
+		c.Evidence = strings.Join(wrong, "; ")
+	}
+	return []verify.Check{c}
 }
 
 func checksText(w io.Writer, a *attestChecks, trusted bool) error {

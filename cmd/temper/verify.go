@@ -39,7 +39,8 @@ func newVerifyCmd() *cobra.Command {
 		Short: "judge a run by its record: its form, its arithmetic, and its steps taken again",
 		Long: `Judges the record in a run directory and says pass, fail or incomplete.
 
-Form: signatures, the tree of entries, every file that the record names.
+Form: signatures, the tree of entries, every file that the record names, and the
+attestations that were made of it.
 Arithmetic: totals, learning rates, order of data, times and rates, recomputed.
 Replay: steps drawn by a seed are taken again with the real trainer, from the
 last checkpoint before them, and every digest is compared bit for bit. By
@@ -115,6 +116,7 @@ func runVerify(cmd *cobra.Command, dir string, f *verifyFlags) error {
 	done := w.waits(cmd.ErrOrStderr())
 	l, checks := verify.Form(dir, trust)
 	checks = append(append(found, checks...), l.Arithmetic()...)
+	checks = append(checks, attested(cmd.Context(), dir, l, trust)...)
 	done()
 	v := &verification{}
 	replayed, err := f.takeAgain(cmd, l, plan, v)
