@@ -1,16 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/temper-ml/temper/internal/durable"
 	"github.com/temper-ml/temper/report/audit"
 )
 
 func newAuditCmd() *cobra.Command {
-	var compare string
+	var compare, html string
 	var asJSON, template bool
 	cmd := &cobra.Command{
 		Use:   "audit CLAIM.yaml",
@@ -43,17 +45,18 @@ Exit code 0: no statement is inconsistent. 1: some are. 2: wrong use.`,
 				_, err := fmt.Fprint(cmd.OutOrStdout(), audit.Template)
 				return err
 			}
-			return runAudit(cmd, args[0], compare, asJSON)
+			return runAudit(cmd, args[0], compare, html, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&compare, "compare", "h100", "catalogue name or file of the hardware to predict the same step on")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().StringVar(&html, "html", "", "write a page that needs nothing else to this file")
 	cmd.Flags().BoolVar(&template, "template", false, "print a claim file with every field, to fill in")
 	return cmd
 }
 
 // runAudit answers and prints. Everything that can be refused is the user's.
-func runAudit(cmd *cobra.Command, name, compare string, asJSON bool) error {
+func runAudit(cmd *cobra.Command, name, compare, html string, asJSON bool) error {
 	claim, err := audit.Load(name)
 	if err != nil {
 		return usageError{err}
@@ -64,6 +67,18 @@ func runAudit(cmd *cobra.Command, name, compare string, asJSON bool) error {
 		return err
 	case err != nil:
 		return usageError{fmt.Errorf("%s: %w", name, err)}
+	}
+	if html != "" {
+		var page bytes.Buffer
+		if err := r.HTML(&page); err != nil {
+			return err
+		}
+		if err := durable.WriteFile(durable.OS, html, page.Bytes()); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "temper: wrote %s\n", html)
+	}
+	switch {
 	case asJSON:
 		err = printJSON(cmd.OutOrStdout(), r)
 	default:
