@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/temper-ml/temper/recipe/demo"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/runlog"
+	"github.com/temper-ml/temper/report/verify"
 	"github.com/temper-ml/temper/train/checkpoint/hf"
 )
 
@@ -80,10 +82,12 @@ func load(t *testing.T, path string) *recipe.Recipe {
 	return r
 }
 
+// ticks is what the clocks of all tests show: a resumed run is later than before.
+var ticks atomic.Int64
+
 // ticking is a clock that advances a millisecond a look: logs become comparable.
 func ticking() func() time.Time {
-	at := time.Unix(1e9, 0)
-	return func() time.Time { at = at.Add(time.Millisecond); return at }
+	return func() time.Time { return time.UnixMilli(1e12 + ticks.Add(1)) }
 }
 
 func execute(t *testing.T, r *recipe.Recipe, dir string) *Summary {
@@ -150,7 +154,22 @@ func entries(t *testing.T, dir string) []string {
 	if err != nil || s.Torn != 0 || s.Signed != s.Leaves {
 		t.Fatalf("%s: %+v, %v", dir, s, err)
 	}
+	holds(t, dir)
 	return lines
+}
+
+// holds fails if a verifier finds anything wrong with a run's record.
+func holds(t *testing.T, dir string) {
+	t.Helper()
+	l, checks := verify.Form(dir, runlog.Trust{})
+	if l != nil {
+		checks = append(checks, l.Arithmetic()...)
+	}
+	for _, c := range checks {
+		if c.Result != verify.Pass {
+			t.Errorf("%s: %s: %s", c.Name, c.Result, c.Evidence)
+		}
+	}
 }
 
 // A run that is stopped after any step and resumed must end with the same

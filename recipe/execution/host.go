@@ -7,9 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/report/record"
 )
 
@@ -99,20 +97,4 @@ func peakMemory() int64 {
 	_, rest, _ := strings.Cut(string(text), "\nVmHWM:")
 	line, _, _ := strings.Cut(rest, "\n")
 	return kibibytes(strings.TrimSpace(line))
-}
-
-// device measures what this process computes on. Neighbours come and go, so the
-// best of several bursts counts.
-func device() (record.Device, error) {
-	d := record.Device{Name: "cpu", Ranks: []int{0}, Path: kernel.Path(), Threads: kernel.Threads()}
-	best := 0.0
-	for range 3 {
-		peak, err := kernel.PeakFMA(d.Path, d.Threads, 30*time.Millisecond)
-		if err != nil {
-			return d, err
-		}
-		best = max(best, peak)
-	}
-	d.Peak = map[string]float64{"f32": best}
-	return d, nil
 }

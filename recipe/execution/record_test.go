@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -260,6 +261,7 @@ func TestStepsThatAreNotFinite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	execute(t, r, dir)
 	_, es := log(t, dir)
+	holds(t, dir)
 	skipped := 0
 	for i, e := range es {
 		if s, ok := e.Body.(*record.Step); ok && s.Skipped != "" {
@@ -282,6 +284,29 @@ func TestStepsThatAreNotFinite(t *testing.T) {
 	if n := len(es); !strings.HasSuffix(kinds(es), "checkpoint pause") && !strings.HasSuffix(kinds(es), "fault pause") || len(of[*record.Fault](es)) != 1 {
 		t.Errorf("%d entries: %s", n, kinds(es))
 	}
+}
+
+// A machine whose peak was measured while it was busy turns out to be faster.
+func TestDeviceIsMeasuredAgain(t *testing.T) {
+	r := setup(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	at := time.Unix(1e9, 0)
+	fast := func() time.Time { at = at.Add(time.Microsecond); return at }
+	s, err := Run(context.Background(), r, Options{Dir: dir, Now: fast})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, es := log(t, dir)
+	again := of[*record.Ranks](es)
+	if len(again) == 0 || !(again[len(again)-1].Devices[0].Peak["f32"] > 1e12) || !(s.MFU <= 1) {
+		t.Errorf("%d times measured again, MFU %v", len(again), s.MFU)
+	}
+	for _, s := range of[*record.Step](es) {
+		if s.MFU > 1 {
+			t.Errorf("step %d of stage %d is faster than the peak: %v", s.Step, s.Stage, s.MFU)
+		}
+	}
+	holds(t, dir)
 }
 
 func TestNoDigestsIfNotWanted(t *testing.T) {

@@ -52,6 +52,8 @@ type runner struct {
 	device record.Device
 	start  time.Time
 
+	remeasured int // times that the device was measured again
+
 	log      *runlog.Writer
 	old      *record.Manifest // of a run that is continued
 	standing *standing

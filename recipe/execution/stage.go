@@ -107,11 +107,18 @@ func (s *stage) stepped(r *train.Result) error {
 			return err
 		}
 	}
+	if err := x.faster(r); err != nil {
+		return err
+	}
 	e := MeasuredStepEntry(s.Index, r, x.standing.peak)
 	if err := x.enter(e); err != nil {
 		return err
 	}
-	s.since.add(e, routed(r.Load))
+	var table [][]int64
+	if !r.Skipped {
+		table = routed(r.Load)
+	}
+	s.since.add(e, table)
 	x.at = position{s.Index, r.Step + 1}
 	x.tell(Stepped{s.Index, *r})
 	return nil

@@ -106,6 +106,8 @@ func (s *standing) add(e *record.Entry) error {
 		s.fault = b
 	case *record.Pause:
 		s.pause = b
+	case *record.Ranks:
+		s.devices(b.Devices)
 	case *record.Resume:
 		s.devices(b.Devices)
 	case *record.Recovery:

@@ -59,7 +59,8 @@ type Recovery struct {
 	Devices []Device `json:"devices,omitempty"`
 }
 
-// Ranks says that from here on other ranks take part.
+// Ranks says that from here on other ranks take part, or that the same ones were
+// measured again.
 type Ranks struct {
 	Ranks  int    `json:"ranks"`
 	Mesh   Mesh   `json:"mesh"`
@@ -67,6 +68,9 @@ type Ranks struct {
 	// Joined and Left are rank numbers.
 	Joined []int `json:"joined"`
 	Left   []int `json:"left"`
+	// Devices are what all ranks compute on, where that was measured: utilizations
+	// after this entry are of them. Their hosts are those of before.
+	Devices []Device `json:"devices,omitempty"`
 }
 
 // Evaluation is a measurement after Step steps of a stage.
@@ -228,7 +232,7 @@ func (r *Ranks) Check() error {
 	if r.Ranks < 1 {
 		return fmt.Errorf("ranks: %d, want at least 1", r.Ranks)
 	}
-	return r.Mesh.Check(r.Ranks)
+	return errors.Join(r.Mesh.Check(r.Ranks), checkDevices(r.Devices, r.Ranks))
 }
 
 // Check refuses what contradicts itself.

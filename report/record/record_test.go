@@ -198,6 +198,7 @@ func TestEntriesComeBack(t *testing.T) {
 		&record.Checkpoint{Path: "checkpoints/00-sft/3", Took: 1}, &record.Fault{Fault: "link", Rank: 2}, &record.Recovery{Again: 3, Host: &record.Host{Features: []string{}}, Devices: manifest().Devices},
 		&record.Recovery{Cause: "x"}, &record.Resume{Host: record.Host{Features: []string{}}, Devices: manifest().Devices},
 		&record.Ranks{Ranks: 2, Mesh: record.Mesh{Tensor: 1, Pipeline: 2, Context: 1, Expert: 1, Data: 1}, Joined: []int{1}, Left: []int{}},
+		&record.Ranks{Ranks: 1, Mesh: record.One(), Joined: []int{}, Left: []int{}, Devices: manifest().Devices},
 		&record.Evaluation{HeldOut: &record.HeldOut{Loss: 1, Tokens: 2}, Suites: map[string]record.Score{"a": {Right: 1, Total: 2}}},
 		&record.Rollout{Batch: record.SHA256(nil), Reward: 0.5}, &record.Pause{Reason: "asked"},
 		&record.Resume{Host: record.Host{Features: []string{"avx2"}}}, &record.Note{Text: "é\n"},

@@ -66,7 +66,8 @@ type Routing struct {
 	Stage int   `json:"stage"`
 	From  int64 `json:"from"`
 	To    int64 `json:"to"`
-	// Counts are tokens by block (of those that have experts) and expert.
+	// Counts are tokens by block (of those that have experts) and expert, of all
+	// steps but skipped ones.
 	Counts [][]int64 `json:"counts"`
 }
 

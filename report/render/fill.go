@@ -46,6 +46,7 @@ func (f *Filler) Add(e *record.Entry) error {
 		return f.recovery(e, b)
 	case *record.Ranks:
 		f.event(e, f.last, 0, fmt.Sprintf("%d ranks from here, %d joined, %d left: %s", b.Ranks, len(b.Joined), len(b.Left), b.Reason))
+		f.devices("after entry "+itoa(e.Index), b.Devices)
 	case *record.Rollout:
 		ev := f.event(e, b.Stage, b.Step, "")
 		ev.Took = time.Duration(b.Took)

@@ -157,6 +157,7 @@ func (a *arithmetic) entry(e *record.Entry) {
 	case *record.Ranks:
 		a.ranks = b.Ranks
 		a.power.regroup()
+		a.power.measuredAgain(a.device, e, b)
 	case *record.Evaluation:
 		a.evaluation(e, b)
 	case *record.Routing:

@@ -84,7 +84,9 @@ func (r *loadRule) routing(f *finding, e *record.Entry, b *record.Routing, l *Lo
 	var tokens int64
 	first := int64(l.Stages[b.Stage].first)
 	for _, s := range l.steps[first+b.From : first+b.To] {
-		tokens += s.tokens
+		if !s.skipped { // what was routed before such a step ended is not counted
+			tokens += s.tokens
+		}
 	}
 	r.tables++
 	for i, counts := range b.Counts {

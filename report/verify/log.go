@@ -80,6 +80,7 @@ type step struct {
 	supervised int64
 	wall       int64
 	length     int32
+	skipped    bool
 	hash       [16]byte
 }
 

@@ -76,6 +76,13 @@ func (p *power) again(f *finding, e *record.Entry, devices []record.Device, rank
 	}
 }
 
+// measuredAgain takes devices that were measured while a process ran, on its hosts.
+func (p *power) measuredAgain(f *finding, e *record.Entry, b *record.Ranks) {
+	hosts, memory := p.hosts, p.memory
+	p.again(f, e, b.Devices, b.Ranks)
+	p.hosts, p.memory = hosts, memory
+}
+
 // largest is the highest peak of a device, of whatever data type.
 func largest(peaks map[string]float64) float64 {
 	most := 0.0

@@ -146,7 +146,7 @@ func (s *sequence) step(e *record.Entry, b *record.Step, at runlog.Place) error 
 	}
 	l.steps = append(l.steps, step{
 		offset: at.Offset, length: int32(at.Bytes), hash: [16]byte(at.Hash[:16]), index: e.Index,
-		examples: b.Examples, tokens: b.Tokens, supervised: b.Supervised, wall: b.Time.Wall,
+		examples: b.Examples, tokens: b.Tokens, supervised: b.Supervised, wall: b.Time.Wall, skipped: b.Skipped != "",
 	})
 	s.at.Step++
 	return nil

@@ -202,7 +202,9 @@ func (a *author) step(i int, n int64) error {
 	b.Time.Other = wall - b.Time.Data - b.Time.Model - b.Time.Optimizer
 	b.MFU = b.FLOPs / (peak * time.Duration(wall).Seconds())
 	b.Memory = 1 << 30
-	a.gather(a.world.at(i, n).table)
+	if b.Skipped == "" {
+		a.gather(a.world.at(i, n).table)
+	}
 	a.wall += wall
 	a.total.Steps++
 	a.total.Examples += b.Examples
