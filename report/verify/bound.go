@@ -46,8 +46,12 @@ type bounds struct {
 	heads    float64 // of one of every MTP block
 }
 
-// mostSequence bounds rows, so that no sum here overflows.
-const mostSequence = 1 << 31
+// mostSequence bounds rows, so that no sum here overflows; mostRests how many
+// rests of a row are told apart.
+const (
+	mostSequence = 1 << 31
+	mostRests    = 1 << 10
+)
 
 func newBounds(c *arch.Config, sequence int64, mtp, indexer bool) (*bounds, error) {
 	if sequence < 1 || sequence > mostSequence {
@@ -63,6 +67,9 @@ func newBounds(c *arch.Config, sequence int64, mtp, indexer bool) (*bounds, erro
 		if b.unit > mostSequence {
 			return nil, fmt.Errorf("compress ratios have a common multiple above %d", int64(mostSequence))
 		}
+	}
+	for up(sequence, b.unit)/b.unit > mostRests {
+		b.unit *= 2
 	}
 	b.row = up(sequence, b.unit)
 	b.full = b.packed(b.row)

@@ -221,6 +221,7 @@ func (p *pass) settle() {
 		p.end.skip(-1, "read up to entry %d only", last)
 		p.states.skip(-1, "read up to entry %d only", last)
 		p.twice.skip(-1, "read up to entry %d only", last)
+		p.files.skip(-1, "those of entries after %d are not known", last)
 		return
 	}
 	switch end := p.log.End; {

@@ -54,7 +54,7 @@ func (r *Report) Text(w io.Writer) error {
 	}
 	b.WriteString("\n")
 	for _, c := range r.Checks {
-		fmt.Fprintf(&b, "%-10s  %-14s  %s\n", c.Result, c.Name, printable(c.Evidence))
+		fmt.Fprintf(&b, "%-10s  %-17s  %s\n", c.Result, c.Name, printable(c.Evidence))
 	}
 	if d := r.FirstDivergence; d != nil {
 		fmt.Fprintf(&b, "\nfirst divergence: entry %d, %s\n", d.Index, printable(d.String()))

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/temper-ml/temper/internal/detrand"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/runlog"
@@ -548,4 +550,44 @@ func attempt(t *testing.T, run *verifytest.Run, head *runlog.Head, f fraud, n, i
 		}
 	}
 	t.Errorf("trial %d: want it found by %v: %q", i, f.by, found)
+}
+
+// signed makes heads of the manifest and of all lines, by the key of the trials.
+func signed(manifest, log []byte) []byte {
+	text, _, err := note.GenerateKey(bytes.NewReader(make([]byte, 32)), "temper")
+	if err != nil {
+		panic(err)
+	}
+	signer, err := note.NewSigner(text)
+	if err != nil {
+		panic(err)
+	}
+	tree := &runlog.Tree{}
+	var out []byte
+	add := func(previous int64) {
+		h, err := tree.Hash(tree.Size())
+		if err != nil {
+			panic(err)
+		}
+		b, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n%d\n", record.Format, tree.Size(), h, previous)}, signer)
+		if err != nil {
+			panic(err)
+		}
+		out = append(out, b...)
+	}
+	if err := tree.Add(bytes.TrimSuffix(manifest, []byte("\n"))); err != nil {
+		panic(err)
+	}
+	add(0)
+	for line := range bytes.Lines(log) {
+		if bytes.HasSuffix(line, []byte("\n")) {
+			if err := tree.Add(line[:len(line)-1]); err != nil {
+				panic(err)
+			}
+		}
+	}
+	if tree.Size() > 1 {
+		add(1)
+	}
+	return out
 }
