@@ -1,0 +1,122 @@
+package generate
+
+import "fmt"
+
+// Request asks for the continuation of a prompt.
+type Request struct {
+	// Prompt is what to continue: at least one token.
+	Prompt []int32
+	// MaxTokens bounds the continuation; the model's context bounds prompt and
+	// continuation together.
+	MaxTokens int
+	// Stop lists token sequences that end the continuation; they are its last
+	// tokens then. The model's end-of-sequence token does too, unless IgnoreEOS.
+	Stop      [][]int32
+	IgnoreEOS bool
+	Sampling
+	// TopLogProbs asks for that many most likely tokens with each token.
+	TopLogProbs int
+	// Routing asks for the experts and compressed entries chosen: see [Routes].
+	Routing bool
+	// Mask asks for the tokens that top-k and top-p left, with each token.
+	Mask bool
+}
+
+// Token is one generated token.
+type Token struct {
+	ID       int32
+	Position int // in the sequence; the prompt's first token is 0
+	// LogProb is the log-probability under the model, at temperature 1 and over
+	// the whole vocabulary: bit-equal to [deepseek.Model.LogProbs].
+	LogProb float32
+	// Sampled is the log-probability under the distribution that the token was
+	// drawn from: LogProb at temperature 1 without top-k and top-p, 0 if the most
+	// likely token was taken.
+	Sampled float32
+	Top     []Candidate // the most likely tokens, as many as asked for
+	Kept    []int32     // ids that could be drawn, ascending, if asked for; nil for all
+}
+
+// Candidate is a token with its log-probability at temperature 1.
+type Candidate struct {
+	ID      int32
+	LogProb float32
+}
+
+// Reason says why a continuation ended.
+type Reason int
+
+// The reasons.
+const (
+	Running   Reason = iota // it has not
+	EOS                     // the model ended it
+	Stopped                 // by a stop sequence
+	Length                  // by MaxTokens
+	Context                 // the model has no further position
+	Cancelled               // by the caller
+	Failed                  // see the error
+)
+
+var reasonNames = [...]string{"running", "eos", "stop", "length", "context", "cancelled", "failed"}
+
+// String returns a word for logs.
+func (r Reason) String() string {
+	if r < 0 || int(r) >= len(reasonNames) {
+		return fmt.Sprintf("Reason(%d)", int(r))
+	}
+	return reasonNames[r]
+}
+
+// maxTopLogProbs bounds what is reported with each token.
+const maxTopLogProbs = 1024
+
+// check tells what is wrong with r for a vocabulary and a context.
+func (r *Request) check(vocab, context int) error {
+	switch n := len(r.Prompt); {
+	case n == 0:
+		return fmt.Errorf("generate: prompt is empty, want at least one token, such as the model's first")
+	case n >= context:
+		return fmt.Errorf("generate: prompt has %d tokens, the context is %d: at most %d leave room for an answer", n, context, context-1)
+	case r.MaxTokens <= 0:
+		return fmt.Errorf("generate: max tokens is %d, want at least 1", r.MaxTokens)
+	case r.TopLogProbs < 0 || r.TopLogProbs > min(vocab, maxTopLogProbs):
+		return fmt.Errorf("generate: top log-probabilities is %d, want 0 to %d", r.TopLogProbs, min(vocab, maxTopLogProbs))
+	}
+	for i, id := range r.Prompt {
+		if id < 0 || int(id) >= vocab {
+			return fmt.Errorf("generate: token %d at position %d of the prompt is outside the vocabulary of %d", id, i, vocab)
+		}
+	}
+	for i, s := range r.Stop {
+		if len(s) == 0 {
+			return fmt.Errorf("generate: stop sequence %d is empty", i)
+		}
+		for _, id := range s {
+			if id < 0 || int(id) >= vocab {
+				return fmt.Errorf("generate: token %d of stop sequence %d is outside the vocabulary of %d", id, i, vocab)
+			}
+		}
+	}
+	return r.Sampling.Check()
+}
+
+// ends tells whether the sequence, of which the last n tokens are generated, ends
+// with a stop sequence.
+func (r *Request) ends(tokens []int32, n int) bool {
+	for _, s := range r.Stop {
+		if len(s) <= n && equalTail(tokens, s) {
+			return true
+		}
+	}
+	return false
+}
+
+func equalTail(tokens, tail []int32) bool {
+	at := len(tokens) - len(tail)
+	for i, id := range tail {
+		if tokens[at+i] != id {
+			return false
+		}
+	}
+	return true
+}
