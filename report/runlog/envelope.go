@@ -40,7 +40,7 @@ func (k *Key) Envelope() *EnvelopeKey {
 	if err != nil {
 		panic(err) // the verifier key of a Key is well formed
 	}
-	e.sign = func(pae []byte) ([]byte, error) { return ed25519.Sign(k.private, pae), nil }
+	e.sign = func(pae []byte) ([]byte, error) { return ed25519.Sign(k.private(), pae), nil }
 	return e
 }
 
@@ -62,7 +62,7 @@ func Envelope(verifier string) (*EnvelopeKey, error) {
 // other, and there is no second file to keep. Signatures are deterministic
 // (RFC 6979). It has no identifier.
 func (k *Key) EnvelopeP256() (*EnvelopeKey, error) {
-	private, err := deriveP256(k.private.Seed())
+	private, err := deriveP256(k.private().Seed())
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
 	}

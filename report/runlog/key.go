@@ -26,7 +26,7 @@ const keyPrefix = "PRIVATE+KEY+"
 // Key signs heads.
 type Key struct {
 	signer   note.Signer
-	private  ed25519.PrivateKey
+	private  func() ed25519.PrivateKey // a function, which no printing of a Key shows
 	verifier string
 }
 
@@ -64,7 +64,7 @@ func ParseKey(text string) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
 	}
-	return &Key{signer, private, verifier}, nil
+	return &Key{signer, func() ed25519.PrivateKey { return private }, verifier}, nil
 }
 
 // DefaultKey returns the user's key: what [KeyVariable] gives, or else the file

@@ -1,11 +1,15 @@
 package runlog_test
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/temper-ml/temper/report/runlog"
 )
@@ -60,6 +64,27 @@ func TestKeysDoNotShow(t *testing.T) {
 	for _, text := range []string{"", "PRIVATE+KEY+temper+00000000+c2VjcmV0", "PRIVATE+KEY+secret", "secret"} {
 		if _, err := runlog.ParseKey(text); err == nil || strings.Contains(err.Error(), "c2VjcmV0") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// Printing a key, however it is done, shows nothing of the secret.
+func TestPrintedKeysDoNotShow(t *testing.T) {
+	text, _, err := note.GenerateKey(bytes.NewReader(bytes.Repeat([]byte{0xa7}, 32)), "temper")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := runlog.ParseKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := text[strings.LastIndex(text, "+")+1:]
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+		for _, v := range []any{k, *k, k.Envelope(), *k.Envelope()} {
+			got := fmt.Sprintf(format, v)
+			if strings.Contains(got, "a7a7a7") || strings.Contains(got, "0xa7, 0xa7") || strings.Contains(got, "167 167 167") || strings.Contains(got, secret[4:12]) {
+				t.Errorf("%s of %T shows %s", format, v, got)
+			}
 		}
 	}
 }
