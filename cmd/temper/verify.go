@@ -30,6 +30,9 @@ type verifyFlags struct {
 	way               replay.Way
 	retrain           bool
 	printHead, asJSON bool
+	trace, out        string
+	operator          int64
+	against           string
 }
 
 func newVerifyCmd() *cobra.Command {
@@ -54,9 +57,14 @@ its digest before it is used. Nothing is written into RUN.
 Who made a run can also make its record anew. --key says who must have signed,
 --head is a head that was kept while the run lived (--print-head prints it).
 
+Two machines that got different steps find out why: --trace STAGE:STEP writes the
+digest of every operator of a step, --against FILE compares this machine's with
+those of another, and names the first operator that differs, in a logarithm of
+rounds. With --operator N the values are written, and compared one by one.
+
 With --json: one object: verdict, run, checks (name, result, evidence, index),
 signer, trusted, steps, replayed_steps, segments, first_divergence, not_checked,
-replay (way, run, seed). Exit code 0: pass. 1: fail or incomplete. 2: wrong use.`,
+replay (way, run, seed, search). Exit code 0: pass. 1: fail or incomplete. 2: wrong use.`,
 		Example: `  temper verify runs/mine
   temper verify runs/mine --replay all --data ~/data --model ~/base --key "$(cat signer.pub)"
   temper verify runs/mine --print-head > head      # while it runs; later:
@@ -76,6 +84,10 @@ replay (way, run, seed). Exit code 0: pass. 1: fail or incomplete. 2: wrong use.
 	fl.IntVar(&f.way.Threads, "threads", 0, "threads to replay with (default another number than the run's)")
 	fl.IntVar(&f.way.Micro, "micro", 0, "rows of a micro-batch in the replay (default another number than the run's)")
 	fl.BoolVar(&f.retrain, "retrain-tokenizer", false, "also train the tokenizer again that the recipe trains, and compare")
+	fl.StringVar(&f.trace, "trace", "", "only write what each operator of a step computes on this machine: STAGE:STEP")
+	fl.Int64Var(&f.operator, "operator", -1, "with --trace: only the values of this operator of the trace")
+	fl.StringVar(&f.out, "out", "", "file for --trace (default standard output)")
+	fl.StringVar(&f.against, "against", "", "only compare a step with the file that --trace wrote on another machine")
 	fl.BoolVar(&f.asJSON, "json", false, "print one JSON object")
 	return cmd
 }
@@ -91,6 +103,8 @@ type replayUsed struct {
 	Way  replay.Way `json:"way"`
 	Run  replay.Way `json:"run"`
 	Seed uint64     `json:"seed"`
+	// Search is what came of looking into a divergence, in words.
+	Search string `json:"search,omitempty"`
 }
 
 func runVerify(cmd *cobra.Command, dir string, f *verifyFlags) error {
@@ -104,6 +118,9 @@ func runVerify(cmd *cobra.Command, dir string, f *verifyFlags) error {
 	if _, err := f.way.Other(replay.Way{}, kernel.Paths(), kernel.Threads()); err != nil {
 		return usageError{fmt.Errorf("--%w", err)}
 	}
+	if err := f.checkDispute(dir); err != nil {
+		return usageError{err}
+	}
 	trust, found, err := f.trust(dir)
 	if err != nil {
 		return usageError{err}
@@ -115,6 +132,10 @@ func runVerify(cmd *cobra.Command, dir string, f *verifyFlags) error {
 	w.doing("reading the record")
 	done := w.waits(cmd.ErrOrStderr())
 	l, checks := verify.Form(dir, trust)
+	if f.disputes() {
+		done()
+		return f.dispute(cmd, l, checks)
+	}
 	checks = append(append(found, checks...), l.Arithmetic()...)
 	checks = append(checks, attested(cmd.Context(), dir, l, trust)...)
 	done()
@@ -154,6 +175,10 @@ func (f *verifyFlags) takeAgain(cmd *cobra.Command, l *verify.Log, plan verify.P
 		return unable(err), nil
 	}
 	replayed, err := verify.Replay(cmd.Context(), l, r, plan)
+	if err == nil && replayed.Divergence != nil {
+		p.search()
+		v.Replay.Search = explain(cmd.Context(), r, replayed)
+	}
 	if err == nil && f.retrain {
 		err = retrained(cmd.Context(), r, replayed)
 	}
@@ -164,6 +189,31 @@ func (f *verifyFlags) takeAgain(cmd *cobra.Command, l *verify.Log, plan verify.P
 		return unable(err), nil
 	}
 	return replayed, nil
+}
+
+// explain looks into a divergence and adds what it finds. A machine that
+// contradicts itself takes the verdict about the run back.
+func explain(ctx context.Context, r *replay.Replayer, to *verify.Replayed) string {
+	d := to.Divergence
+	e, err := r.Explain(ctx, d)
+	if err != nil {
+		e = &replay.Explanation{NotSearched: "the search ended early: " + err.Error()}
+	}
+	c := verify.Check{Name: "search", Result: verify.Fail, Index: d.Index, Evidence: e.String()}
+	switch {
+	case e.Machine != nil:
+		c.Result = verify.Incomplete
+		for i := range to.Checks {
+			if to.Checks[i].Name == "replay" {
+				to.Checks[i].Result = verify.Incomplete
+			}
+		}
+		d.Operator, d.Tensor, d.Element = e.Machine.Operator.String(), e.Machine.Operator.Name, e.Machine.Element
+	case e.State != nil:
+		d.Tensor, d.Element = e.State.Tensor, e.State.Element
+	}
+	to.Checks = append(to.Checks, c)
+	return e.String()
 }
 
 // retrained trains the tokenizer again and adds what came out.

@@ -73,6 +73,13 @@ func (p *replayProgress) stepped(s *record.Step) {
 	p.bar.Increment()
 }
 
+// search says that a divergence is being looked into.
+func (p *replayProgress) search() {
+	p.Close()
+	p.bar = nil
+	fmt.Fprintln(p.out, "temper: a step came out differently: taking it in two ways, operator by operator")
+}
+
 // Close ends the display.
 func (p *replayProgress) Close() {
 	if p.bars == nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/temper-ml/temper/report/record"
 )
 
-// program describes this binary.
-func program() record.Program {
+// Program describes this binary.
+func Program() record.Program {
 	p := record.Program{Version: "(devel)", Go: runtime.Version(), Modules: map[string]string{}, Build: map[string]string{}}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

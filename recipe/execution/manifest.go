@@ -30,7 +30,7 @@ func (x *runner) manifest(ctx context.Context) (*record.Manifest, error) {
 		Run: x.recipe.Name, Recipe: string(text), Seed: x.recipe.Seed, Started: x.start.UnixMilli(),
 		Architecture: string(x.arch.MarshalHF()),
 		Precision:    record.Precision{Parameters: "fp32", Linear: "fp32", Attention: "fp32"},
-		Tokenizer:    record.SHA256(tok), Program: program(), Hosts: []record.Host{host()}, Ranks: 1, Mesh: record.One(),
+		Tokenizer:    record.SHA256(tok), Program: Program(), Hosts: []record.Host{host()}, Ranks: 1, Mesh: record.One(),
 		Devices: []record.Device{x.device}, DigestPeriod: int64(x.recipe.Record.DigestPeriod), Clock: "system",
 	}
 	if m.Data, err = Files(ctx, x.recipe); err != nil {
@@ -194,7 +194,7 @@ func (x *runner) unchanged(ctx context.Context) (notes []string, err error) {
 			return nil, fmt.Errorf("run: %s is other data than the run began with (%s, now %s): a resumed run needs the same files", f.Path, m.Data[i].Digest, f.Digest)
 		}
 	}
-	if p := program(); !same(p, m.Program) {
+	if p := Program(); !same(p, m.Program) {
 		notes = append(notes, fmt.Sprintf("continued by another program: version %s, revision %s, %s; the run was begun by version %s, revision %s, %s",
 			p.Version, p.Revision, p.Go, m.Program.Version, m.Program.Revision, m.Program.Go))
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -17,7 +16,9 @@ import (
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/recipe/execution"
 	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/record/trace"
 	"github.com/temper-ml/temper/report/verify"
+	"github.com/temper-ml/temper/train"
 )
 
 // Options say where a replay finds what the run directory does not hold, and
@@ -51,7 +52,11 @@ type Replayer struct {
 	machine  *execution.Machine
 	part     *execution.Part
 	at       *verify.Position // whose state the machine holds, nil if undefined
+
+	touch func(trace.Operator, train.Values) // makes faults, for tests
 }
+
+var _ verify.Replayer = (*Replayer)(nil)
 
 // Open prepares to replay the run whose record has been read.
 func Open(l *verify.Log, o Options) (*Replayer, error) {
@@ -234,12 +239,10 @@ func (r *Replayer) architecture(tok *tokenizer.Tokenizer) (*arch.Config, error) 
 
 // Replay takes the steps of a segment.
 func (r *Replayer) Replay(ctx context.Context, seg verify.Segment, each func(record.Body) error) error {
-	undo, err := r.way.set()
-	if err != nil {
-		return err
-	}
-	defer undo()
-	defer debug.SetGCPercent(debug.SetGCPercent(execution.GarbagePercent))
+	return r.on(r.way, func() error { return r.replay(ctx, seg, each) })
+}
+
+func (r *Replayer) replay(ctx context.Context, seg verify.Segment, each func(record.Body) error) error {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}

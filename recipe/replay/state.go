@@ -193,6 +193,9 @@ func (r *Replayer) state() (*record.Checkpoint, error) {
 
 // step takes one step and hands it to each, if that is not nil.
 func (r *Replayer) step(ctx context.Context, each func(record.Body) error) error {
+	if r.touch != nil {
+		r.part.Trainer.Trace(&train.Tracing{Touch: r.touch})
+	}
 	result, err := r.part.Trainer.Step(ctx)
 	if err != nil {
 		return fmt.Errorf("stage %s: %w", r.part.Name, err)
