@@ -1,14 +1,15 @@
 package verify
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/temper-ml/temper/internal/detrand"
 )
 
-// targets draws the steps that a plan asks for, in order: one of each stage, and
-// the rest from all steps alike, none twice. Every step has at least the same
-// chance, and who does not know the seed cannot know which.
+// targets draws the steps that a plan asks for, in order: so many of all steps
+// alike, none twice, and one of each stage that got none. Who does not know the
+// seed cannot know which.
 func (p *Plan) targets(l *Log) []Position {
 	total := l.Steps()
 	want := p.Steps
@@ -16,25 +17,20 @@ func (p *Plan) targets(l *Log) []Position {
 		want = (total + 99) / 100
 	}
 	want = min(want, total)
-	draw := detrand.Key(p.Seed, "verify.replay")
-	at := uint64(0)
+	draw, at := detrand.Key(p.Seed, "verify.replay"), uint64(0)
+	next := func(n int64) int64 { at++; return int64(draw.Uint64nAt(at-1, uint64(n))) }
 	drawn := map[Position]bool{}
+	covered := make([]bool, len(l.Stages))
+	for int64(len(drawn)) < want {
+		t := l.position(next(total))
+		drawn[t], covered[t.Stage] = true, true
+	}
 	for stage := range l.Stages {
-		if n := l.Taken(stage); n > 0 {
-			drawn[Position{stage, int64(draw.Uint64nAt(at, uint64(n)))}] = true
-			at++
+		if n := l.Taken(stage); n > 0 && !covered[stage] {
+			drawn[Position{stage, next(n)}] = true
 		}
 	}
-	for int64(len(drawn)) < want {
-		drawn[l.position(int64(draw.Uint64nAt(at, uint64(total))))] = true
-		at++
-	}
-	var out []Position
-	for p := range drawn {
-		out = append(out, p)
-	}
-	slices.SortFunc(out, comparePositions)
-	return out
+	return slices.SortedFunc(maps.Keys(drawn), comparePositions)
 }
 
 func comparePositions(a, b Position) int {

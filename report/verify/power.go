@@ -18,6 +18,8 @@ type power struct {
 
 	checked, moved int64 // steps held against peak, bandwidth
 	best           float64
+	first, highest float64 // peaks that were measured
+	times          int64
 }
 
 // cacheBytes is more than the caches of any host hold: state below it may never
@@ -55,8 +57,12 @@ func (p *power) measured(devices []record.Device, want int, hosts ...record.Host
 		bandwidth += float64(n * d.Bandwidth)
 		ranks += len(d.Ranks)
 	}
-	if ranks == want && !missing {
+	if ranks == want && !missing && peak > 0 {
 		p.peak = peak
+		if p.times++; p.times == 1 {
+			p.first = peak
+		}
+		p.highest = max(p.highest, peak)
 	}
 	if ranks == want && !unmeasured {
 		p.bandwidth = bandwidth
@@ -137,5 +143,9 @@ func (p *power) step(f *finding, e *record.Entry, b *record.Step, bytes float64)
 }
 
 func (p *power) evidence() string {
-	return fmt.Sprintf("%d steps below the measured peak, the fastest at %.4g of it; %d not faster than memory moves their state", p.checked, p.best, p.moved)
+	text := fmt.Sprintf("%d steps below the measured peak, the fastest at %.4g of it; %d not faster than memory moves their state", p.checked, p.best, p.moved)
+	if p.times > 1 {
+		text += fmt.Sprintf("; the peak was measured %d times, %.4g FLOP/s at first and %.4g at most", p.times, p.first, p.highest)
+	}
+	return text
 }

@@ -53,7 +53,7 @@ func TestPlanDrawsBySeed(t *testing.T) {
 			t.Fatalf("seed %d draws twice differently", seed)
 		}
 		ends[fmt.Sprint(segs)] = true
-		if len(segs) < 2 || len(segs) > 10 || segs[0].From.Stage != 0 || segs[len(segs)-1].From.Stage != 1 {
+		if len(segs) < 2 || len(segs) > 11 || segs[0].From.Stage != 0 || segs[len(segs)-1].From.Stage != 1 {
 			t.Errorf("seed %d: %v", seed, segs)
 		}
 		for _, s := range segs {

@@ -33,8 +33,8 @@ type Replayer interface {
 type Plan struct {
 	// All asks for every step, None for no step.
 	All, None bool
-	// Steps is how many steps to draw, 0 for one in a hundred; every stage gets
-	// at least one.
+	// Steps is how many steps to draw, 0 for one in a hundred; a stage that gets
+	// none gets one.
 	Steps int64
 	// Seed is the verifier's: who made the run must not be able to guess it.
 	Seed uint64
