@@ -120,6 +120,7 @@ func newBenchKernelsCmd() *cobra.Command {
 func newBenchStepCmd() *cobra.Command {
 	var (
 		asJSON            bool
+		recording         bool
 		model, load, dump string
 		o                 stepbench.Options
 	)
@@ -139,7 +140,11 @@ func newBenchStepCmd() *cobra.Command {
 			if dump != "" {
 				o.Trace = &stepbench.Trace{}
 			}
-			results, err := stepbench.Run(cmd.Context(), o)
+			run := stepbench.Run
+			if recording {
+				run = recordedSteps
+			}
+			results, err := run(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
@@ -163,6 +168,7 @@ func newBenchStepCmd() *cobra.Command {
 	f.StringVar(&o.Optimizer, "optimizer", "adamw", "adamw or muon")
 	f.StringVar(&o.Recompute, "recompute", "none", "none, selective or full")
 	f.IntVar(&o.Digest, "digest", 0, fmt.Sprintf("take digests that cover one block in so many a step, such as %d; 0 takes none", digest.DefaultPeriod))
+	f.BoolVar(&recording, "record", false, "put every step on record, as run does, in a temporary directory")
 	return cmd
 }
 

@@ -35,6 +35,8 @@ type Options struct {
 	Optimizer, Recompute string
 	// Digest, if not 0, takes digests of every step with this period.
 	Digest int
+	// Record, if not nil, is given every step to put on record. Its time is measured.
+	Record func(*train.Result) error
 	// Load, if not empty, fills the parameters instead of a random initialisation.
 	Load func(*deepseek.Model) error
 	// Trace, if not nil, is filled with every step, measured or not.
@@ -133,11 +135,22 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 			}
 			o.Trace.add(done, &r)
 		}
+		var recording time.Duration
+		if o.Record != nil {
+			mark := time.Now()
+			if err := o.Record(&r); err != nil {
+				return nil, err
+			}
+			recording = time.Since(mark)
+		}
 		if i == 0 {
 			s.first = r.LM
 			continue
 		}
 		s.add(&r, peak)
+		if o.Record != nil {
+			s.record(&r, recording)
+		}
 	}
 	return s.results(c, cfg, src)
 }
@@ -147,6 +160,7 @@ type samples struct {
 	first                                   float64
 	seconds, tokens, peaks, model, optimize []float64
 	digest, share                           []float64 // share is of the step without digests, in %
+	recorded, overhead                      []float64 // overhead is that of digests and record together, as share
 	flops                                   float64
 }
 
@@ -161,6 +175,13 @@ func (s *samples) add(r *train.Result, peak float64) {
 	if d := r.Time.Digest.Seconds(); d > 0 {
 		s.digest, s.share = append(s.digest, d), append(s.share, 100*d/(sec-d))
 	}
+}
+
+// record adds what putting a step on record took.
+func (s *samples) record(r *train.Result, took time.Duration) {
+	digest := r.Time.Digest.Seconds()
+	s.recorded = append(s.recorded, took.Seconds())
+	s.overhead = append(s.overhead, 100*(digest+took.Seconds())/(r.Time.Total.Seconds()-digest))
 }
 
 func (s *samples) results(c train.Config, cfg *arch.Config, src rows) ([]Result, error) {
@@ -183,6 +204,11 @@ func (s *samples) results(c train.Config, cfg *arch.Config, src rows) ([]Result,
 		share := smallest("step/digest_share", "% of the rest", s.share)
 		share.Value = share.Median // the least is of a step that was slow for other reasons
 		out = append(out, smallest("step/digest", "s", s.digest), share)
+	}
+	if len(s.recorded) > 0 {
+		share := smallest("step/record_share", "% of the rest, with digests", s.overhead)
+		share.Value = share.Median
+		out = append(out, smallest("step/record", "s", s.recorded), share)
 	}
 	rs, err := src.Rows(0)
 	if err != nil {

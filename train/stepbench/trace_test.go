@@ -4,8 +4,10 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/train"
 )
 
 func TestTraceTellsWhatTheStepsWere(t *testing.T) {
@@ -44,6 +46,28 @@ func TestDigestsAreMeasuredWhenAsked(t *testing.T) {
 		}
 		if got := slices.ContainsFunc(results, func(r Result) bool { return r.Name == "step/digest" && r.Value > 0 }); got != (period > 0) {
 			t.Errorf("period %d: digests measured: %v", period, got)
+		}
+	}
+}
+
+func TestRecordIsMeasuredWhenAsked(t *testing.T) {
+	o := Options{Model: arch.TinyV4(64), Rows: 1, MicroRows: 1, Sequence: 16, Steps: 2, Optimizer: "adamw", Recompute: "none", Digest: 2}
+	seen := 0
+	o.Record = func(r *train.Result) error {
+		if r.Step != int64(seen) || r.Digests.Batch.IsZero() {
+			t.Errorf("step %d is put on record after %d others: %+v", r.Step, seen, r.Digests)
+		}
+		seen++
+		time.Sleep(time.Millisecond)
+		return nil
+	}
+	results, err := Run(context.Background(), o)
+	if err != nil || seen != 3 {
+		t.Fatalf("%d steps are put on record, %v", seen, err)
+	}
+	for name, least := range map[string]float64{"step/record": 1e-3, "step/record_share": 1e-9} {
+		if !slices.ContainsFunc(results, func(r Result) bool { return r.Name == name && r.Value >= least && r.N == 2 }) {
+			t.Errorf("%s is not at least %v: %+v", name, least, results)
 		}
 	}
 }
