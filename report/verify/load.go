@@ -69,6 +69,10 @@ func (r *loadRule) routing(f *finding, e *record.Entry, b *record.Routing, l *Lo
 	if r.stage != b.Stage {
 		r.stage, r.from = b.Stage, 0
 	}
+	first := int64(l.Stages[b.Stage].first)
+	for r.from < b.From && l.steps[first+r.from].skipped { // nothing was routed
+		r.from++
+	}
 	if b.From > r.from || b.To < b.From {
 		f.fail(e.Index, "entry %d: routing of steps %d to %d; steps from %d on are not in one yet", e.Index, b.From, b.To, r.from)
 		return
@@ -82,7 +86,6 @@ func (r *loadRule) routing(f *finding, e *record.Entry, b *record.Routing, l *Lo
 		return
 	}
 	var tokens int64
-	first := int64(l.Stages[b.Stage].first)
 	for _, s := range l.steps[first+b.From : first+b.To] {
 		if !s.skipped { // what was routed before such a step ended is not counted
 			tokens += s.tokens
