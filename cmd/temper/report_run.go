@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/temper-ml/temper/recipe/execution"
@@ -64,7 +65,7 @@ func readRun(dir string) (*render.Run, *record.Manifest, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f.Run().Name = filepath.Base(abs)
+	f.Run().Name, f.Run().Title = filepath.Base(abs), log.Manifest.Run
 	for {
 		e, err := log.Next()
 		var refused *runlog.Error
@@ -111,6 +112,9 @@ func judge(dir string, m *record.Manifest, file string) (*render.Verdict, error)
 			file, found.Run, found.Steps, found.Signer, dir, m.Run, log.Steps(), m.Signer)}
 	}
 	for _, c := range found.Checks {
+		if c.Result == verify.Pass && slices.ContainsFunc(checks, func(d verify.Check) bool { return d.Name == c.Name }) {
+			continue // checked here too
+		}
 		c.Name += ", by temper verify"
 		add(v, c)
 	}

@@ -45,7 +45,7 @@ const maxMarks = 200
 
 // SVG draws the timeline.
 func (t *Timeline) SVG() []byte {
-	const width, left, right, top, row = plotWideWidth, 150.0, 1048.0, 8.0, 30.0
+	const width, left, right, top, row = plotWideWidth, 150.0, 1048.0, 8.0, 34.0
 	bottom := top + float64(row*float64(max(len(t.Lanes), 1)))
 	c := newCanvas(width, bottom+44, t.Title)
 	c.describe(t.Title, t.Desc)
@@ -57,8 +57,8 @@ func (t *Timeline) SVG() []byte {
 	p.text(left, bottom+36, start, muted, ` font-size="11"`, "UTC, from "+time.UnixMilli(from).UTC().Format("2006-01-02 15:04:05"))
 	for i, l := range t.Lanes {
 		y := top + float64(row*float64(i))
-		p.text(left-8, y+14, end, ink, "", short(l.Name, 22))
-		p.text(left-8, y+25, end, muted, ` font-size="10"`, l.Remark)
+		p.text(left-8, y+15, end, ink, "", short(l.Name, 22))
+		p.text(left-8, y+28, end, muted, ` font-size="10"`, l.Remark)
 		for _, s := range p.merge(l.Spans) {
 			a := p.x.at(float64(s.From))
 			p.titled(a, y+5, math.Max(p.x.at(float64(s.To))-a, 1), row-10, palette[(l.Color+s.Color)%len(palette)], s.Name)

@@ -85,7 +85,7 @@ func (f *Filler) begin(e *record.Entry, b *record.Begin) {
 	if f.run.Started > 0 {
 		f.event(e, 0, 0, "").Kind = InitStop
 	}
-	f.event(e, f.last, 0, fmt.Sprintf("%d parameters, %d active", b.Total, b.Active))
+	f.event(e, f.last, 0, fmt.Sprintf("%s parameters, %s for each token", unit.Count(b.Total), unit.Count(b.Active)))
 }
 
 func (f *Filler) stage(e *record.Entry, b *record.Stage) {

@@ -174,7 +174,7 @@ func (f *Filler) links(links []record.Link) {
 	default:
 		sorted := slices.Clone(links)
 		slices.SortStableFunc(sorted, func(a, b record.Link) int { return cmp.Compare(a.Bandwidth, b.Bandwidth) })
-		f.run.Interconnect = append(f.run.Interconnect, Fact{"links measured", itoa(int64(n))})
+		f.run.Interconnect = append(f.run.Interconnect, Fact{"links measured", grouped(int64(n))})
 		say("slowest link", sorted[0])
 		say("median link", sorted[n/2])
 		say("fastest link", sorted[n-1])

@@ -23,7 +23,7 @@ var pageStyle string
 // style is the page's style sheet, with the figures' colours on dark screens.
 var style = pageStyle + "@media screen and (prefers-color-scheme: dark) {\n" + figure.Dark("figure") + "}\n"
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{"number": isNumber}).Parse(pageText))
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"class": classOf}).Parse(pageText))
 
 // pageData is what the template is filled with.
 type pageData struct {
@@ -62,6 +62,19 @@ type table struct {
 	Caption string
 	Head    []string
 	Rows    [][]string
+	// PerRun says that the second column names the run: a page about one run does
+	// without it.
+	PerRun bool
+	// Anchors link the first cells of the rows to sections, where there are any.
+	Anchors []string
+}
+
+// Anchor is the section that row i links to, empty for none.
+func (t *table) Anchor(i int) string {
+	if i < len(t.Anchors) {
+		return t.Anchors[i]
+	}
+	return ""
 }
 
 // notRecorded stands where a run is silent.
@@ -106,10 +119,10 @@ func withoutRun(sections []section) {
 	for _, s := range sections {
 		for _, p := range s.Parts {
 			t := p.Table
-			if t == nil || len(t.Head) < 2 || t.Head[1] != "run" {
+			if t == nil || !t.PerRun {
 				continue
 			}
-			t.Head = slices.Delete(slices.Clone(t.Head), 1, 2)
+			t.PerRun, t.Head = false, slices.Delete(slices.Clone(t.Head), 1, 2)
 			for i, r := range t.Rows {
 				t.Rows[i] = slices.Delete(slices.Clone(r), 1, 2)
 			}
@@ -126,9 +139,17 @@ func printable(r rune) rune {
 	return r
 }
 
-// isNumber says whether a cell should not be broken into lines.
-func isNumber(cell string) bool {
-	return cell != "" && len(cell) < 24 && (cell[0] >= '0' && cell[0] <= '9' || cell[0] == '-' || cell[0] == '+')
+// classOf is how a cell is set: numbers in one line, digests as such.
+func classOf(cell string) string {
+	switch {
+	case cell == notRecorded:
+		return "none"
+	case strings.HasPrefix(cell, "sha256:") || strings.HasPrefix(cell, "h1:") || strings.HasPrefix(cell, "temper+"):
+		return "digest"
+	case cell != "" && len(cell) < 24 && (cell[0] >= '0' && cell[0] <= '9' || cell[0] == '-' || cell[0] == '+'):
+		return "n"
+	}
+	return ""
 }
 
 // noVerdict is said of a run that nobody verified.

@@ -116,7 +116,8 @@ func TestPages(t *testing.T) {
 	open := finished()
 	open.Events = open.Events[:5]
 	for name, runs := range map[string][]*Run{
-		"one": {crashed}, "two": {crashed, other}, "open": {open}, "empty": {{}}, "hostile": {hostile()}, "large": {synthetic(t, large)},
+		"long": {synthetic(t, shape{steps: 100_000, ranks: 8, blocks: 8, experts: 32, model: "tiny-v4", every: 500, crash: 60_250})},
+		"one":  {crashed}, "run": {{Name: "run", Steps: crashed.Steps}}, "two": {crashed, other}, "open": {open}, "empty": {{}}, "hostile": {hostile()}, "large": {synthetic(t, large)},
 	} {
 		p := pageOf(t, runs...)
 		wellFormed(t, p)

@@ -38,7 +38,7 @@ func (v *view) utilization() []part {
 }
 
 func (v *view) conventions() *table {
-	t := &table{Caption: "Operations and utilization by convention", Head: []string{"convention", "run", "operations", "a token", "MFU over all steps", "what it counts"}}
+	t := &table{Caption: "Operations and utilization by convention", PerRun: true, Head: []string{"convention", "run", "operations", "a token", "MFU over all steps", "what it counts"}}
 	for k, r := range v.runs {
 		for c, by := range r.Conventions {
 			flops := r.flops(c)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/temper-ml/temper/internal/unit"
@@ -101,7 +102,7 @@ func (v *view) inNumbers(r *Run) []Fact {
 
 // stages is what each stage of each run was to do, and did.
 func (v *view) stages() *table {
-	t := &table{Caption: "Stages", Head: []string{
+	t := &table{Caption: "Stages", PerRun: true, Head: []string{
 		"stage", "run", "method", "steps", "of", "rows a step", "tokens a row", "rows", "held out", "optimizer", "learning rate", "also trained", "loss",
 	}}
 	for k, r := range v.runs {
@@ -118,8 +119,7 @@ func (v *view) stages() *table {
 		}
 	}
 	if len(t.Rows) == 0 {
-		t.Rows = [][]string{{"stages", notRecorded}}
-		t.Head = nil
+		return &table{Caption: t.Caption, Rows: [][]string{{"stages", notRecorded}}}
 	}
 	return t
 }
@@ -165,45 +165,85 @@ func orNotRecorded(s string) string {
 // countOr is n, "not recorded" for what is not known.
 func countOr(n int64) string { return orNotRecorded(count(n)) }
 
-// answers says for each question whether the run's entries answer it.
+// answers says for each question what the run's entries answer, and links it to
+// where the page says more.
 func (v *view) answers() *table {
+	var anchors []string
+	t := v.compare("Questions and answers", func(r *Run) []Fact {
+		answers := v.answer(r)
+		out := make([]Fact, len(answers))
+		anchors = anchors[:0]
+		for i, a := range answers {
+			out[i] = Fact{a.question, a.answer}
+			anchors = append(anchors, a.anchor)
+		}
+		return out
+	})
+	t.Anchors = anchors
+	return t
+}
+
+// answer is what a run says to a question; anchor is the section about it.
+type answer struct{ question, answer, anchor string }
+
+func (v *view) answer(r *Run) []answer {
+	k := slices.Index(v.runs, r)
+	s, g := v.summary[k], &v.good[k]
 	yes := func(ok bool, what string) string {
 		if !ok {
 			return notRecorded
 		}
 		return what
 	}
-	return v.compare("Questions and answers", func(r *Run) []Fact {
-		s := v.summary[slices.Index(v.runs, r)]
-		timeline := yes(len(r.Steps) > 0, "steps and their durations, without dates: see Timeline")
-		if s.Last > 0 {
-			timeline = "dated: see Timeline"
+	against := yes(r.Peak > 0, "data sheets, by the measured peak")
+	if !v.alone() {
+		against = "the runs beside it, and data sheets"
+	}
+	timeline := yes(len(r.Steps) > 0, "steps and their durations, without dates")
+	if s.Last > 0 {
+		timeline = fmt.Sprintf("%s, %s to %s", unit.Duration(g.Wall), clock(s.Started), clock(s.Last))
+	}
+	var mfu []string
+	for c, by := range r.Conventions {
+		if m := r.mean(c); !math.IsNaN(m) {
+			mfu = append(mfu, fmt.Sprintf("%s %.1f %%", by.Name, 100*m))
 		}
-		evaluated := slices.ContainsFunc(r.Events, func(e Event) bool { return e.Kind == Evaluation })
-		against := yes(r.Peak > 0, "by peaks of data sheets: see Against other hardware")
-		if !v.alone() {
-			against = "the runs beside it, and peaks of data sheets"
+	}
+	return []answer{
+		{"Against which other hardware is it compared?", against, "comparison"},
+		{"How long did it take, and when?", timeline, "timeline"},
+		{"How well was the hardware used?", yes(len(mfu) > 0, "MFU: "+strings.Join(mfu, ", ")), "utilization"},
+		{"How much of the time was of use?", yes(s.Useful != nil, percent(g.Useful())+" in steps that stand"), "goodput"},
+		{"On what hardware?", yes(len(r.Hardware) > 0, r.hardwareText()), "hardware"},
+		{"With which software?", yes(len(r.Software) > 0, softwareText(r)+", and the sum of every module"), "software"},
+		{"Over which interconnect?", yes(len(r.Interconnect) > 0, linksText(r.Interconnect)), "interconnect"},
+		{"On what data?", orNotRecorded(dataText(r)), "data"},
+		{"How good is the result, before and after?", orNotRecorded(measuredText(r, s)), "evaluation"},
+		{"What went wrong?", yes(len(r.Steps)+len(r.Events) > 0, fmt.Sprintf("%s, %s, %s taken again, %d skipped",
+			plural(s.Faults, "fault", "faults"), plural(s.Recoveries, "recovery", "recoveries"), plural(s.Again, "step", "steps"), s.Skipped)), "incidents"},
+		{"Can it be repeated?", yes(r.Recipe != "" && len(r.Data) > 0, "the complete recipe and digests of all inputs are here; temper verify takes steps again"), "recipe"},
+		{"Who checked it?", verdictOf("", r.Verdict).Result, "verification"},
+	}
+}
+
+// measuredText is what the stages measured, before and after.
+func measuredText(r *Run, s *Summary) string {
+	var out []string
+	for _, o := range s.Stages {
+		for i := range o.Measures {
+			m := &o.Measures[i]
+			out = append(out, fmt.Sprintf("%s, %s: %s", o.Name, strings.ReplaceAll(m.Name, "_", " "), r.change(m)))
 		}
-		return []Fact{
-			{"Against which other hardware is it compared?", against},
-			{"How long did it take, and when?", timeline},
-			{"How well was the hardware used?", yes(len(s.MFU) > 0, plural(int64(len(s.MFU)), "convention", "conventions")+": see Utilization")},
-			{"How much of the time was of use?", yes(s.Useful != nil, "see Checkpoints and goodput")},
-			{"On what hardware?", yes(len(r.Hardware) > 0, "see Hardware")},
-			{"With which software?", yes(len(r.Software) > 0, "see Software")},
-			{"Over which interconnect?", yes(len(r.Interconnect) > 0, "see Interconnect")},
-			{"On what data?", yes(len(r.Data) > 0, "see Data")},
-			{"How good is the result, before and after?", yes(evaluated, "see Evaluation")},
-			{"What went wrong?", yes(len(r.Steps)+len(r.Events) > 0, fmt.Sprintf("%s on record: see Incidents", plural(s.Faults+s.Recoveries+s.Skipped, "incident", "incidents")))},
-			{"Can it be repeated?", yes(r.Recipe != "" && len(r.Data) > 0, "the complete recipe and the digests of all inputs: see Recipe, Data; replay it with temper verify")},
-			{"Who checked it?", verdictOf("", r.Verdict).Result},
-		}
-	})
+	}
+	if n := len(out); n > 4 {
+		out = append(out[:4], fmt.Sprintf("%d more", n-4))
+	}
+	return strings.Join(out, "; ")
 }
 
 // verification are the checks of each run.
 func (v *view) verification() []part {
-	t := &table{Caption: "Checks", Head: []string{"check", "run", "result", "evidence"}}
+	t := &table{Caption: "Checks", PerRun: true, Head: []string{"check", "run", "result", "evidence"}}
 	for k, r := range v.runs {
 		if r.Verdict == nil || len(r.Verdict.Checks) == 0 {
 			t.Rows = append(t.Rows, []string{"all", v.names[k], verdictOf("", r.Verdict).Result, verdictOf("", r.Verdict).Text})

@@ -198,7 +198,7 @@ func (v *view) bars(f *figure.Stack) (bars []bar, labels []string) {
 
 // events lists events of some kinds; a long list keeps its ends.
 func (v *view) events(caption string, kinds ...string) *table {
-	t := &table{Caption: caption, Head: []string{"event", "run", "time", "stage", "steps taken", "took", "what"}}
+	t := &table{Caption: caption, PerRun: true, Head: []string{"event", "run", "time", "stage", "steps taken", "took", "what"}}
 	for k, r := range v.runs {
 		var mine [][]string
 		for i := range r.Events {
@@ -248,7 +248,7 @@ func (v *view) incidents() *table {
 
 // evaluation lists first and last value of each measure of each stage.
 func (v *view) evaluation() []part {
-	t := &table{Caption: "First and last value of each measure", Head: []string{"measure", "run", "stage", "first", "after step", "last", "after step", "change"}}
+	t := &table{Caption: "First and last value of each measure", PerRun: true, Head: []string{"measure", "run", "stage", "first", "after step", "last", "after step", "change"}}
 	for k, r := range v.runs {
 		for i, o := range v.summary[k].Stages {
 			for _, m := range o.Measures {

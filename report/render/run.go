@@ -11,7 +11,9 @@ import (
 // Run is what is known of a training run. Zero values mean "not recorded"
 // wherever zero cannot be a measurement; nothing here is filled in by guessing.
 type Run struct {
-	Name string
+	// Name tells the run from others, Title is its name on record where that is
+	// another.
+	Name, Title string
 	// Source names where the entries are from, as MLPerf's metadata wants it.
 	Source string
 	// Started is when the program began to prepare the run, milliseconds since the

@@ -84,7 +84,7 @@ func isModule(name string) bool {
 const modulePrefix = "module "
 
 func (v *view) data() *table {
-	t := &table{Caption: "Sources of data", Head: []string{"source", "run", "digest", "bytes", "rows", "examples", "tokens", "supervised", "left out"}}
+	t := &table{Caption: "Sources of data", PerRun: true, Head: []string{"source", "run", "digest", "bytes", "rows", "examples", "tokens", "supervised", "left out"}}
 	for k, r := range v.runs {
 		for _, f := range r.Data {
 			t.Rows = append(t.Rows, []string{

@@ -84,7 +84,7 @@ func (t *terminal) one(v *view) {
 	t.row("checkpoints", fmt.Sprintf("%d, %v", s.Checkpoints, unit.Bytes(s.CheckpointBytes)))
 	t.row("experts", expertText(r))
 	t.row("hardware", r.hardwareText())
-	t.row("links", firstFacts(r.Interconnect, 3))
+	t.row("links", linksText(r.Interconnect))
 	t.row("software", softwareText(r))
 	t.row("data", dataText(r))
 	if s.Weights != "" { // in one piece, to be copied
@@ -172,7 +172,7 @@ func (t *terminal) curve(r *Run) {
 	if len(points) < 3 {
 		return
 	}
-	fmt.Fprintf(&t.b, "\n%s\n", asciigraph.Plot(points, asciigraph.Height(7), asciigraph.Precision(2), asciigraph.Caption(fmt.Sprintf("loss, %d steps", n))))
+	fmt.Fprintf(&t.b, "\n%s\n", asciigraph.Plot(points, asciigraph.Height(7), asciigraph.Precision(2), asciigraph.Caption("loss of "+plural(int64(n), "step", "steps"))))
 }
 
 // speed is throughput, memory and utilization by convention.
@@ -204,7 +204,7 @@ func spentText(g *Goodput) string {
 	slices.SortStableFunc(kinds, func(a, b string) int { return int(min(max(g.By[b]-g.By[a], -1), 1)) })
 	var out []string
 	for _, kind := range kinds {
-		if d := g.By[kind]; d > 0 {
+		if d := g.By[kind]; d > g.Wall/2000 || d > 0 && len(out) == 0 {
 			out = append(out, fmt.Sprintf("%s %s", kind, share(d, g.Wall)))
 		}
 	}
@@ -241,7 +241,7 @@ func (r *Run) hardwareText() string {
 	}
 	for _, want := range []string{"host", "host, processor", "host, cores", "device"} {
 		for _, f := range r.Hardware {
-			if f.Name == want && f.Value != "" {
+			if f.Name == want && f.Value != "" && !slices.Contains(out, f.Value) {
 				value := f.Value
 				if want == "host, cores" {
 					value += " cores"
@@ -253,10 +253,18 @@ func (r *Run) hardwareText() string {
 	return strings.Join(out, ", ")
 }
 
-func firstFacts(facts []Fact, n int) string {
+// linksText is what is known of the interconnect, in a line.
+func linksText(facts []Fact) string {
 	var out []string
-	for _, f := range facts[:min(n, len(facts))] {
-		out = append(out, f.Value)
+	for _, f := range facts[:min(2, len(facts))] {
+		switch {
+		case f.Name == "links measured":
+			out = append(out, f.Value+" links")
+		case strings.HasPrefix(f.Name, "slowest"):
+			out = append(out, f.Name+" "+f.Value)
+		default:
+			out = append(out, f.Value)
+		}
 	}
 	return strings.Join(out, "; ")
 }

@@ -29,6 +29,9 @@ func newView(runs []*Run) *view {
 		if name == "" {
 			name = "unnamed"
 		}
+		if r.Title != "" && r.Title != r.Name {
+			name = r.Title + " (" + name + ")"
+		}
 		seen[name]++
 		if n := seen[name]; n > 1 {
 			name += " (" + strconv.Itoa(n) + ")"
