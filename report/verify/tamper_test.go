@@ -367,7 +367,7 @@ func frauds() []fraud {
 		}, by: []string{"flops"}},
 		{name: "learning rate", do: func(t *trial) { t.forgeStep(t.key, func(s *record.Step) { s.LR *= 1 + 0x1p-52 }) }, by: []string{"learning rate"}},
 		{name: "tokens", do: func(t *trial) { t.forgeStep(t.key, func(s *record.Step) { s.Tokens++ }) }, by: []string{"counts", "load", "steps taken twice"}},
-		{name: "examples", do: func(t *trial) { t.forgeStep(t.key, func(s *record.Step) { s.Examples++ }) }, by: []string{"counts"}},
+		{name: "examples", do: func(t *trial) { t.forgeStep(t.key, func(s *record.Step) { s.Examples++ }) }, by: []string{"totals", "steps taken twice"}},
 		{name: "load", do: func(t *trial) { t.forgeStep(t.key, func(s *record.Step) { l := *s.Load; l.Max = 9; s.Load = &l }) }, by: []string{"load"}},
 		{name: "loss not finite", do: func(t *trial) { t.forgeStep(t.key, func(s *record.Step) { s.Losses["lm"] = -1 }) }, by: []string{"losses"}},
 		{name: "optimizer digest", do: func(t *trial) {
