@@ -131,8 +131,8 @@ func (p *Pair) ofMargin(l *Loss, x float64) float64 {
 		p.Loss = float64((1-e)*good) + float64(e*bad)
 		return float64(l.Beta * (float64(e*down) - float64((1-e)*up)))
 	case "robust":
-		p.Loss = (float64((1-e)*good) - float64(e*bad)) / (1 - 2*e)
-		return float64(l.Beta*(-float64((1-e)*up)-float64(e*down))) / (1 - 2*e)
+		p.Loss = (float64((1-e)*good) - float64(e*bad)) / (1 - float64(2*e))
+		return float64(l.Beta*(-float64((1-e)*up)-float64(e*down))) / (1 - float64(2*e))
 	}
 	p.Loss = good
 	return -float64(l.Beta * up)
