@@ -37,7 +37,7 @@ func Unmarshal(b []byte, v any) error {
 	if e, ok := v.(*Entry); ok {
 		return e.decode(b)
 	}
-	return decode(b, p.Elem(), MaxSize)
+	return decode(b, p.Elem(), limitOf(v))
 }
 
 // UnmarshalLimit is Unmarshal of a value of up to limit bytes that is neither a

@@ -21,8 +21,8 @@
 //   - strings with \" \\ \b \f \n \r \t, other control characters as \u00xx in
 //     lower case, and every other character as itself.
 //
-// Nesting is at most [MaxDepth] deep and a value at most [MaxSize] bytes long.
-// [Unmarshal] accepts these bytes and no others.
+// Nesting is at most [MaxDepth] deep and a value at most [MaxSize] bytes long, a
+// manifest [MaxManifest]. [Unmarshal] accepts these bytes and no others.
 //
 // # Entries
 //

@@ -15,9 +15,21 @@ import (
 const (
 	// MaxDepth is how deeply arrays and objects nest, the outermost counted.
 	MaxDepth = 32
-	// MaxSize is how many bytes one value takes: a manifest or an entry.
+	// MaxSize is how many bytes one value takes, such as an entry.
 	MaxSize = 1 << 20
+	// MaxManifest is how many bytes a manifest takes. It names every tensor of
+	// the base model: 70,000 of DeepSeek-V4-Pro take 10 MB.
+	MaxManifest = 1 << 26
 )
+
+// limitOf is how many bytes a value of the type of v takes.
+func limitOf(v any) int {
+	switch v.(type) {
+	case Manifest, *Manifest:
+		return MaxManifest
+	}
+	return MaxSize
+}
 
 // Raw is canonical bytes of one value, kept as they are.
 type Raw []byte
@@ -35,7 +47,7 @@ func Marshal(v any) ([]byte, error) { return Append(nil, v) }
 func MarshalLimit(v any, limit int) ([]byte, error) { return appendLimit(nil, v, limit) }
 
 // Append appends the canonical bytes of v to b, and leaves b as it is on an error.
-func Append(b []byte, v any) ([]byte, error) { return appendLimit(b, v, MaxSize) }
+func Append(b []byte, v any) ([]byte, error) { return appendLimit(b, v, limitOf(v)) }
 
 func appendLimit(b []byte, v any, limit int) ([]byte, error) {
 	e := encoder{b: b}

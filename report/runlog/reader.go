@@ -140,7 +140,7 @@ func readManifest(name string) ([]byte, error) {
 		return nil, fmt.Errorf("runlog: %w", err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, record.MaxSize+2))
+	b, err := io.ReadAll(io.LimitReader(f, record.MaxManifest+2))
 	if err != nil {
 		return nil, fmt.Errorf("runlog: %w", err)
 	}

@@ -684,3 +684,34 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/entries, "us/entry")
 }
+
+// TestManifestOfALargeModel: a base model of 70,000 tensors (V4-Pro) has a record
+// that can be written and read.
+func TestManifestOfALargeModel(t *testing.T) {
+	m := &record.Manifest{
+		Run: "r", Model: map[string]record.Digest{}, Data: []record.File{}, Hosts: []record.Host{}, Links: []record.Link{}, Devices: []record.Device{},
+		Program: record.Program{Modules: map[string]string{}, Build: map[string]string{}}, Ranks: 1, Mesh: record.One(), Clock: "system",
+	}
+	for i := range 70000 {
+		m.Model[fmt.Sprintf("model.layers.%d.mlp.experts.%d.gate_proj.weight", i/1152, i%1152)] = record.SHA256([]byte{byte(i), byte(i >> 8), byte(i >> 16)})
+	}
+	key, err := runlog.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "record")
+	w, err := runlog.Create(dir, m, key, runlog.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := runlog.Read(dir, runlog.Trust{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Model) != 70000 {
+		t.Errorf("%d tensors, want 70000", len(got.Model))
+	}
+}

@@ -84,7 +84,7 @@ func (c *files) recipe() {
 	}
 	var text []byte
 	if err == nil {
-		text, err = io.ReadAll(io.LimitReader(f, record.MaxSize+1))
+		text, err = io.ReadAll(io.LimitReader(f, record.MaxManifest+1))
 		f.Close()
 	}
 	switch {

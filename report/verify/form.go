@@ -107,7 +107,7 @@ func (p *pass) open(root *os.Root) bool {
 		}
 		p.opened = append(p.opened, f)
 		if i == 0 {
-			manifest, err = io.ReadAll(io.LimitReader(f, record.MaxSize+2))
+			manifest, err = io.ReadAll(io.LimitReader(f, record.MaxManifest+2))
 		} else {
 			files[i-1] = f
 			p.retaken.log = files[0]
