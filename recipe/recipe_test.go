@@ -86,6 +86,9 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"stages:", "checkpoint: {every: 10, keep_every: 25}\nstages:", "multiple of every, 10: nearest is 20"},
 		{"stages:", "checkpoint: {every: 10, keep_every: 3}\nstages:", "nearest is 10"},
 		{"stages:", "export: {dtype: fp8}\nstages:", "export.dtype"},
+		{"stages:", "record: {digest_period: -1}\nstages:", "record.digest_period: -1"},
+		{"stages:", "record: {digest_period: 2000000}\nstages:", "32 by default, or 0 for no digests"},
+		{"stages:", "record: {digest_periods: 1}\nstages:", "unknown field"},
 		{"  lr: {peak: 1e-3}\n", "  lr: {peak: 1e-3}\n---\nname: y\n", "second document"},
 	} {
 		src := strings.Replace(least, c.old, c.new, 1)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/recipe"
@@ -33,7 +34,7 @@ func (x *runner) manifest(ctx context.Context) (*record.Manifest, error) {
 		Tokenizer:    record.SHA256(tok), Program: Program(), Hosts: []record.Host{host()}, Ranks: 1, Mesh: record.One(),
 		Devices: []record.Device{x.device}, DigestPeriod: int64(x.recipe.Record.DigestPeriod), Clock: "system",
 	}
-	if m.Data, err = Files(ctx, x.recipe); err != nil {
+	if m.Data, err = files(ctx, x.recipe, paths(x.recipe)); err != nil {
 		return nil, err
 	}
 	m.Order, err = x.survey(ctx, m.Data)
@@ -53,12 +54,11 @@ func (x *runner) tensors() (map[string]record.Digest, error) {
 	return digests, err
 }
 
-// Files are all files of text that the recipe reads, in its order, with their
-// digests: those of the tokenizer's training, of the stages, and of their suites.
-func Files(ctx context.Context, r *recipe.Recipe) ([]record.File, error) {
+// files describes files of the recipe, each once, in the order given.
+func files(ctx context.Context, r *recipe.Recipe, paths []string) ([]record.File, error) {
 	files := []record.File{}
 	seen := map[string]bool{}
-	for _, path := range paths(r) {
+	for _, path := range paths {
 		if seen[path] {
 			continue
 		}
@@ -76,18 +76,23 @@ func Files(ctx context.Context, r *recipe.Recipe) ([]record.File, error) {
 	return files, nil
 }
 
-// paths are the recipe's files as it names them.
+// paths are all files of text that the recipe reads, as it names them: those of
+// the tokenizer's training, of the stages, and of their suites.
 func paths(r *recipe.Recipe) []string {
 	var ps []string
 	if r.Tokenizer.Train != nil {
 		ps = append(ps, r.Tokenizer.Train.Files...)
 	}
 	for i := range r.Stages {
-		s := &r.Stages[i]
-		ps = append(ps, s.Data.Files...)
-		for _, name := range s.SuiteNames() {
-			ps = append(ps, s.Eval.Suites[name].File)
-		}
+		ps = append(ps, stagePaths(&r.Stages[i])...)
+	}
+	return ps
+}
+
+func stagePaths(s *recipe.Stage) []string {
+	ps := slices.Clone(s.Data.Files)
+	for _, name := range s.SuiteNames() {
+		ps = append(ps, s.Eval.Suites[name].File)
 	}
 	return ps
 }
@@ -171,9 +176,10 @@ func order(s *recipe.Stage, m *posttrain.Material) digest.Digest {
 	return digest.Digest(m.Order(steps * int64(s.Data.Rows)))
 }
 
-// unchanged refuses to continue a run on other files, or with another
-// tokenizer or model than it began with, and says so when the program is another.
-func (x *runner) unchanged(ctx context.Context) (notes []string, err error) {
+// unchanged refuses to continue a run on other files, or with another tokenizer
+// or model than it began with, and says so when the program is another. What
+// stages before from have read is not needed any more.
+func (x *runner) unchanged(ctx context.Context, from int) (notes []string, err error) {
 	m := x.old
 	tok, err := x.tok.MarshalJSON()
 	if err != nil {
@@ -185,13 +191,19 @@ func (x *runner) unchanged(ctx context.Context) (notes []string, err error) {
 	if c := string(x.arch.MarshalHF()); c != m.Architecture {
 		return nil, errors.New("run: the model's configuration is not that of record/manifest.json: a resumed run needs the same model")
 	}
-	files, err := Files(ctx, x.recipe)
-	if err != nil {
-		return nil, err
+	known := map[string]record.Digest{}
+	for _, f := range m.Data {
+		known[f.Path] = f.Digest
 	}
-	for i, f := range files {
-		if i < len(m.Data) && (f.Digest != m.Data[i].Digest || f.Path != m.Data[i].Path) {
-			return nil, fmt.Errorf("run: %s is other data than the run began with (%s, now %s): a resumed run needs the same files", f.Path, m.Data[i].Digest, f.Digest)
+	for i := from; i < len(x.recipe.Stages); i++ {
+		now, err := files(ctx, x.recipe, stagePaths(&x.recipe.Stages[i]))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range now {
+			if f.Digest != known[f.Path] {
+				return nil, fmt.Errorf("run: %s is other data than the run began with (%s, now %s): a resumed run needs the same files", f.Path, known[f.Path], f.Digest)
+			}
 		}
 	}
 	if p := Program(); !same(p, m.Program) {

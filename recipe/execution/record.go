@@ -97,7 +97,7 @@ func (x *runner) rejoin(ctx context.Context, at position) error {
 	}
 	x.joined = x.standing.begin == nil // nothing was done yet
 	var err error
-	if x.notes, err = x.unchanged(ctx); err != nil {
+	if x.notes, err = x.unchanged(ctx, at.stage); err != nil {
 		return err
 	}
 	if err := x.build(); err != nil || at != (position{}) {
