@@ -18,6 +18,7 @@ import (
 	"github.com/temper-ml/temper/cluster/planner/advice"
 	"github.com/temper-ml/temper/cluster/validation"
 	"github.com/temper-ml/temper/distributed/schedule"
+	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/train/checkpoint/hf"
 )
 
@@ -40,6 +41,7 @@ type planFlags struct {
 	runs             []*campaign.Result // on the cluster, then on each that it is compared with; nil where nothing fits
 
 	*waiting
+	config      *arch.Config            // instead of what model names
 	seqGiven    bool                    // else a model that has learned fewer positions takes as many as it has
 	calibration *validation.Calibration // when --calibrate named measured steps
 }
@@ -168,8 +170,10 @@ func (f *planFlags) request() (planner.Request, error) {
 		}
 	}
 	var err error
-	if r.Model, err = hf.LoadConfig(f.model); err != nil {
-		return r, err
+	if r.Model = f.config; r.Model == nil {
+		if r.Model, err = hf.LoadConfig(f.model); err != nil {
+			return r, err
+		}
 	}
 	if c := r.Model; c.HasLearnedPositions() && !f.seqGiven {
 		r.Workload.Seq = min(r.Workload.Seq, c.MaxPositions)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,16 +25,26 @@ type simulation struct {
 	faults, trace, policy string
 	ranks                 []int
 	days                  float64
+
+	// of a recipe
+	stage, measured string
+	set             []string
 }
 
 func newSimulateCmd() *cobra.Command {
 	s := simulation{planFlags: planFlags{top: 1, waiting: &waiting{}}}
 	cmd := &cobra.Command{
-		Use:   "simulate [PLAN.json]",
+		Use:   "simulate [PLAN.json|RECIPE.yaml]",
 		Short: "run one step rank by rank on an event clock: critical path, bubble, stragglers, faults; and days of it",
 		Long: `Simulate runs the program of every rank of one training step: each rank by itself,
 with the durations that plan predicts. What to simulate comes from the output of
 'temper plan --json' (its first plan, or --layout), or from the same flags.
+
+Of a recipe it simulates a step of every stage as temper run takes it, one rank on
+--cluster (default: cpu, the machine that the catalogue measured; 'temper bench device
+--out FILE' describes another), reading the data as 'temper check' does. --run RUN
+compares with the steps that a run of it took. --stage NAME simulates that stage's step
+alone, with everything below.
 
 --faults FILE disturbs the step: slow devices, jitter, degraded links, a hung or dead
 rank, the router's preferences; simulate then says what each costs and who waits for
@@ -46,10 +57,14 @@ stages (compute, communication, bubble, stall: mean seconds of a rank), critical
 (parts, ranks), disturbances (name, extra_seconds), culprits, stopped, and of the days
 goodput, ettr, interruptions (cause -> in these days), checkpoint_interval_seconds,
 checkpoint, losses_seconds, finish (p10, p50, p90: seconds until as much is done as the
-days hold undisturbed), policies (the same for each way to recover). docs/campaign.md.`,
+days hold undisturbed), policies (the same for each way to recover). docs/campaign.md.
+Of a recipe: recipe, cluster, seconds, seconds_interval, measured_seconds (with --run),
+stages (stage, steps, rows, step_tokens, step_seconds, step_seconds_interval,
+measured_seconds, measured_steps, inside).`,
 		Example: `  temper plan --model deepseek-v4-pro --cluster ascend-910c --devices 1024cards --json > plan.json
   temper simulate plan.json --trace step.json.gz
-  temper simulate plan.json --faults faults.yaml --days 30`,
+  temper simulate plan.json --faults faults.yaml --days 30
+  temper simulate recipe.yaml --run runs/mine`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd, args) },
 	}
@@ -61,6 +76,9 @@ days hold undisturbed), policies (the same for each way to recover). docs/campai
 	f.Float64Var(&s.days, "days", 0, "play so many days of the step, with failures, checkpoints and recoveries (30 with --json; 0: none)")
 	f.StringVar(&s.policy, "policy", "restart", "how --days recovers: restart, memory, shrink or spares; the others are compared")
 	f.BoolVar(&s.asJSON, "json", false, "print one JSON object")
+	f.StringVar(&s.stage, "stage", "", "of a recipe: the stage whose step is simulated alone")
+	f.StringVar(&s.measured, "run", "", "of a recipe: a run of it, to compare measured steps with")
+	f.StringArrayVar(&s.set, "set", nil, "of a recipe: override a field, as run does")
 	return cmd
 }
 
@@ -103,9 +121,6 @@ func (s *simulation) fromPlan(cmd *cobra.Command, path string) error {
 	if len(text) > mostPlan {
 		return usageError{fmt.Errorf("%s is larger than %d MiB: it is no answer of 'temper plan --json'", path, mostPlan>>20)}
 	}
-	if ext := filepath.Ext(path); ext == ".yaml" || ext == ".yml" {
-		return usageError{fmt.Errorf("%s is no answer of 'temper plan --json': simulate takes such a file, or a model and a cluster as flags; of a recipe, 'temper check' predicts the run on this machine", path)}
-	}
 	var p plannedStep
 	if err := json.Unmarshal(text, &p); err != nil {
 		return usageError{fmt.Errorf("%s is no answer of 'temper plan --json': %w", path, err)}
@@ -144,7 +159,14 @@ func (s *simulation) fromPlan(cmd *cobra.Command, path string) error {
 
 func (s *simulation) run(cmd *cobra.Command, args []string) error {
 	s.seqGiven = len(args) == 1 || cmd.Flags().Changed("seq")
-	if len(args) == 1 {
+	switch {
+	case len(args) == 1 && isRecipe(args[0]):
+		if whole, err := s.fromRecipe(cmd, args[0]); whole || err != nil {
+			return err
+		}
+	case s.stage != "" || s.measured != "" || s.set != nil:
+		return usageError{errors.New("--stage, --run and --set are about a recipe: give one, as in RECIPE.yaml")}
+	case len(args) == 1:
 		if err := s.fromPlan(cmd, args[0]); err != nil {
 			return err
 		}

@@ -31,6 +31,8 @@ type Checked struct {
 	// DiskBytes is what checkpoints and export take at most; FreeBytes what the disk has.
 	DiskBytes int64 `json:"disk_bytes"`
 	FreeBytes int64 `json:"disk_free_bytes,omitempty"`
+	// Model is what the recipe trains.
+	Model *arch.Config `json:"-"`
 }
 
 // CheckedStage is a stage of Checked.
@@ -63,7 +65,7 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 	if err := errors.Join(checkWeights(r), checkKey(r)); err != nil {
 		return nil, err
 	}
-	c := &Checked{}
+	c := &Checked{Model: cfg}
 	c.Parameters, _, c.Active = cfg.Count()
 	for i := range r.Stages {
 		s, err := checkStage(ctx, r, i, tok, cfg)

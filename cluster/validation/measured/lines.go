@@ -75,7 +75,7 @@ func ReadLines(name string, in io.Reader, base Case) ([]Case, error) {
 	}
 	var cases []Case
 	for _, g := range groups {
-		g.c.Seconds, g.c.Steps = settled(g.seconds), len(g.seconds)
+		g.c.Seconds, g.c.Steps = Settled(g.seconds), len(g.seconds)
 		cases = append(cases, g.c)
 	}
 	return cases, nil

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,29 +60,54 @@ func Read(path string, base Case) ([]Case, error) {
 	return []Case{c}, nil
 }
 
-// readRun reads the steps of a temper run from its record. A step that was taken
+// Run is what a run's record has of its stages, by their number: what each was
+// made of, and the seconds of its steps.
+type Run struct {
+	Stages  map[int]*record.Stage
+	Seconds map[int][]float64
+}
+
+// ReadRun reads the steps of a temper run from its record. A step that was taken
 // again counts each time: each time it was measured.
-func readRun(dir string, base Case) ([]Case, error) {
+func ReadRun(dir string) (*Run, error) {
 	path := filepath.Join(dir, "record")
 	if _, err := os.Stat(filepath.Join(path, runlog.ManifestName)); err != nil {
 		return nil, fmt.Errorf("measured: %s is no run of temper: it has no record", dir)
 	}
-	var seconds []float64
+	out, found := &Run{map[int]*record.Stage{}, map[int][]float64{}}, false
 	_, _, err := runlog.Read(path, runlog.Trust{}, func(e *record.Entry) error {
-		s, ok := e.Body.(*record.Step)
-		if ok && s.Skipped == "" && s.Time.Wall > 0 {
-			seconds = append(seconds, float64(s.Time.Wall)/1e9)
+		switch s := e.Body.(type) {
+		case *record.Stage:
+			out.Stages[s.Stage] = s
+		case *record.Step:
+			if s.Skipped == "" && s.Time.Wall > 0 {
+				out.Seconds[s.Stage], found = append(out.Seconds[s.Stage], float64(s.Time.Wall)/1e9), true
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("measured: %w", err)
 	}
-	if len(seconds) == 0 {
+	if !found {
 		return nil, fmt.Errorf("measured: %s has no measured step", path)
 	}
+	return out, nil
+}
+
+// readRun takes the steps of all stages together.
+func readRun(dir string, base Case) ([]Case, error) {
+	run, err := ReadRun(dir)
+	if err != nil {
+		return nil, err
+	}
+	var seconds []float64
+	for _, stage := range slices.Sorted(maps.Keys(run.Seconds)) {
+		seconds = append(seconds, run.Seconds[stage]...)
+	}
+	path := filepath.Join(dir, "record")
 	base.Position, base.Source, base.Grade, base.System = path, path, "measured", path
-	base.Seconds, base.Steps = settled(seconds), len(seconds)
+	base.Seconds, base.Steps = Settled(seconds), len(seconds)
 	return []Case{base}, nil
 }
 
@@ -145,7 +172,7 @@ func ReadMegatronLog(name string, in io.Reader, base Case) (Case, error) {
 	if len(seconds) == 0 {
 		return Case{}, fmt.Errorf(`measured: %s has no measured step: want CSV whose first line starts with "source,model,", JSON lines, or lines with "elapsed time per iteration (ms): ..."`, name)
 	}
-	base.Seconds, base.Steps = settled(seconds), len(seconds)
+	base.Seconds, base.Steps = Settled(seconds), len(seconds)
 	base.Logged = fit.Median(teraflops)
 	if memory > 0 {
 		base.Memory, base.MemoryKind = memory, Allocated
@@ -153,9 +180,9 @@ func ReadMegatronLog(name string, in io.Reader, base Case) (Case, error) {
 	return base, nil
 }
 
-// settled is the median of the steps after the first tenth, and after the first
+// Settled is the median of the steps after the first tenth, and after the first
 // step in any case, in which programs compile and allocate.
-func settled(seconds []float64) float64 {
+func Settled(seconds []float64) float64 {
 	if skip := max(1, len(seconds)/10); len(seconds) > skip {
 		seconds = seconds[skip:]
 	}
