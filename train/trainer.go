@@ -27,6 +27,9 @@ type Trainer struct {
 	recompute deepseek.Recompute
 	trained   []*optim.Param
 	grads     [][]float32
+	objective Objective // nil: the mean cross-entropy
+	terms     []float64 // of one row of it
+	dlogp     []float32
 	step      int64 // steps taken
 	skipped   int64 // of them, without an update
 	digests   *digester
@@ -45,6 +48,9 @@ type Result struct {
 	MTP     float64 `json:"mtp"`
 	Balance float64 `json:"balance"`
 	Indexer float64 `json:"indexer"`
+	// Terms are those of the stage's objective, by name, nil without one; LM is
+	// then reported and not optimised.
+	Terms map[string]float64 `json:"terms,omitempty"`
 	// GradNorm is the norm before clipping; LR the learning rate used.
 	GradNorm float64 `json:"grad_norm"`
 	LR       float64 `json:"lr"`
@@ -175,6 +181,12 @@ func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result, tr *tra
 	zero(t.grads)
 	tree := slotTree{grads: t.grads}
 	var sum deepseek.Losses
+	terms := make([]float64, len(t.terms))
+	if t.objective != nil {
+		if err := t.objective.Begin(t.step, rows); err != nil {
+			return fmt.Errorf("train: step %d: objective: %w", t.step, err)
+		}
+	}
 	for slot := range t.cfg.Slots {
 		lo, hi := slotRange(len(rows), t.cfg.Slots, slot)
 		for ; lo < hi; lo += t.cfg.MicroRows {
@@ -183,7 +195,7 @@ func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result, tr *tra
 			}
 			mark, micro, o := t.now(), rows[lo:min(hi, lo+t.cfg.MicroRows)], t.options(r.Counts)
 			o.Watch = tr.rows(micro, lo)
-			l, err := t.model.TrainStep(microBatch(micro), o)
+			l, err := t.pass(micro, lo, o, terms)
 			if err != nil {
 				return fmt.Errorf("train: step %d, rows %d to %d: %w", t.step, lo, lo+len(micro)-1, err)
 			}
@@ -194,7 +206,7 @@ func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result, tr *tra
 		tree.finish(t.cfg.Slots)
 	}
 	c := r.Counts
-	r.LM = sum.LM / float64(c.Supervised)
+	r.LM, r.Terms = sum.LM/float64(c.Supervised), t.termsOf(terms)
 	if c.MTP > 0 {
 		r.MTP = sum.MTP / float64(c.MTP)
 	}
