@@ -76,6 +76,53 @@ func TestDiskFaults(t *testing.T) {
 	}
 }
 
+// A process that ends between writing a checkpoint and declaring it leaves that
+// to the next one.
+func TestCheckpointThatIsNotDeclared(t *testing.T) {
+	r := setup(t)
+	counting := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS)}
+	whole := filepath.Join(t.TempDir(), "whole")
+	s, err := Run(context.Background(), r, Options{Dir: whole, Now: ticking(), FS: counting})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, saves := 0, 0
+	for i, call := range counting.Log() {
+		if strings.HasPrefix(call, "rename save-") {
+			saves++
+		}
+		if saves == 2 && call == "write log" {
+			at = i + 1
+			break
+		}
+	}
+	if at == 0 {
+		t.Fatalf("no second checkpoint in %q", counting.Log())
+	}
+	dir := filepath.Join(t.TempDir(), "run")
+	fs := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS), FailAt: at, Dead: true}
+	if _, err := Run(context.Background(), load(t, filepath.Join(r.Dir(), "small.yaml")), Options{Dir: dir, Now: ticking(), FS: fs}); !errors.Is(err, durabletest.ErrInjected) {
+		t.Fatalf("error %v", err)
+	}
+	before := len(of[*record.Checkpoint](tornLog(t, dir)))
+	carryOn(t, "second checkpoint", r, dir, entries(t, whole), s.WeightsDigest)
+	_, es := log(t, dir)
+	recovery, saved := of[*record.Recovery](es), of[*record.Checkpoint](es)
+	if before != 1 || len(recovery) != 1 || recovery[0].Again != 0 || saved[1].Step != recovery[0].Step || saved[1].Content != recovery[0].Checkpoint || saved[1].Bytes != saved[0].Bytes {
+		t.Errorf("%d checkpoints before %+v, then %+v", before, recovery, saved)
+	}
+}
+
+// tornLog reads a record that a process has left.
+func tornLog(t *testing.T, dir string) (es []*record.Entry) {
+	t.Helper()
+	_, _, err := runlog.Read(filepath.Join(dir, RecordName), runlog.Trust{}, func(e *record.Entry) error { es = append(es, e); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return es
+}
+
 // Entries that are lost under a checkpoint are not glossed over.
 func TestRecordThatLostItsEnd(t *testing.T) {
 	r := setup(t)

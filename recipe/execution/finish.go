@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,7 +16,7 @@ import (
 )
 
 // finish writes the final weights and closes the run.
-func (x *runner) finish() (*Summary, error) {
+func (x *runner) finish(ctx context.Context) (*Summary, error) {
 	dir := filepath.Join(x.opts.Dir, "model")
 	if err := x.export(dir); err != nil {
 		return nil, err
@@ -27,7 +26,7 @@ func (x *runner) finish() (*Summary, error) {
 	if e.Weights, err = parametersDigest(x.model); err != nil {
 		return nil, err
 	}
-	if e.Export, err = hashDir(dir); err != nil {
+	if e.Export, err = hashDir(ctx, dir); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	x.standing.totals(e)
@@ -50,7 +49,7 @@ func (x *runner) finish() (*Summary, error) {
 // again from the last checkpoint. Nothing is added to the record.
 func (x *runner) ended(ctx context.Context, at position) (*Summary, error) {
 	dir := filepath.Join(x.opts.Dir, "model")
-	got, err := hashDir(dir)
+	got, err := hashDir(ctx, dir)
 	if err == nil {
 		if err := sameExport(x.standing.end.Export, got); err != nil {
 			return nil, err
@@ -107,21 +106,4 @@ func (x *runner) export(dir string) error {
 		return fmt.Errorf("export: %w", err)
 	}
 	return nil
-}
-
-// hashDir returns the digest of every file below dir, by its path with slashes.
-func hashDir(dir string) (map[string]record.Digest, error) {
-	digests := map[string]record.Digest{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		digests[filepath.ToSlash(name)], _, err = hashFile(context.Background(), path)
-		return err
-	})
-	return digests, err
 }

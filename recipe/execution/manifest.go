@@ -2,12 +2,9 @@ package execution
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 
 	"github.com/temper-ml/temper/posttrain"
@@ -57,23 +54,22 @@ func (x *runner) tensors() (map[string]record.Digest, error) {
 // files describes files of the recipe, each once, in the order given.
 func files(ctx context.Context, r *recipe.Recipe, paths []string) ([]record.File, error) {
 	files := []record.File{}
-	seen := map[string]bool{}
+	var names []string
 	for _, path := range paths {
-		if seen[path] {
+		if slices.ContainsFunc(files, func(f record.File) bool { return f.Path == path }) {
 			continue
 		}
-		seen[path] = true
 		name, err := r.Path(path)
 		if err != nil {
 			return nil, err
 		}
-		f := record.File{Path: path}
-		if f.Digest, f.Bytes, err = hashFile(ctx, name); err != nil {
-			return nil, err
-		}
-		files = append(files, f)
+		files, names = append(files, record.File{Path: path}), append(names, name)
 	}
-	return files, nil
+	hashes, err := hashFiles(ctx, names)
+	for i, h := range hashes {
+		files[i].Digest, files[i].Bytes = h.digest, h.bytes
+	}
+	return files, err
 }
 
 // paths are all files of text that the recipe reads, as it names them: those of
@@ -95,35 +91,6 @@ func stagePaths(s *recipe.Stage) []string {
 		ps = append(ps, s.Eval.Suites[name].File)
 	}
 	return ps
-}
-
-// hashFile streams a file.
-func hashFile(ctx context.Context, name string) (record.Digest, int64, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", 0, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.CopyBuffer(h, untilCancelled{ctx, f}, make([]byte, 1<<20))
-	if err != nil {
-		return "", 0, fmt.Errorf("%s: %w", name, err)
-	}
-	d, err := record.NewDigest("sha256", h.Sum(nil))
-	return d, n, err
-}
-
-// untilCancelled reads until the context ends.
-type untilCancelled struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (u untilCancelled) Read(p []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return u.r.Read(p)
 }
 
 // survey reads the data of all stages and suites once, which also fills the

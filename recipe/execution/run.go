@@ -60,6 +60,7 @@ type runner struct {
 	notes    []string // to be recorded as soon as the run is opened
 	joined   bool     // the entry that continues the run is written, or none is due
 	at       position // steps taken
+	safe     position // of the state that is saved; the beginning of a stage always is
 	stopped  bool     // it is recorded why the run stops
 }
 
@@ -108,7 +109,7 @@ func (x *runner) carryOut(ctx context.Context, at position) (*Summary, error) {
 	err := x.stages(ctx, at)
 	if err == nil {
 		var s *Summary
-		if s, err = x.finish(); err == nil {
+		if s, err = x.finish(ctx); err == nil {
 			return s, nil
 		}
 	}
@@ -116,18 +117,17 @@ func (x *runner) carryOut(ctx context.Context, at position) (*Summary, error) {
 }
 
 // failed records why a run stops, if that is not done and the record can still
-// be written. Between stages the state is that of the last checkpoint.
+// be written.
 func (x *runner) failed(ctx context.Context, err error) error {
-	asked := ctx.Err() != nil
-	if asked && !errors.Is(err, ErrInterrupted) && x.at.step == 0 {
+	asked := ctx.Err() != nil && (x.at.step == 0 || x.at == x.safe)
+	if asked && !errors.Is(err, ErrInterrupted) {
 		err = errors.Join(ErrInterrupted, err)
 	}
-	if x.stopped || !x.joined || x.standing.end != nil {
-		return err
-	}
-	if asked && x.at.step == 0 {
+	switch {
+	case x.stopped || !x.joined || x.standing.end != nil:
+	case asked:
 		_ = x.enter(&record.Pause{Stage: x.at.stage, Step: x.at.step, Reason: askedToStop})
-	} else {
+	default:
 		_ = x.enter(&record.Fault{Fault: "error", Stage: x.at.stage, Step: x.at.step, Evidence: err.Error()})
 	}
 	return err

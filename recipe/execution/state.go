@@ -56,7 +56,7 @@ func (s *stage) save() error {
 	if err != nil {
 		return fmt.Errorf("checkpoint at step %d: %w", taken, err)
 	}
-	s.saved = taken
+	s.saved, x.safe = taken, position{s.Index, taken}
 	if err := s.declare(saved.Entry, saved.Bytes, start); err != nil {
 		return err
 	}
@@ -151,6 +151,7 @@ func (s *stage) rejoin(loaded *checkpoint.Loaded) error {
 		return err
 	}
 	x.at = position{s.Index, loaded.Step}
+	x.safe = x.at
 	if err := x.join(x.at, from); err != nil {
 		return err
 	}
