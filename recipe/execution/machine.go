@@ -14,6 +14,7 @@ import (
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/recipe"
+	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/train"
 	"github.com/temper-ml/temper/train/checkpoint"
 )
@@ -94,6 +95,30 @@ func (m *Machine) Open(ctx context.Context, i int, change func(*recipe.Stage)) (
 		return nil, err
 	}
 	return p, p.Trainer.Reserve(data.Sequence)
+}
+
+// Entry is what the record says of the stage when it is entered after so many steps.
+func (p *Part) Entry(taken int64) *record.Stage {
+	sum, _ := record.NewDigest("sha256", p.Material.Digest[:]) // 32 bytes are one
+	return &record.Stage{
+		Stage: p.Index, Name: p.Name, Method: p.Method, From: taken, Steps: p.Steps,
+		Rows: int64(p.Material.RowsPerEpoch()), HeldOut: int64(len(p.Material.HeldOut)),
+		Data: sum, Order: record.Digest(order(&p.Stage, p.Material).String()), Tokens: p.Material.Tokens, Supervised: p.Material.Labels,
+		Batch: int64(p.Data.Rows), Micro: int64(p.MicroRows), Accumulation: accumulation(p.Data.Rows, p.Slots, p.MicroRows),
+		Sequence: int64(p.Data.Sequence), Optimizer: p.Optimizer.Name,
+		LR:  record.Schedule{Kind: p.LR.Name, Peak: p.LR.Peak, Final: p.LR.Final, Warmup: p.LR.Warmup, Decay: p.LR.Decay},
+		MTP: p.Loss.MTP > 0, Indexer: p.Loss.Indexer > 0,
+	}
+}
+
+// accumulation is how many micro-batches a step has: each slot's rows are cut apart.
+func accumulation(rows, slots, micro int) int64 {
+	n := 0
+	for slot := range slots {
+		size := (slot+1)*rows/slots - slot*rows/slots
+		n += (size + micro - 1) / micro
+	}
+	return int64(n)
 }
 
 // State lists the whole training state: parameters, among them the routers'

@@ -191,7 +191,7 @@ func (s *stage) owes() bool {
 
 func (s *stage) begin(ctx context.Context) error {
 	taken, _ := s.Trainer.Steps()
-	e := s.entry(taken)
+	e := s.Entry(taken)
 	if all := s.run.standing.stages; s.Index < len(all) && (all[s.Index].Data != e.Data || all[s.Index].Order != e.Order || all[s.Index].Steps != e.Steps) {
 		return fmt.Errorf("the stage began with other data (digest %s, now %s): a resumed run needs the same files", all[s.Index].Data, e.Data)
 	}
@@ -206,30 +206,6 @@ func (s *stage) begin(ctx context.Context) error {
 		return nil
 	}
 	return s.measure(ctx)
-}
-
-// entry is what the record says of the stage.
-func (s *stage) entry(taken int64) *record.Stage {
-	sum, _ := record.NewDigest("sha256", s.Material.Digest[:]) // 32 bytes are one
-	return &record.Stage{
-		Stage: s.Index, Name: s.Name, Method: s.Method, From: taken, Steps: s.Steps,
-		Rows: int64(s.Material.RowsPerEpoch()), HeldOut: int64(len(s.Material.HeldOut)),
-		Data: sum, Order: record.Digest(order(&s.Stage, s.Material).String()), Tokens: s.Material.Tokens, Supervised: s.Material.Labels,
-		Batch: int64(s.Data.Rows), Micro: int64(s.MicroRows), Accumulation: accumulation(s.Data.Rows, s.Slots, s.MicroRows),
-		Sequence: int64(s.Data.Sequence), Optimizer: s.Optimizer.Name,
-		LR:  record.Schedule{Kind: s.LR.Name, Peak: s.LR.Peak, Final: s.LR.Final, Warmup: s.LR.Warmup, Decay: s.LR.Decay},
-		MTP: s.Loss.MTP > 0, Indexer: s.Loss.Indexer > 0,
-	}
-}
-
-// accumulation is how many micro-batches a step has: each slot's rows are cut apart.
-func accumulation(rows, slots, micro int) int64 {
-	n := 0
-	for slot := range slots {
-		size := (slot+1)*rows/slots - slot*rows/slots
-		n += (size + micro - 1) / micro
-	}
-	return int64(n)
 }
 
 // measure evaluates the model on what the stage holds out.

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -113,14 +114,31 @@ func (r *Replayer) open(ctx context.Context, stage int) error {
 	if err != nil {
 		return fmt.Errorf("stage %s: %w", r.recipe.Stages[stage].Name, err)
 	}
-	if steps := r.steps(stage); steps >= 0 && steps != part.Steps {
-		return fmt.Errorf("%w: stage %s has %d steps, the record %d", verify.ErrState, part.Name, part.Steps, steps)
+	if stage < len(r.log.Stages) {
+		if err := sameStage(&r.log.Stages[stage].Stage, part); err != nil {
+			return err
+		}
 	}
 	r.part = part
 	if r.manifest.DigestPeriod == 0 {
 		return nil
 	}
 	return part.Trainer.Digest(int(r.manifest.DigestPeriod))
+}
+
+// sameStage refuses data, order and settings of a stage that are not the record's.
+func sameStage(said *record.Stage, part *execution.Part) error {
+	got := part.Entry(said.From)
+	got.Micro, got.Accumulation = said.Micro, said.Accumulation // the replay's own
+	if *got == *said {
+		return nil
+	}
+	a, errA := record.Marshal(said)
+	b, errB := record.Marshal(got)
+	if err := errors.Join(errA, errB); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: stage %s is made of %s, on record of %s", verify.ErrState, part.Name, b, a)
 }
 
 // weights is the digest of all parameters.
