@@ -216,7 +216,7 @@ func (v *compareView) table(caption string, of [][]render.Fact) {
 				at[f.Name] = row
 				t.Rows = append(t.Rows, diffRow{Name: cutText(f.Name, 200), Cells: slices.Repeat([]string{none}, len(of))})
 			}
-			t.Rows[row].Cells[i] = or(f.Value)
+			t.Rows[row].Cells[i] = or(cutText(f.Value, 500))
 		}
 	}
 	kept := t.Rows[:0]

@@ -279,7 +279,7 @@ func (r *run) scores() grid {
 		}
 	}
 	suites := slices.Sorted(maps.Keys(names))
-	g := grid{Head: []string{"stage", "step"}}
+	g := grid{Caption: "Evaluations", Quiet: true, Head: []string{"stage", "step"}}
 	if held {
 		g.Head = append(g.Head, "held-out loss")
 	}
@@ -307,7 +307,7 @@ func (r *run) scores() grid {
 	}
 	if n := len(g.Rows); n > 200 {
 		g.Rows = g.Rows[n-200:]
-		g.Caption = "the last 200 of " + count(int64(n))
+		g.Caption, g.Quiet = "the last 200 of "+count(int64(n))+" evaluations", false
 	}
 	return g
 }
@@ -323,14 +323,14 @@ func (r *run) stageTitle(number int) string {
 
 // stageTable says what the stages are made of.
 func (r *run) stageTable() grid {
-	g := grid{Head: []string{"stage", "method", "steps", "rows a step", "tokens a row", "rows of an epoch", "optimizer", "learning rate"}}
+	g := grid{Caption: "Stages", Quiet: true, Head: []string{"stage", "method", "steps", "rows a step", "tokens a row", "rows of an epoch", "optimizer", "learning rate"}}
 	for _, s := range r.stages {
 		lr := none
 		if s.LR.Kind != "" {
 			lr = fmt.Sprintf("%s, peak %s, final %s, warmup %s", s.LR.Kind, short(s.LR.Peak), short(s.LR.Final), count(s.LR.Warmup))
 		}
 		g.Rows = append(g.Rows, []string{
-			s.title(), or(s.Method), count(s.Steps), positive(s.Batch), positive(s.Sequence), positive(s.Rows), or(s.Optimizer), lr,
+			s.title(), or(cutText(s.Method, 60)), count(s.Steps), positive(s.Batch), positive(s.Sequence), positive(s.Rows), or(cutText(s.Optimizer, 60)), lr,
 		})
 	}
 	return g
@@ -340,7 +340,7 @@ func or(s string) string {
 	if s == "" {
 		return none
 	}
-	return cutText(s, 200)
+	return s
 }
 
 func positive(n int64) string {
@@ -357,19 +357,19 @@ func factTable(caption string, facts []render.Fact) grid {
 			g.Rows = append(g.Rows, []string{"and", fmt.Sprintf("%d more", len(facts)-300)})
 			break
 		}
-		g.Rows = append(g.Rows, []string{cutText(f.Name, 200), or(cutText(f.Value, 2000))})
+		g.Rows = append(g.Rows, []string{cutText(f.Name, 200), or(cutText(f.Value, maxText))})
 	}
 	return g
 }
 
 func dataTable(files []render.File) grid {
-	g := grid{Head: []string{"file", "bytes", "rows", "digest"}}
+	g := grid{Caption: "Data", Quiet: true, Head: []string{"file", "bytes", "rows", "digest"}}
 	for _, f := range files {
 		if len(g.Rows) == 200 {
 			g.Rows = append(g.Rows, []string{fmt.Sprintf("and %d more", len(files)-200), "", "", ""})
 			break
 		}
-		g.Rows = append(g.Rows, []string{cutText(f.Path, 300), positive(f.Bytes), positive(f.Rows), or(f.Digest)})
+		g.Rows = append(g.Rows, []string{cutText(f.Path, 300), positive(f.Bytes), positive(f.Rows), or(cutText(f.Digest, 200))})
 	}
 	return g
 }

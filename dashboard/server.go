@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -193,9 +194,19 @@ func (s *Server) json(w http.ResponseWriter, r *http.Request, v any) {
 	send(w, r, http.StatusOK, "application/json", b)
 }
 
+// send answers with bytes, compressed where that is understood.
 func send(w http.ResponseWriter, r *http.Request, status int, kind string, b []byte) {
 	b = withhold(b)
 	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Vary", "Accept-Encoding")
+	if len(b) > 4<<10 && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		var z bytes.Buffer
+		zw, _ := gzip.NewWriterLevel(&z, gzip.BestSpeed)
+		_, _ = zw.Write(b) // to memory
+		_ = zw.Close()
+		w.Header().Set("Content-Encoding", "gzip")
+		b = z.Bytes()
+	}
 	w.Header().Set("Content-Length", fmt.Sprint(len(b)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -104,6 +105,27 @@ func TestPages(t *testing.T) {
 		if w.Header().Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s allows other origins", path)
 		}
+	}
+}
+
+func TestAnswersAreCompressedForWhoUnderstands(t *testing.T) {
+	dir := t.TempDir()
+	whole(t, dir, "r", 1, noon.Add(-2*time.Hour), [3]int64{60, 30, 10})
+	s := prepared(t, dir)
+	path := "/runs/" + only(t, s).id
+	plain := get(s, path)
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Host = "localhost"
+	r.Header.Set("Accept-Encoding", "br, gzip")
+	s.ServeHTTP(w, r)
+	z, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil || string(b) != plain.Body.String() || plain.Header().Get("Content-Encoding") != "" || w.Header().Get("Vary") != "Accept-Encoding" {
+		t.Errorf("%d bytes, want %d; %v", len(b), plain.Body.Len(), err)
 	}
 }
 

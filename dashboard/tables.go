@@ -185,7 +185,7 @@ func (r *run) viewRouting(index int) *routingView {
 	}
 	counts := r.routing[index].Body.Counts
 	v.Blocks = len(counts)
-	v.Numbers = grid{Head: []string{"block", "tokens", "busiest expert", "× mean", "idlest expert", "× mean", "unused"}, Numbers: true}
+	v.Numbers = grid{Caption: "Blocks", Quiet: true, Head: []string{"block", "tokens", "busiest expert", "× mean", "idlest expert", "× mean", "unused"}, Numbers: true}
 	for b, row := range counts {
 		v.Experts = max(v.Experts, len(row))
 		v.Numbers.Rows = append(v.Numbers.Rows, blockRow(b, row))
@@ -240,7 +240,7 @@ func (s *Server) expertsPage(w http.ResponseWriter, r *http.Request) {
 	v := expertsView{ID: x.id, Name: x.title(), View: x.viewRouting(spanOf(r))}
 	if v.View != nil {
 		counts := x.routing[v.View.Index].Body.Counts
-		v.Table = grid{Head: []string{"block"}, Numbers: true}
+		v.Table = grid{Caption: "Tokens by block and expert", Quiet: true, Head: []string{"block"}, Numbers: true}
 		for e := range v.View.Experts {
 			v.Table.Head = append(v.Table.Head, strconv.Itoa(e))
 		}

@@ -35,7 +35,8 @@ export function heat(figure) {
       row.forEach((n, e) => {
         const x = m > 0 ? n / m : 0;
         c.fillStyle = x < 1 ? mix(cold, even, x) : mix(even, hot, Math.min(1, x - 1));
-        c.fillRect(Math.floor(e * w), Math.floor(b * h), Math.ceil(w) - gap, Math.ceil(h) - 1);
+        const left = Math.round(e * w), top = Math.round(b * h);
+        c.fillRect(left, top, Math.round((e + 1) * w) - left - gap, Math.round((b + 1) * h) - top - 1);
       });
     });
     if (at) {

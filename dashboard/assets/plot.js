@@ -54,7 +54,7 @@ export function plot(figure, { several, view, runs, zoom, whole }) {
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-roledescription", "chart");
   canvas.setAttribute("aria-labelledby", "title-" + figure.dataset.chart);
-  canvas.setAttribute("aria-describedby", "keys");
+  canvas.setAttribute("aria-describedby", (document.getElementById("says-" + figure.dataset.chart) ? "says-" + figure.dataset.chart + " " : "") + "keys");
   const voice = document.createElement("p");
   voice.className = "unseen";
   voice.setAttribute("role", "status");
@@ -200,11 +200,11 @@ export function plot(figure, { several, view, runs, zoom, whole }) {
     function base() {
       return {
         width: Math.max(200, canvas.clientWidth), height: figure.classList.contains("loss") ? 260 : 180,
-        legend: { show: false }, padding: [10, 18, 0, 0],
+        legend: { show: false }, padding: [10, 26, 0, 0],
         scales: { x: { time: false }, y: { distr: view.log && "log" in figure.dataset ? 3 : 1, range: stack ? (u, lo, hi) => [0, hi || 1] : undefined } },
         axes: [
           { stroke: muted, font, grid, ticks: grid, size: 30, values: (u, vs) => vs.map((v) => axisText[view.axis](v)) },
-          { stroke: muted, font, grid, ticks: grid, size: 58, values: (u, vs) => distinct(vs, unit) },
+          { stroke: muted, font, grid, ticks: grid, size: (u, vs) => Math.max(44, 16 + 6.4 * Math.max(0, ...(vs ?? []).map((v) => v.length))), values: (u, vs) => distinct(vs, unit) },
         ],
         cursor: { y: false, sync: { key: "temper", setSeries: false, scales: ["x", null] }, drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
         hooks: { drawAxes: [marks], setCursor: [(u) => readout(u.cursor.idx)], setSelect: [selected], ready: [(u) => u.over.addEventListener("dblclick", whole)] },
