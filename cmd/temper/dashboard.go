@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -47,24 +46,57 @@ before it. Requests must call the server by its address or by a name given with
 
 // serveDashboard serves until the command is interrupted, which is no failure.
 func serveDashboard(cmd *cobra.Command, addr string, o dashboard.Options) error {
+	l, err := listen(cmd, addr, &o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "http://%s/\n", shown(l))
+	return dashboard.NewServer(o).Run(cmd.Context(), l)
+}
+
+// serveBeside serves a run directory, which may not be there yet, until stop.
+func serveBeside(cmd *cobra.Command, addr, dir string) (stop func(), err error) {
+	o := dashboard.Options{Dir: dir}
+	l, err := listen(cmd, addr, &o)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "temper: http://%s/ shows the run, http://%s/metrics has its metrics\n", shown(l), shown(l))
+	ctx, cancel := context.WithCancel(cmd.Context())
+	done := make(chan error, 1)
+	go func() { done <- dashboard.NewServer(o).Run(ctx, l) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "temper: dashboard: %v\n", err)
+		}
+	}, nil
+}
+
+// shown is the address to type on this machine.
+func shown(l net.Listener) string {
+	a := l.Addr().(*net.TCPAddr)
+	if a.IP.IsUnspecified() {
+		return fmt.Sprintf("localhost:%d", a.Port)
+	}
+	return a.String()
+}
+
+// listen opens an address, and warns when it is open to others.
+func listen(cmd *cobra.Command, addr string, o *dashboard.Options) (net.Listener, error) {
 	public, err := dashboard.Address(addr)
 	if err != nil {
-		return usageError{err}
+		return nil, usageError{err}
 	}
 	if host, _, _ := net.SplitHostPort(addr); host != "" && net.ParseIP(host) == nil {
 		o.Hosts = append(o.Hosts, host)
 	}
 	l, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", addr)
 	if err != nil {
-		return usageError{fmt.Errorf("%w: --addr gives another address", err)}
+		return nil, usageError{fmt.Errorf("%w: give another address", err)}
 	}
 	if public {
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s is open to the network: whoever reaches it reads the runs, without password or encryption\n", addr)
+		fmt.Fprintf(cmd.ErrOrStderr(), "temper: warning: %s is open to the network: whoever reaches it reads the runs, without password or encryption\n", addr)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "http://%s/\n", l.Addr())
-	err = dashboard.NewServer(o).Run(cmd.Context(), l)
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return l, nil
 }

@@ -15,7 +15,7 @@ import (
 
 func newRunCmd() *cobra.Command {
 	var (
-		out            string
+		out, metrics   string
 		resume, asJSON bool
 		overrides      []string
 	)
@@ -37,6 +37,13 @@ signer, stages (name, steps, loss_first, loss_last, tokens, seconds, metrics), e
 			if out == "" {
 				out = "runs/" + r.Name
 			}
+			if metrics != "" {
+				stop, err := serveBeside(cmd, metrics, out)
+				if err != nil {
+					return err
+				}
+				defer stop()
+			}
 			s, err := carryOut(cmd, r, out, resume)
 			if errors.Is(err, execution.ErrInterrupted) {
 				return fmt.Errorf("%w: continue with --resume --out %s", err, out)
@@ -50,6 +57,7 @@ signer, stages (name, steps, loss_first, loss_last, tokens, seconds, metrics), e
 	f := cmd.Flags()
 	f.StringVar(&out, "out", "", "run directory (default runs/NAME)")
 	f.BoolVar(&resume, "resume", false, "continue the run that the directory holds")
+	f.StringVar(&metrics, "metrics", "", "address to serve the run's metrics and dashboard at while it goes on, such as 127.0.0.1:9464")
 	f.BoolVar(&asJSON, "json", false, "print the summary as one JSON object")
 	f.StringArrayVar(&overrides, "set", nil, "override a field: --set stages[0].lr.peak=1e-3 (repeatable)")
 	return cmd
