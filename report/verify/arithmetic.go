@@ -108,11 +108,29 @@ func (a *arithmetic) manifest() {
 		a.config = nil
 		a.flops.fail(0, "manifest: architecture: %v", err)
 	}
+	if a.config != nil && len(m.Model) > 0 {
+		a.tensors(m)
+	}
 	a.loads = newLoadRule(a.config)
 	if a.power, err = newPower(m); err != nil {
 		a.device.fail(0, "manifest: %v", err)
 	}
 	a.ticks.last, a.ranks = m.Started, m.Ranks
+}
+
+// tensors compares the names of the tensors that were loaded with the architecture's.
+func (a *arithmetic) tensors(m *record.Manifest) {
+	n := 0
+	for _, t := range a.config.Tensors() {
+		n++
+		if m.Model[t.Name] == "" {
+			a.totals.fail(0, "manifest: the model has no digest of %.80q", t.Name)
+			return
+		}
+	}
+	if n != len(m.Model) {
+		a.totals.fail(0, "manifest: digests of %d tensors of the model, the architecture has %d", len(m.Model), n)
+	}
 }
 
 // sameAsRecipe compares what manifest and recipe both say.

@@ -28,6 +28,7 @@ func Form(dir string, trust runlog.Trust) (*Log, []Check) {
 		p.read()
 		p.settle()
 		checkFiles(root, p.log, p.files)
+		checkModel(root, p.log, p.model)
 	}
 	return p.log, p.checks()
 }
@@ -45,7 +46,7 @@ type pass struct {
 
 	retaken *retaken
 
-	manifest, entries, heads, signer, kept, witness, order, twice, end, states, files *finding
+	manifest, entries, heads, signer, kept, witness, order, twice, end, states, files, model *finding
 }
 
 func newPass(dir string, trust runlog.Trust) *pass {
@@ -65,6 +66,7 @@ func newPass(dir string, trust runlog.Trust) *pass {
 		{"end", &p.end},
 		{"states", &p.states},
 		{"files", &p.files},
+		{"model", &p.model},
 	} {
 		*f.to = p.findings.add(f.name)
 	}
@@ -221,6 +223,7 @@ func (p *pass) settle() {
 		p.end.skip(-1, "read up to entry %d only", last)
 		p.states.skip(-1, "read up to entry %d only", last)
 		p.twice.skip(-1, "read up to entry %d only", last)
+		p.model.skip(-1, "read up to entry %d only", last)
 		p.files.skip(-1, "those of entries after %d are not known", last)
 		return
 	}

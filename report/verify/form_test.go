@@ -138,7 +138,7 @@ func TestIncompleteRuns(t *testing.T) {
 			}
 			return err
 		}, check: "entries", says: "8 bytes after entry"},
-		"model gone":     {do: func(dir string) error { return os.Remove(filepath.Join(dir, "model/weights")) }, check: "files", says: "model/weights"},
+		"model gone":     {do: func(dir string) error { return os.Remove(filepath.Join(dir, "model/model.safetensors")) }, check: "files", says: "model/model.safetensors"},
 		"tokenizer gone": {do: func(dir string) error { return os.Remove(filepath.Join(dir, "tokenizer.json")) }, check: "files", says: "tokenizer.json"},
 	} {
 		o := verifytest.Default()

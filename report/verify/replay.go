@@ -23,7 +23,7 @@ type Replayed struct {
 func Replay(ctx context.Context, l *Log, r Replayer, plan Plan) (*Replayed, error) {
 	out := &Replayed{Segments: []Segment{}}
 	var fs findings
-	states, steps := fs.add("states loaded"), fs.add("replay")
+	steps := fs.add("replay")
 	defer func() { out.Checks = fs.checks() }()
 	switch {
 	case plan.None || r == nil:
@@ -34,9 +34,9 @@ func Replay(ctx context.Context, l *Log, r Replayer, plan Plan) (*Replayed, erro
 		steps.skip(-1, "the run has no steps")
 	}
 	if steps.result != Pass {
-		states.skip(-1, "none was needed")
 		return out, nil
 	}
+	states := fs.add("states loaded")
 	starts, err := r.Starts(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("verify: states to replay from: %w", err)

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"strings"
 
 	"github.com/temper-ml/temper/report/record"
 )
@@ -71,10 +70,8 @@ func checkSave(root *os.Root, k *Checkpoint) (int64, error) {
 			return total, err
 		}
 		s := parameters
-		for _, prefix := range slots {
-			if strings.HasPrefix(t.Name, prefix) {
-				s = optimizer
-			}
+		if isSlot(t.Name) {
+			s = optimizer
 		}
 		n, sum, err := f.hash(t.Name, t.Shape, s)
 		if err != nil {
@@ -138,7 +135,7 @@ func readSave(root *os.Root, dir string) ([]byte, *saveManifest, error) {
 	return text, m, nil
 }
 
-// tensorFile is a safetensors file of float32 values.
+// tensorFile is a safetensors file.
 type tensorFile struct {
 	*os.File
 	at   map[string]placed
@@ -190,6 +187,9 @@ func readHeader(f *os.File) (map[string]placed, error) {
 	at := map[string]placed{}
 	ends := map[int64]int64{}
 	for name, raw := range header {
+		if name == "__metadata__" {
+			continue
+		}
 		t, err := place(raw)
 		if err != nil {
 			return nil, fmt.Errorf("header: tensor %.80q: %w", name, err)
@@ -212,19 +212,22 @@ func readHeader(f *os.File) (map[string]placed, error) {
 
 // placed is where a tensor is in a file.
 type placed struct {
+	dtype  string
 	shape  []int64
 	lo, hi int64
 }
 
+// dtypes are the number formats that are read, and their bytes.
+var dtypes = map[string]int{"F32": 4, "BF16": 2, "I64": 8}
+
 // place reads one tensor's entry in a header: exactly dtype, shape and offsets.
 func place(raw json.RawMessage) (t placed, err error) {
 	var fields map[string]json.RawMessage // unlike a struct, it tells names apart by case
-	var dtype string
 	var offsets [2]int64
 	if err = json.Unmarshal(raw, &fields); err != nil {
 		return t, err
 	}
-	err = errors.Join(json.Unmarshal(fields["dtype"], &dtype), json.Unmarshal(fields["shape"], &t.shape), json.Unmarshal(fields["data_offsets"], &offsets))
+	err = errors.Join(json.Unmarshal(fields["dtype"], &t.dtype), json.Unmarshal(fields["shape"], &t.shape), json.Unmarshal(fields["data_offsets"], &offsets))
 	if err != nil || len(fields) != 3 {
 		return t, errors.New("want dtype, shape and data_offsets")
 	}
@@ -236,8 +239,8 @@ func place(raw json.RawMessage) (t placed, err error) {
 		}
 		values *= d
 	}
-	if dtype != "F32" || t.lo < 0 || t.hi < t.lo || t.hi-t.lo != 4*values {
-		return t, fmt.Errorf("%.20q of shape %v at %d to %d", dtype, t.shape, t.lo, t.hi)
+	if width := int64(dtypes[t.dtype]); width == 0 || t.lo < 0 || t.hi < t.lo || t.hi-t.lo != width*values {
+		return t, fmt.Errorf("%.20q of shape %v at %d to %d", t.dtype, t.shape, t.lo, t.hi)
 	}
 	return t, nil
 }

@@ -81,7 +81,7 @@ func (s *state) updates(meta any) {
 // manifest has of it, and adds it to a state.
 func (f *tensorFile) hash(name string, shape []int64, s *state) (int64, string, error) {
 	at, ok := f.at[name]
-	if _, twice := s.tensors[name]; twice || !ok || !slices.Equal(at.shape, shape) {
+	if _, twice := s.tensors[name]; twice || !ok || at.dtype != "F32" || !slices.Equal(at.shape, shape) {
 		return 0, "", fmt.Errorf("it is there twice, or not in the data file with shape %v", shape)
 	}
 	f.read++

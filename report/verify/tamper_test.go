@@ -141,6 +141,18 @@ func (t *trial) forgeStep(key *runlog.Key, change func(*record.Step)) {
 	})
 }
 
+// forgeExport signs anew that the model's file is as it is now.
+func (t *trial) forgeExport(name string) {
+	b, err := os.ReadFile(t.path("model/" + name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.forge(t.key, func(_ *record.Manifest, es []*record.Entry) []*record.Entry {
+		es[len(es)-1].Body.(*record.End).Export[name] = record.SHA256(b)
+		return es
+	})
+}
+
 // halve halves the times of entries, the wall times of steps, or both, and what
 // is derived from them.
 func halve(clock, walls bool) func(*record.Manifest, []*record.Entry) []*record.Entry {
@@ -328,7 +340,7 @@ func frauds() []fraud {
 			t.lines(func(ls [][]byte) [][]byte { return ls[:size-1] })
 		}, by: []string{"kept heads"}},
 		{name: "bit of a checkpoint", do: func(t *trial) { fs := t.checkpointFiles(); t.bit(fs[t.draw(len(fs))]) }, by: []string{"files"}},
-		{name: "bit of the weights", do: func(t *trial) { t.bit("model/weights") }, by: []string{"files"}},
+		{name: "bit of the weights", do: func(t *trial) { t.bit("model/model.safetensors") }, by: []string{"files"}},
 		{name: "bit of the tokenizer", do: func(t *trial) { t.bit("tokenizer.json") }, by: []string{"files"}},
 		{name: "bit of the recipe", do: func(t *trial) { t.bit("recipe.yaml") }, by: []string{"files"}},
 		{name: "file added to the model", do: func(t *trial) {
@@ -436,6 +448,21 @@ func frauds() []fraud {
 			})
 			t.text("recipe.yaml", func(b []byte) []byte { return []byte(change(string(b))) })
 		}, by: []string{"learning rate"}},
+
+		{name: "other weights, own key", do: func(t *trial) {
+			t.text("model/model.safetensors", func(b []byte) []byte { b[len(b)-1-t.draw(3000)] ^= 1 << t.draw(8); return b })
+			t.forgeExport("model.safetensors")
+		}, by: []string{"model"}},
+		{name: "other configuration, own key", do: func(t *trial) {
+			t.text("model/config.json", func(b []byte) []byte {
+				return bytes.Replace(b, []byte(`"routed_scaling_factor": 1.5`), []byte(`"routed_scaling_factor": 1.6`), 1)
+			})
+			t.forgeExport("config.json")
+		}, by: []string{"model"}},
+		{name: "other tokenizer, own key", do: func(t *trial) {
+			t.text("model/tokenizer.json", func([]byte) []byte { return []byte("{ }\n") })
+			t.forgeExport("tokenizer.json")
+		}, by: []string{"model"}},
 
 		// By the run's own key, nothing kept, nothing contradicts: replay.
 		{name: "loss, own key", replay: true, do: func(t *trial) {

@@ -1,7 +1,6 @@
 package verifytest
 
 import (
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -129,8 +128,9 @@ func (a *author) write() error {
 	if a.Options.Files {
 		a.total.Weights = sum(a.world.parameters(all))
 		a.total.Export = map[string]record.Digest{
-			"config.json": a.file("model/config.json", a.manifest.Architecture),
-			"weights":     a.file("model/weights", fmt.Sprint(a.world.parameters(all))),
+			"config.json":       a.file("model/config.json", a.manifest.Architecture),
+			"tokenizer.json":    a.file("model/tokenizer.json", "{}\n"),
+			"model.safetensors": a.file("model/model.safetensors", exported(a.world.parameters(all))),
 		}
 	}
 	return a.add(time.Second, &a.total)
