@@ -131,7 +131,7 @@ func runVerify(cmd *cobra.Command, dir string, f *verifyFlags) error {
 	w := &waiting{}
 	w.doing("reading the record")
 	done := w.waits(cmd.ErrOrStderr())
-	l, checks := verify.Form(dir, trust)
+	l, checks := verify.FormContext(cmd.Context(), dir, trust)
 	if f.disputes() {
 		done()
 		return f.dispute(cmd, l, checks)
@@ -139,6 +139,9 @@ func runVerify(cmd *cobra.Command, dir string, f *verifyFlags) error {
 	checks = append(append(found, checks...), l.Arithmetic()...)
 	checks = append(checks, attested(cmd.Context(), dir, l, trust)...)
 	done()
+	if err := cmd.Context().Err(); err != nil {
+		return err
+	}
 	v := &verification{}
 	replayed, err := f.takeAgain(cmd, l, plan, v)
 	if err != nil {

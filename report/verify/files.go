@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ const (
 
 // files compares the files that a record names with their digests.
 type files struct {
-	root *os.Root
+	root *directory
 	log  *Log
 	f    *finding
 
@@ -37,7 +38,7 @@ type files struct {
 
 // checkFiles compares every file that is still there. One that is gone is no
 // fraud: old checkpoints are removed, and a model may be kept elsewhere.
-func checkFiles(root *os.Root, l *Log, f *finding) {
+func checkFiles(root *directory, l *Log, f *finding) {
 	c := &files{root: root, log: l, f: f}
 	c.recipe()
 	c.file(tokenizerFile, l.Manifest.Tokenizer, 0)
@@ -122,7 +123,7 @@ func (c *files) file(name string, want record.Digest, index int64) {
 }
 
 // hashFile streams a file.
-func hashFile(root *os.Root, name string) (record.Digest, int64, error) {
+func hashFile(root *directory, name string) (record.Digest, int64, error) {
 	f, err := openFile(root, name)
 	if err != nil {
 		return "", 0, err
@@ -164,7 +165,7 @@ const recordDir = "record"
 
 // openFile opens a regular file below root for reading. A name that leads out
 // of root, a directory, a pipe or a device is an error; nothing is waited for.
-func openFile(root *os.Root, name string) (*os.File, error) {
+func openFile(root *directory, name string) (*file, error) {
 	f, err := root.OpenFile(path.Clean(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -177,5 +178,31 @@ func openFile(root *os.Root, name string) (*os.File, error) {
 		f.Close()
 		return nil, err
 	}
-	return f, nil
+	return &file{f, root.ctx}, nil
+}
+
+// directory is a run directory that is read until a context ends.
+type directory struct {
+	*os.Root
+	ctx context.Context
+}
+
+// file is one of its files. Once the context has ended, reads fail.
+type file struct {
+	*os.File
+	ctx context.Context
+}
+
+func (f *file) Read(b []byte) (int, error) {
+	if err := f.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return f.File.Read(b)
+}
+
+func (f *file) ReadAt(b []byte, at int64) (int, error) {
+	if err := f.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return f.File.ReadAt(b, at)
 }

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"fmt"
 	"slices"
 )
@@ -14,20 +15,29 @@ type finding struct {
 	index    int64
 	more     int64  // further failures
 	evidence string // of a pass
+	ctx      context.Context
 }
 
-// findings are checks under way, in the order in which they are reported.
-type findings struct{ list []*finding }
+// findings are checks under way, in the order in which they are reported. When
+// their context has ended nothing is false any more, only not checked.
+type findings struct {
+	ctx  context.Context
+	list []*finding
+}
 
 // add registers a check that passes until told otherwise.
 func (fs *findings) add(name string) *finding {
-	f := &finding{name: name, result: Pass, index: -1}
+	f := &finding{name: name, result: Pass, index: -1, ctx: fs.ctx}
 	fs.list = append(fs.list, f)
 	return f
 }
 
 // fail records what is false at an entry, -1 for none.
 func (f *finding) fail(index int64, format string, args ...any) {
+	if f.ctx != nil && f.ctx.Err() != nil {
+		f.skip(index, "stopped: %v", f.ctx.Err())
+		return
+	}
 	if f.result == Fail {
 		f.more++
 		return

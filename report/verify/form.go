@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,14 +17,21 @@ import (
 // keeps does not grow with the size of files. The Log is never nil; what could
 // not be read is in the checks.
 func Form(dir string, trust runlog.Trust) (*Log, []Check) {
-	p := newPass(dir, trust)
-	root, err := os.OpenRoot(dir)
+	return FormContext(context.Background(), dir, trust)
+}
+
+// FormContext is Form, which may take long where there are large checkpoints,
+// until the context ends: what was not read by then is not checked.
+func FormContext(ctx context.Context, dir string, trust runlog.Trust) (*Log, []Check) {
+	p := newPass(ctx, dir, trust)
+	opened, err := os.OpenRoot(dir)
 	if err != nil {
 		p.manifest.fail(-1, "%v", err)
 		p.notRead("the run directory")
 		return p.log, p.checks()
 	}
-	defer root.Close()
+	defer opened.Close()
+	root := &directory{opened, ctx}
 	if p.open(root) {
 		p.read()
 		p.settle()
@@ -49,8 +57,8 @@ type pass struct {
 	manifest, entries, heads, signer, kept, witness, order, twice, end, states, files, model *finding
 }
 
-func newPass(dir string, trust runlog.Trust) *pass {
-	p := &pass{log: &Log{Dir: dir, EndIndex: -1}, trust: trust}
+func newPass(ctx context.Context, dir string, trust runlog.Trust) *pass {
+	p := &pass{log: &Log{Dir: dir, EndIndex: -1}, trust: trust, findings: findings{ctx: ctx}}
 	for _, f := range []struct {
 		name string
 		to   **finding
@@ -96,9 +104,9 @@ func (p *pass) checks() []Check {
 }
 
 // open opens the files of the record and reads manifest and first head.
-func (p *pass) open(root *os.Root) bool {
+func (p *pass) open(root *directory) bool {
 	var manifest []byte
-	var files [2]*os.File
+	var files [2]*file
 	var err error
 	for i, name := range []string{runlog.ManifestName, runlog.LogName, runlog.HeadsName} {
 		f, openErr := openFile(root, recordDir+"/"+name)

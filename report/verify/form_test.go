@@ -183,3 +183,19 @@ func TestOldCheckpointsMayBeGone(t *testing.T) {
 		t.Errorf("%q", l.NotChecked)
 	}
 }
+
+// When the context ends, what was not read is not checked, and nothing is false.
+func TestFormStops(t *testing.T) {
+	run := makeRun(t, verifytest.Default())
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, cs := verify.FormContext(ctx, run.Dir, runlog.Trust{})
+	for _, c := range cs {
+		if c.Result == verify.Fail {
+			t.Errorf("%+v", c)
+		}
+	}
+	if !slices.ContainsFunc(cs, func(c verify.Check) bool { return strings.Contains(c.Evidence, "stopped: context canceled") }) {
+		t.Errorf("%+v", cs)
+	}
+}

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -111,7 +112,7 @@ func (l *Log) Step(p Position) (*record.Step, int64, error) {
 		return nil, 0, fmt.Errorf("verify: %w", err)
 	}
 	defer root.Close()
-	f, err := openFile(root, recordDir+"/"+runlog.LogName)
+	f, err := openFile(&directory{root, context.Background()}, recordDir+"/"+runlog.LogName)
 	if err != nil {
 		return nil, 0, fmt.Errorf("verify: %w", err)
 	}

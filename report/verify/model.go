@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,7 +21,7 @@ import (
 // tensor with that of the last checkpoint, rounded as it was stored, its
 // configuration with the architecture, its tokenizer with the run's. Digests of
 // files alone say that a model is the one on record, not that training made it.
-func checkModel(root *os.Root, l *Log, f *finding) {
+func checkModel(root *directory, l *Log, f *finding) {
 	if l.End == nil || len(l.End.Export) == 0 || l.End.Status != "complete" {
 		f.saw("the record names no model")
 		return
@@ -59,7 +58,7 @@ func checkModel(root *os.Root, l *Log, f *finding) {
 
 // sameConfig compares a config.json with the architecture of the manifest, apart
 // from what it says of stored number formats.
-func sameConfig(root *os.Root, architecture string) error {
+func sameConfig(root *directory, architecture string) error {
 	f, err := openFile(root, modelDir+"/config.json")
 	if err != nil {
 		return err
@@ -88,7 +87,7 @@ func sameConfig(root *os.Root, architecture string) error {
 
 // sameTensors compares all tensors of a model's files with the parameters of a
 // checkpoint, whose own digests have been checked.
-func sameTensors(root *os.Root, k *Checkpoint, export map[string]record.Digest) (n, rounded int, err error) {
+func sameTensors(root *directory, k *Checkpoint, export map[string]record.Digest) (n, rounded int, err error) {
 	_, m, err := readSave(root, k.Path)
 	if err != nil {
 		return 0, 0, err

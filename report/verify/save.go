@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 
 	"github.com/temper-ml/temper/report/record"
@@ -44,7 +43,7 @@ var slots = []string{"first/", "second/", "momentum/"}
 // checkSave compares a save with its entry: the digest of its manifest, every
 // tensor's in that manifest, and the states of parameters and optimizer. It
 // returns the bytes read.
-func checkSave(root *os.Root, k *Checkpoint) (int64, error) {
+func checkSave(root *directory, k *Checkpoint) (int64, error) {
 	text, m, err := readSave(root, k.Path)
 	if err != nil {
 		return 0, err
@@ -100,7 +99,7 @@ func checkSave(root *os.Root, k *Checkpoint) (int64, error) {
 }
 
 // readSave reads the manifest of a save and checks its seal.
-func readSave(root *os.Root, dir string) ([]byte, *saveManifest, error) {
+func readSave(root *directory, dir string) ([]byte, *saveManifest, error) {
 	f, err := openFile(root, path.Join(dir, "manifest.json"))
 	if err != nil {
 		return nil, nil, err
@@ -137,12 +136,12 @@ func readSave(root *os.Root, dir string) ([]byte, *saveManifest, error) {
 
 // tensorFile is a safetensors file.
 type tensorFile struct {
-	*os.File
+	*file
 	at   map[string]placed
 	read int
 }
 
-func openTensors(root *os.Root, dir, name string, opened map[string]*tensorFile) (*tensorFile, error) {
+func openTensors(root *directory, dir, name string, opened map[string]*tensorFile) (*tensorFile, error) {
 	if f := opened[name]; f != nil {
 		return f, nil
 	}
@@ -153,7 +152,7 @@ func openTensors(root *os.Root, dir, name string, opened map[string]*tensorFile)
 	if err != nil {
 		return nil, err
 	}
-	t := &tensorFile{File: f}
+	t := &tensorFile{file: f}
 	opened[name] = t
 	if t.at, err = readHeader(f); err != nil {
 		return nil, fmt.Errorf("%.80s: %w", name, err)
@@ -163,7 +162,7 @@ func openTensors(root *os.Root, dir, name string, opened map[string]*tensorFile)
 
 // readHeader returns where in a file its tensors are. Apart from tensors, that
 // follow each other without a gap to the file's end, a file has nothing.
-func readHeader(f *os.File) (map[string]placed, error) {
+func readHeader(f *file) (map[string]placed, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

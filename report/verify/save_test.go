@@ -27,11 +27,12 @@ func FuzzSave(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		root, err := os.OpenRoot(dir)
+		opened, err := os.OpenRoot(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer root.Close()
+		defer opened.Close()
+		root := &directory{opened, t.Context()}
 		k := &Checkpoint{}
 		k.Checkpoint.Step, k.Parameters = 3, record.SHA256(nil)
 		if _, err := checkSave(root, k); err == nil {
