@@ -32,6 +32,10 @@ import (
 // multiples of r. MTP block d is taken at n-d+D of the D blocks instead of n-d,
 // no less, and at the deepest exactly at n, so that the same holds. Increments
 // do not fall, so more tokens are more operations, and T' >= T is an upper bound.
+// An indexer that is not trained is the exception: it costs nothing in a sequence
+// without a choice, so two sequences that both have one can cost more than a long
+// one and a rest that has none. There the bound takes it as if it ran in every
+// sequence and scored every visible key, whose increments do not fall.
 type bounds struct {
 	config   *arch.Config
 	mtp      bool
@@ -100,12 +104,38 @@ func (b *bounds) withHeads(mtp bool, n int64) float64 {
 
 // packed is the upper bound of a sequence of n tokens, a multiple of the unit.
 func (b *bounds) packed(n int64) float64 {
-	f := b.flops(false, n)
+	f := b.upper(false, n)
 	if b.mtp {
 		longer := n + int64(b.config.NumMTP)
-		f += b.flops(true, longer) - b.flops(false, longer)
+		f += b.upper(true, longer) - b.upper(false, longer)
 	}
 	return f
+}
+
+// upper is flops with untrained indexers at work everywhere, where any may be.
+func (b *bounds) upper(mtp bool, n int64) float64 {
+	if b.indexer || !b.chooses() {
+		return b.flops(mtp, n)
+	}
+	l := b.config.FLOPs(arch.Work{Lengths: []int{int(n)}, MTP: mtp, IndexerLoss: true, Supervised: []int64{}})
+	total := l.Forward()
+	for _, it := range l.Items {
+		if it.Name != "indexer" {
+			total += it.Backward
+		}
+	}
+	return total
+}
+
+// chooses tells whether any query may see more compressed keys than it attends.
+func (b *bounds) chooses() bool {
+	c := b.config
+	for i := range c.Blocks() {
+		if c.Kind(i) == arch.CSA && (b.row+int64(c.NumMTP))/int64(c.Ratio(i)) > int64(c.IndexTopK) {
+			return true
+		}
+	}
+	return false
 }
 
 // of returns the bounds of a step. Sums of floats may differ by a few roundings

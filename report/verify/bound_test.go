@@ -65,3 +65,30 @@ func TestBoundsHoldForEveryCut(t *testing.T) {
 		}
 	})
 }
+
+// Two sequences in which an untrained indexer has a choice can cost more than a full
+// row and a rest without one: the bound holds there too.
+func TestBoundsOfUntrainedIndexers(t *testing.T) {
+	for _, name := range []string{"tiny-v4", "bench-v4", "deepseek-v4-flash"} {
+		c, err := arch.Builtin(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		choice := 4 * (c.IndexTopK + 1)
+		for _, row := range []int{choice, choice + 16, 2 * choice} {
+			b, err := newBounds(c, int64(row), false, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for all := row + 1; all <= 2*row; all += max(1, row/50) {
+				for n := max(1, all-row); n <= all/2; n += max(1, row/30) {
+					w := arch.Work{Lengths: []int{n, all - n}, Supervised: []int64{0}}
+					got := c.FLOPs(w).Total()
+					if least, most := b.of(&record.Step{Tokens: int64(all), Examples: 2}); got < least || got > most {
+						t.Fatalf("%s: %v operations of sequences %v in rows of %d, bounds %v and %v", name, got, w.Lengths, row, least, most)
+					}
+				}
+			}
+		}
+	}
+}
