@@ -6,6 +6,7 @@ import (
 
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/record/digest"
 )
 
 // Arithmetic judges whether the numbers of the log follow from each other, from
@@ -180,8 +181,24 @@ func (a *arithmetic) entry(e *record.Entry) {
 		a.evaluation(e, b)
 	case *record.Routing:
 		a.loads.routing(a.load, e, b, a.log)
+	case *record.Times:
+		a.times(e, b)
 	case *record.End:
 		a.end(e, b)
+	}
+}
+
+// times compares the time of ranks with that of the steps they took part in.
+func (a *arithmetic) times(e *record.Entry, b *record.Times) {
+	var wall int64
+	first := int64(a.log.Stages[b.Stage].first)
+	for _, s := range a.log.steps[first+b.From : first+b.To] {
+		wall += s.wall
+	}
+	for _, r := range b.Ranks {
+		if r.Rank >= a.ranks || r.Split.Wall > wall || a.ranks == 1 && r.Split.Wall != wall {
+			a.clock.fail(e.Index, "entry %d: rank %d of %d has %d ns; steps %d to %d took %d ns", e.Index, r.Rank, a.ranks, r.Split.Wall, b.From, b.To, wall)
+		}
 	}
 }
 
@@ -263,8 +280,29 @@ func (a *arithmetic) end(e *record.Entry, b *record.End) {
 			a.totals.fail(e.Index, "entry %d (end): %s: %d, the steps that stand add up to %d", e.Index, f.what, f.said, f.sum)
 		}
 	}
+	a.order(e, b)
 	if b.Status == "complete" && a.text != nil && len(a.log.Stages) != len(a.text.Stages) {
 		a.totals.fail(e.Index, "entry %d (end): complete after %d stages, the recipe has %d", e.Index, len(a.log.Stages), len(a.text.Stages))
+	}
+}
+
+// order compares the manifest's digest of the order of all examples with those
+// of the stages: list("orders", ...) of docs/digests.md.
+func (a *arithmetic) order(e *record.Entry, b *record.End) {
+	if b.Status != "complete" || a.log.Manifest.Order == "" {
+		return
+	}
+	var orders []digest.Digest
+	for i := range a.log.Stages {
+		var d digest.Digest
+		if err := d.UnmarshalText([]byte(a.log.Stages[i].Order)); err != nil {
+			a.recipe.fail(a.log.Stages[i].Index, "entry %d: stage %d has no order of examples: %v", a.log.Stages[i].Index, i, err)
+			return
+		}
+		orders = append(orders, d)
+	}
+	if got := digest.List("orders", orders).String(); got != string(a.log.Manifest.Order) {
+		a.recipe.fail(e.Index, "manifest: order is %.24s..., the stages' orders make %.24s...", a.log.Manifest.Order, got)
 	}
 }
 

@@ -39,6 +39,7 @@ type recipeStage struct {
 	} `yaml:"data"`
 	Epochs    float64 `yaml:"epochs"`
 	Steps     int64   `yaml:"steps"`
+	Slots     int64   `yaml:"gradient_slots"`
 	MicroRows int64   `yaml:"micro_rows"`
 	Optimizer struct {
 		Name string `yaml:"name"`
@@ -107,6 +108,23 @@ func (s *recipeStage) stageSteps(rows int64) int64 {
 	return steps
 }
 
+// accumulation is how many micro-batches a step has: each gradient slot's rows
+// are cut apart, the rows of n slots being shared as evenly as they can be.
+func (s *recipeStage) accumulation() int64 {
+	rows, slots, micro := s.Data.Rows, s.Slots, s.MicroRows
+	if rows < 1 || rows > mostRows || slots < 1 || slots > rows || micro < 1 {
+		return 0
+	}
+	var n int64
+	for i := range slots {
+		n += ((i+1)*rows/slots - i*rows/slots + micro - 1) / micro
+	}
+	return n
+}
+
+// mostRows bounds the rows of a step, so that counting its slots takes no time.
+const mostRows = 1 << 24
+
 // schedule is the recipe's, as a record has it.
 func (s *recipeStage) schedule() record.Schedule {
 	return record.Schedule{Kind: s.LR.Name, Peak: s.LR.Peak, Final: s.LR.Final, Warmup: s.LR.Warmup, Decay: s.LR.Decay}
@@ -125,6 +143,7 @@ func (s *recipeStage) contradicts(b *record.Stage) string {
 		{"batch", b.Batch, s.Data.Rows},
 		{"sequence", b.Sequence, s.Data.Sequence},
 		{"micro", b.Micro, s.MicroRows},
+		{"accumulation", b.Accumulation, s.accumulation()},
 		{"optimizer", b.Optimizer, s.Optimizer.Name},
 		{"lr.kind", b.LR.Kind, s.LR.Name},
 		{"lr.peak", b.LR.Peak, s.LR.Peak},

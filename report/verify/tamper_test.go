@@ -428,6 +428,30 @@ func frauds() []fraud {
 				return slices.Delete(es, i, i+1)
 			})
 		}, by: []string{"evaluations"}},
+		{name: "order of a stage, own key", do: func(t *trial) {
+			t.forge(t.key, func(_ *record.Manifest, es []*record.Entry) []*record.Entry {
+				stage := t.draw(2)
+				for _, e := range es {
+					if s, ok := e.Body.(*record.Stage); ok && s.Stage == stage {
+						s.Order = record.SHA256([]byte("another"))
+					}
+				}
+				return es
+			})
+		}, by: []string{"recipe"}},
+		{name: "time of a rank, own key", do: func(t *trial) {
+			t.forge(t.key, func(_ *record.Manifest, es []*record.Entry) []*record.Entry {
+				var ts []*record.Times
+				for _, e := range es {
+					if b, ok := e.Body.(*record.Times); ok {
+						ts = append(ts, b)
+					}
+				}
+				s := &ts[t.draw(len(ts))].Ranks[0].Split
+				s.Wall, s.Other = s.Wall/2, s.Wall/2
+				return es
+			})
+		}, by: []string{"clock"}},
 		{name: "batch size in the recipe", do: func(t *trial) {
 			t.forge(t.key, func(m *record.Manifest, es []*record.Entry) []*record.Entry {
 				m.Recipe = strings.Replace(m.Recipe, "rows: 2", "rows: 3", 1)

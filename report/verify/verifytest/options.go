@@ -70,7 +70,7 @@ func (o *Options) recipe() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "name: synthetic\nseed: %d\nmodel:\n  init: tiny-v4\nstages:\n", o.Seed)
 	for _, s := range o.Stages {
-		fmt.Fprintf(&b, "  - name: %s\n    method: %s\n    data:\n      sequence: %d\n      rows: %d\n    steps: %d\n    micro_rows: 1\n", s.Name, s.Method, s.Sequence, s.Batch, s.Steps)
+		fmt.Fprintf(&b, "  - name: %s\n    method: %s\n    data:\n      sequence: %d\n      rows: %d\n    steps: %d\n    gradient_slots: 1\n    micro_rows: 1\n", s.Name, s.Method, s.Sequence, s.Batch, s.Steps)
 		fmt.Fprintf(&b, "    optimizer:\n      name: adamw\n    lr:\n      name: %s\n      peak: %v\n      final: %v\n      warmup: %d\n      decay: %d\n", s.LR.Kind, s.LR.Peak, s.LR.Final, s.LR.Warmup, s.LR.Decay)
 		fmt.Fprintf(&b, "    loss:\n      mtp: 0.3\n      indexer: 0.01\n    non_finite: skip\n    eval:\n      every: %d\n", o.EvaluateEvery)
 	}

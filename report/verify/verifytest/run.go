@@ -11,6 +11,7 @@ import (
 	"github.com/temper-ml/temper/internal/durable/durabletest"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/record/digest"
 	"github.com/temper-ml/temper/report/runlog"
 )
 
@@ -80,6 +81,11 @@ func (a *author) describe(c *arch.Config) {
 		Devices:      []record.Device{{Name: "cpu", Ranks: []int{0}, Peak: map[string]float64{"f32": peak}, Bandwidth: 1e10}},
 		DigestPeriod: a.Options.Period, Clock: "system",
 	}
+	orders := make([]digest.Digest, len(a.Options.Stages))
+	for i := range orders {
+		must(orders[i].UnmarshalText([]byte(a.world.name("order", uint64(i)))))
+	}
+	a.manifest.Order = record.Digest(digest.List("orders", orders).String())
 	if a.Options.Files {
 		a.manifest.Tokenizer = a.file("tokenizer.json", "{}\n")
 		a.file("recipe.yaml", a.manifest.Recipe)
@@ -140,7 +146,7 @@ func (a *author) write() error {
 func (a *author) entry(i int, from int64) *record.Stage {
 	s := a.Options.Stages[i]
 	e := &record.Stage{
-		Stage: i, Name: s.Name, Method: s.Method, From: from, Steps: s.Steps, Rows: epochSteps * s.Batch, HeldOut: 3,
+		Stage: i, Name: s.Name, Method: s.Method, From: from, Order: a.world.name("order", uint64(i)), Steps: s.Steps, Rows: epochSteps * s.Batch, HeldOut: 3,
 		Batch: s.Batch, Micro: 1, Accumulation: s.Batch, Sequence: s.Sequence, Optimizer: "adamw", LR: s.LR, MTP: true, Indexer: true,
 	}
 	for _, b := range a.world.stages[i].batches {
