@@ -128,26 +128,14 @@ func runVerify(cmd *cobra.Command, dir string, f *verifyFlags) error {
 	if f.printHead {
 		return printHead(cmd, dir, trust.Verifier)
 	}
-	w := &waiting{}
-	w.doing("reading the record")
-	done := w.waits(cmd.ErrOrStderr())
-	l, checks := verify.FormContext(cmd.Context(), dir, trust)
 	if f.disputes() {
-		done()
+		l, checks := read(cmd, dir, trust)
 		return f.dispute(cmd, l, checks)
 	}
-	checks = append(append(found, checks...), l.Arithmetic()...)
-	checks = append(checks, attested(cmd.Context(), dir, l, trust)...)
-	done()
-	if err := cmd.Context().Err(); err != nil {
-		return err
-	}
-	v := &verification{}
-	replayed, err := f.takeAgain(cmd, l, plan, v)
+	v, err := f.judge(cmd, dir, trust, found, plan)
 	if err != nil {
 		return err
 	}
-	v.Report = verify.NewReport(l, checks, replayed)
 	if f.asJSON {
 		err = printJSON(cmd.OutOrStdout(), v)
 	} else {
@@ -157,6 +145,28 @@ func runVerify(cmd *cobra.Command, dir string, f *verifyFlags) error {
 		err = errVerdict
 	}
 	return err
+}
+
+// read reads the record of a run.
+func read(cmd *cobra.Command, dir string, trust runlog.Trust) (*verify.Log, []verify.Check) {
+	w := &waiting{}
+	w.doing("reading the record")
+	defer w.waits(cmd.ErrOrStderr())()
+	return verify.FormContext(cmd.Context(), dir, trust)
+}
+
+// judge verifies a run; found is what is known of it already.
+func (f *verifyFlags) judge(cmd *cobra.Command, dir string, trust runlog.Trust, found []verify.Check, plan verify.Plan) (*verification, error) {
+	l, checks := read(cmd, dir, trust)
+	checks = append(append(found, checks...), l.Arithmetic()...)
+	checks = append(checks, attested(cmd.Context(), dir, l, trust)...)
+	if err := cmd.Context().Err(); err != nil {
+		return nil, err
+	}
+	v := &verification{}
+	replayed, err := f.takeAgain(cmd, l, plan, v)
+	v.Report = verify.NewReport(l, checks, replayed)
+	return v, err
 }
 
 // takeAgain replays what the plan draws. What keeps it from that is a finding,

@@ -10,11 +10,12 @@ import (
 )
 
 // Estimate says how many steps the segments take, those on the way to them
-// included, and about how long: as long as the run took for them, by what the
-// multiply-add units did then and do now, in the way of this replay. The time
-// is 0 where the record does not tell enough.
+// included, and about how long: as long as the run took for them, but for the
+// share that its multiply-add units were busy, which takes as much longer as they
+// are slower now, in the way of this replay. The time is 0 where the record does
+// not tell enough.
 func (r *Replayer) Estimate(segments []verify.Segment) (steps int64, d time.Duration, err error) {
-	var wall float64
+	var wall, work float64
 	for i, seg := range segments {
 		var on []verify.Segment
 		if i == 0 || segments[i-1].From.Stage+1 != seg.From.Stage || segments[i-1].To != r.steps(seg.From.Stage-1) {
@@ -28,6 +29,7 @@ func (r *Replayer) Estimate(segments []verify.Segment) (steps int64, d time.Dura
 					return 0, 0, err
 				}
 				wall += float64(e.Time.Wall)
+				work += e.FLOPs
 			}
 		}
 	}
@@ -41,7 +43,8 @@ func (r *Replayer) Estimate(segments []verify.Segment) (steps int64, d time.Dura
 	if err != nil || !(then > 0) || !(now > 0) {
 		return steps, 0, err
 	}
-	return steps, time.Duration(min(wall*then/now, 1<<62)), nil
+	busy := min(work/then*1e9, wall)
+	return steps, time.Duration(min(wall-busy+float64(busy*then/now), 1<<62)), nil
 }
 
 // detour lists the steps on the way to a start whose checkpoint is not kept.
