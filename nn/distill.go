@@ -50,8 +50,9 @@ const (
 	goodRows      = 16                  // fewer make products of whole rows slow
 )
 
-// distillTile chooses a tile of at most 1 % of the logits of rows, or MaxLogits floats.
-func (h *Head) distillTile(rows, lessons int) distillTile {
+// distillTile chooses a tile of at most 1 % of the logits of rows, or MaxLogits
+// floats. What is shown of a row is in one piece.
+func (h *Head) distillTile(rows, lessons int, shown bool) distillTile {
 	limit := h.MaxLogits
 	if limit == 0 {
 		limit = min(max(rows*h.Out/100, leastDistill), mostDistill)
@@ -59,6 +60,10 @@ func (h *Head) distillTile(rows, lessons int) distillTile {
 	t := distillTile{buffers: 2}
 	if lessons > 1 {
 		t.buffers = 3
+	}
+	if shown {
+		t.rows, t.columns = h.ChunkRows(rows), h.Out
+		return t
 	}
 	state := distillState + distillLesson*lessons
 	if t.rows = min(rows, limit/(t.buffers*h.Out+state)); t.rows == rows || t.rows >= goodRows {
@@ -75,12 +80,12 @@ func (h *Head) distillTile(rows, lessons int) distillTile {
 }
 
 // DistillFloats returns the arena memory, in 4-byte elements, that Distill holds
-// beside what it returns.
-func (h *Head) DistillFloats(rows, lessons int) int {
+// beside what it returns; shown tells whether the pass has a Watch.
+func (h *Head) DistillFloats(rows, lessons int, shown bool) int {
 	if rows == 0 {
 		return 0
 	}
-	t := h.distillTile(rows, lessons)
+	t := h.distillTile(rows, lessons, shown)
 	n := t.buffers*ArenaSize(t.rows*t.columns) + 4*ArenaSize(t.rows) + ArenaSize(t.rows*kernel.Lanes) + ArenaSize(t.rows*2*kernel.Lanes)
 	return n + lessons*3*ArenaSize(t.rows)
 }
@@ -97,10 +102,7 @@ func (h *Head) Distill(out *Distilled, dx, x []float32, labels []int32, coef []f
 	m := p.Arena.Mark()
 	defer p.Arena.Release(m)
 	t := distiller{h: h, d: d, p: p, out: out, x: x, dx: dx, labels: labels, coef: coef}
-	t.tile = h.distillTile(rows, len(d.Lessons))
-	if p.Watch != nil { // what is shown of a row is in one piece
-		t.tile.rows, t.tile.columns = h.ChunkRows(rows), h.Out
-	}
+	t.tile = h.distillTile(rows, len(d.Lessons), p.Watch != nil)
 	t.take(p.Arena)
 	for lo := 0; lo < rows; lo += t.tile.rows {
 		t.block(lo, min(t.tile.rows, rows-lo))

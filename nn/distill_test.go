@@ -300,7 +300,7 @@ func TestDistillMemory(t *testing.T) {
 	for _, rows := range []int{64, 200, 1000, 4096, 16384, 65536, 1 << 20} {
 		for _, lessons := range []int{1, 2, 4} {
 			h := &Head{Linear: Linear{Out: vocab}}
-			if share := float64(h.DistillFloats(rows, lessons)) / (float64(rows) * vocab); share > .01 {
+			if share := float64(h.DistillFloats(rows, lessons, false)) / (float64(rows) * vocab); share > .01 {
 				t.Errorf("%d rows, %d lessons: holds %.3f %% of the logits, want at most 1 %%", rows, lessons, 100*share)
 			}
 		}
@@ -317,7 +317,7 @@ func TestDistillMemory(t *testing.T) {
 		l.Teacher, l.State, l.Coef = l.Teacher[:32], l.State[:32], l.Coef[:32]
 	}
 	c.head.Distill(&out, make([]float32, len(c.x)), c.x, c.labels, c.coef[:32], 32, c.lesson, &Pass{Arena: a})
-	if want := int64(4 * c.head.DistillFloats(32, 2)); a.Peak() != want {
+	if want := int64(4 * c.head.DistillFloats(32, 2, false)); a.Peak() != want {
 		t.Errorf("held %d bytes, DistillFloats says %d", a.Peak(), want)
 	}
 }

@@ -62,7 +62,7 @@ func (r *rows) scatter(dys [][]float32, dx []float32, d int) {
 
 // lossBackward computes the losses of the rows, adds them to l, adds the head's
 // gradient and overwrites dys, the gradients of all its inputs ys.
-func (m *Model) lossBackward(l *Losses, dys [][]float32, f *trail, r rows) error {
+func (m *Model) lossBackward(l *Losses, dys [][]float32, f *trail, r rows, o *StepOptions) error {
 	a, d, n := m.arena, m.cfg.HiddenSize, len(r.row)
 	mark := a.Mark()
 	defer a.Release(mark)
@@ -71,9 +71,15 @@ func (m *Model) lossBackward(l *Losses, dys [][]float32, f *trail, r rows) error
 	p := &m.current
 	p.Enter(-1, "head")
 	p.Scored(func(i int) int { return int(f.levels[r.depth[i]].origin[r.row[i]]) }, n)
-	m.head.Loss(loss, dx, x, r.labels, r.coef, n, p)
-	if i := kernel.FirstNonFinite(loss); i >= 0 {
-		return m.badLoss(f, r, i)
+	if o.Distill != nil {
+		if err := m.distill(l, loss, dx, x, f, r, o); err != nil {
+			return err
+		}
+	} else {
+		m.head.Loss(loss, dx, x, r.labels, r.coef, n, p)
+		if i := kernel.FirstNonFinite(loss); i >= 0 {
+			return m.badLoss(f, r, i)
+		}
 	}
 	r.scatter(dys, dx, d)
 	for i, depth := range r.depth {

@@ -14,6 +14,9 @@ type Losses struct {
 	MTPTokens int     // their supervised positions
 	Balance   float64 // Σ over segments and learned routers of the sequence balance loss
 	Indexer   float64 // Σ over tokens and CSA layers of the indexer's divergence
+	Distill   float64 // Σ weight · divergence, over lessons and positions
+	// Teachers are the parts of each teacher of [StepOptions].Distill.
+	Teachers []TeacherLoss
 	// Counts[l][e] is how many tokens chose expert e in block l (MTP blocks after
 	// the trunk). It is empty for blocks without experts, and belongs to the
 	// model: the next step overwrites it.
@@ -28,6 +31,14 @@ func (l *Losses) Add(o Losses) {
 	l.MTPTokens += o.MTPTokens
 	l.Balance += o.Balance
 	l.Indexer += o.Indexer
+	l.Distill += o.Distill
+	for len(l.Teachers) < len(o.Teachers) {
+		l.Teachers = append(l.Teachers, TeacherLoss{})
+	}
+	for j, t := range o.Teachers {
+		l.Teachers[j].Divergence += t.Divergence
+		l.Teachers[j].Positions += t.Positions
+	}
 	if l.Counts == nil {
 		l.Counts = make([][]int64, len(o.Counts))
 		for i, c := range o.Counts {

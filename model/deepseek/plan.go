@@ -128,7 +128,7 @@ func (w *walk) step(segments []Segment) {
 		w.take(n * w.d)
 		rows += n
 	}
-	w.scratch(rows, rows, rows, rows, 1+len(levels), rows*w.d, rows*w.d, rows, w.m.head.Floats(rows))
+	w.scratch(rows, rows, rows, rows, 1+len(levels), rows*w.d, rows*w.d, rows, w.m.distillFloats(rows, &w.o))
 	w.backward(t, segments, levels)
 }
 

@@ -45,6 +45,9 @@ func (m *Model) step(b *Batch, o StepOptions, objective Objective) (Losses, erro
 	if err := b.check(m.cfg); err != nil {
 		return Losses{}, err
 	}
+	if err := m.checkDistill(b, &o); err != nil {
+		return Losses{}, err
+	}
 	if err := m.checkTables(); err != nil {
 		return Losses{}, err
 	}
@@ -102,7 +105,7 @@ func (m *Model) headBackward(l *Losses, dys [][]float32, f *trail, o StepOptions
 			return o.MTPScale
 		}
 	}
-	return m.lossBackward(l, dys, f, supervised(f.levels, m.arena, scale))
+	return m.lossBackward(l, dys, f, supervised(f.levels, m.arena, scale), &o)
 }
 
 // backward takes dys, the gradients of the head's inputs, back to the embedding.
@@ -222,16 +225,20 @@ func ParseRecompute(name string) (Recompute, error) {
 //
 //	LMScale · Σ -log p(label) + MTPScale · Σ -log p(mtp label)
 //	  + BalanceScale · Σ balance loss + IndexerScale · Σ indexer loss
+//	  + DistillScale · Σ weight · divergence from a teacher
 //
-// with sums over supervised positions, over segments and learned routers, and
-// over tokens and CSA layers. A token mean over a whole optimizer step has
+// with sums over supervised positions, over segments and learned routers,
+// over tokens and CSA layers, and over lessons and supervised positions. A token mean over a whole optimizer step has
 // LMScale = 1/N, N counted before its first micro-batch.
 type StepOptions struct {
 	LMScale      float32
 	MTPScale     float32 // 0 skips the MTP blocks altogether
 	BalanceScale float32
 	IndexerScale float32 // 0 leaves the indexer without gradient
-	Recompute    Recompute
+	DistillScale float32
+	// Distill, if not nil, are the micro-batch's teachers.
+	Distill   *Distillation
+	Recompute Recompute
 	// Ready, if not nil, is called when a layer's gradients are complete for this
 	// micro-batch: MTP blocks first, then the trunk's last layer to its first,
 	// then -1 for embedding, head and final norm.
