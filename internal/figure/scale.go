@@ -115,7 +115,7 @@ func logTicks(lo, hi float64) []float64 {
 // label prints a tick.
 func (a Axis) label(x float64) string {
 	if a.Format != nil {
-		return a.Format(x)
+		return a.Format(x + 0) // minus zero is zero
 	}
 	if math.Abs(x) < 1e-12 {
 		return "0"

@@ -44,7 +44,7 @@ func (c Count) String() string {
 func Duration(d time.Duration) string {
 	switch s := d.Seconds(); {
 	case d < 0:
-		return "-" + Duration(-d)
+		return "-" + Duration(-max(d, -math.MaxInt64)) // the least has no positive
 	case s < 1:
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	case s < 60:

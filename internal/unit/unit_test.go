@@ -1,6 +1,7 @@
 package unit
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -17,6 +18,7 @@ func TestStrings(t *testing.T) {
 		{Count(999).String(), "999"},
 		{Count(1573_000_000_000).String(), "1.57 T"},
 		{Count(284_330_000_000).String(), "284 B"},
+		{Duration(math.MinInt64), "-106751d23h"},
 		{Duration(850 * time.Millisecond), "850 ms"},
 		{Duration(12300 * time.Millisecond), "12.3 s"},
 		{Duration(245 * time.Second), "4m05s"},

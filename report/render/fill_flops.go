@@ -1,6 +1,7 @@
 package render
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -54,8 +55,9 @@ func (f *Filler) flops(s *Step, b *record.Step) {
 		s.FLOPs[i] = float64(f.of(by, meanLength(b.Tokens, b.Examples)) * float64(b.Tokens))
 	}
 	if r.Peak == 0 && b.MFU > 0 && b.FLOPs > 0 && b.Time.Wall > 0 {
-		r.Peak = b.FLOPs / time.Duration(b.Time.Wall).Seconds() / b.MFU
-		r.PeakBasis = "that of the first utilization on record"
+		if peak := b.FLOPs / time.Duration(b.Time.Wall).Seconds() / b.MFU; peak > 0 && !math.IsInf(peak, 1) {
+			r.Peak, r.PeakBasis = peak, "that of the first utilization on record"
+		}
 	}
 }
 

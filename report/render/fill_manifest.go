@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -148,9 +149,10 @@ func (f *Filler) devices(after string, devices []record.Device) {
 		dtype = slices.Collect(maps.Keys(types))[0]
 	}
 	switch peak := types[dtype]; {
-	case peak > 0 && after != "":
+	case !(peak > 0) || math.IsInf(peak, 1): // no peak
+	case after != "":
 		f.peak = peak
-	case peak > 0:
+	default:
 		f.run.DType, f.run.Peak = strings.Replace(dtype, "f32", "fp32", 1), peak
 		f.run.PeakBasis = fmt.Sprintf("%s, measured, %s together", dtype, plural(int64(ranks[dtype]), "rank", "ranks"))
 	}

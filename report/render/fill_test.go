@@ -74,3 +74,36 @@ func TestFillerKeepsWhatStands(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Steps after a resume on other devices divide by the peak of those.
+func TestUtilizationIsOfTheDevicesOfAStep(t *testing.T) {
+	f := NewFiller(manifest())
+	step := &record.Step{Examples: 1, Tokens: 1, FLOPs: 1e9, Convention: "temper", Time: record.Split{Wall: 1e9, Other: 1e9}}
+	resume := &record.Resume{Devices: []record.Device{{Name: "other", Ranks: []int{0, 1}, Peak: map[string]float64{"fp32": 2e9}}}}
+	for i, b := range []record.Body{&record.Stage{Steps: 2}, step, &record.Pause{Step: 1}, resume, step} {
+		if err := f.Add(record.NewEntry(int64(i+1), int64(i+1), b)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := f.Run()
+	if a, b, all := r.MFU(&r.Steps[0], 0), r.MFU(&r.Steps[1], 0), r.mean(0); a != 0.5 || b != 0.25 || all != 2e9/6e9 {
+		t.Errorf("MFU %v, %v, over all %v", a, b, all)
+	}
+	if p := pageOf(t, r); !strings.Contains(p, "device after entry 4") {
+		t.Error("the page does not tell of the other device")
+	}
+}
+
+// What a recovery took again is kept apart, with its place.
+func TestFillerKeepsWhatWasTakenAgain(t *testing.T) {
+	r := synthetic(t, small)
+	if len(r.Again) != 10 || r.Again[0].At != 60 || r.Again[9].At != 69 || r.Again[0].Number != 0 || r.Steps[60].Index <= r.Again[9].Index {
+		t.Errorf("%d steps taken again, first %+v", len(r.Again), r.Again[0])
+	}
+	if n := len(r.Routing); n != 2 || r.Routing[0].Steps != 60 || len(r.Routing[0].Counts) != small.blocks || len(r.RankTimes[1].Ranks) != small.ranks {
+		t.Errorf("%d stages routed", n)
+	}
+	if w := r.RankTimes[0].Ranks[0].Split; w.Wall != 60*12e9 || w.Check() != nil {
+		t.Errorf("%+v", w)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/temper-ml/temper/cluster/hardware"
@@ -160,6 +161,17 @@ func offBy(x, of float64) string {
 // against are the devices that a run is compared with.
 var against = []string{"h100", "h800", "b200", "ascend-910c", "mi300x"}
 
+// devices are the catalogue's entries of them.
+var devices = sync.OnceValue(func() []*hardware.Cluster {
+	var out []*hardware.Cluster
+	for _, name := range against {
+		if c, err := hardware.Load(name); err == nil {
+			out = append(out, c)
+		}
+	}
+	return out
+})
+
 // comparison sets the run's measured peak and its operations beside data sheets.
 func (v *view) comparison() []part {
 	var out []part
@@ -182,11 +194,7 @@ func compared(name string, r *Run, s *Summary) *table {
 		Head:    []string{"device", "format", "peak of one", "over this run’s peak a rank", "time of these steps", "how the peak is known"},
 	}
 	t.Rows = append(t.Rows, []string{"this run", orNotRecorded(r.DType), rate(r.Peak / ranks), "1", seconds(s.StepSeconds), "measured by the run: " + r.PeakBasis})
-	for _, device := range against {
-		c, err := hardware.Load(device)
-		if err != nil {
-			continue
-		}
+	for _, c := range devices() {
 		for _, dtype := range slices.Compact([]hardware.DType{hardware.BF16, hardware.DType(r.DType)}) {
 			peak, ok := c.Device.PeakOf(dtype)
 			if !ok {

@@ -11,8 +11,10 @@ import (
 // expert overload.
 func (v *view) training() []part {
 	out := []part{v.losses()}
-	if p, ok := v.rewards(); ok {
-		out = append(out, p)
+	for _, of := range []func() (part, bool){v.rewards, v.auxiliary} {
+		if p, ok := of(); ok {
+			out = append(out, p)
+		}
 	}
 	norm := func(s *Step) float64 { return s.GradNorm }
 	return append(
@@ -20,20 +22,27 @@ func (v *view) training() []part {
 		v.draw(chart{title: "Gradient norm", note: "before clipping", axis: "norm", again: norm, lines: v.each("norm", func(_ *Run, s *Step) float64 { return s.GradNorm })}),
 		v.draw(chart{title: "Learning rate", axis: "learning rate", from0: true, lines: v.each("learning rate", func(_ *Run, s *Step) float64 { return s.LR })}),
 		v.draw(chart{
-			title: "Expert overload", note: "largest of all blocks: tokens of the busiest expert over the mean, less 1", axis: "overload",
+			title: "Expert overload", note: "tokens of the busiest expert over the mean, less 1", axis: "overload",
 			lines: v.each("overload", func(_ *Run, s *Step) float64 { return s.MaxViolation }),
 		}),
 	)
 }
 
-// losses are all of one run, with what was held out; of several the first each.
+// isMain says that a loss is of next tokens, in nats as the others of its kind.
+func isMain(name string) bool { return name == "lm" || name == "mtp" }
+
+// losses are those of next tokens of one run, with what was held out; of several
+// the first each. A run that names its losses otherwise shows all.
 func (v *view) losses() part {
 	c := chart{title: "Loss", note: "nats per token, of each step", axis: "loss", again: (*Step).Loss}
 	for k, r := range v.runs {
-		names := lossNames(r)
 		if !v.alone() {
 			c.lines = append(c.lines, chartLine{name: v.names[k], run: k, values: func(i int) float64 { return r.Steps[i].Loss() }})
 			continue
+		}
+		names := lossNames(r)
+		if slices.ContainsFunc(names, isMain) {
+			names = slices.DeleteFunc(names, func(name string) bool { return !isMain(name) })
 		}
 		for _, name := range names[:min(len(names), 6)] {
 			c.lines = append(c.lines, chartLine{name: name, run: k, values: func(i int) float64 { return find(r.Steps[i].Losses, name) }})
@@ -41,6 +50,21 @@ func (v *view) losses() part {
 		c.lines = append(c.lines, chartLine{name: "held out", run: k, at: r.measured("held_out_loss")})
 	}
 	return v.draw(c)
+}
+
+// auxiliary are the other losses of a run that is shown alone.
+func (v *view) auxiliary() (part, bool) {
+	r := v.runs[0]
+	names := lossNames(r)
+	others := slices.DeleteFunc(slices.Clone(names), isMain)
+	if !v.alone() || len(others) == 0 || len(others) == len(names) {
+		return part{}, false
+	}
+	c := chart{title: "Auxiliary losses", note: "before their weights", axis: "loss"}
+	for _, name := range others[:min(len(others), 6)] {
+		c.lines = append(c.lines, chartLine{name: name, values: func(i int) float64 { return find(r.Steps[i].Losses, name) }})
+	}
+	return v.draw(c), true
 }
 
 // measured are the values of an evaluation by the number of steps taken.

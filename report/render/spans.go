@@ -106,7 +106,7 @@ func (r *Run) moments() []moment {
 	out := make([]moment, 0, len(r.Steps)+len(r.Again)+len(r.Events))
 	step := func(s *Step, kind string) {
 		if s.Time > 0 {
-			out = append(out, moment{s.Index, s.Time, s.Wall.Milliseconds(), kind, s.Stage, s.Number})
+			out = append(out, moment{s.Index, s.Time, milliseconds(s.Wall), kind, s.Stage, s.Number})
 		}
 	}
 	for i := range r.Steps {
@@ -117,11 +117,21 @@ func (r *Run) moments() []moment {
 	}
 	for i := range r.Events {
 		if e := &r.Events[i]; e.Time > 0 {
-			out = append(out, moment{e.Index, e.Time, e.Took.Milliseconds(), e.Kind, e.Stage, e.Steps})
+			out = append(out, moment{e.Index, e.Time, milliseconds(e.Took), e.Kind, e.Stage, e.Steps})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b moment) int { return cmp.Compare(a.index, b.index) })
 	return out
+}
+
+// milliseconds rounds up: what an entry does not say of its last millisecond is
+// no time of its own.
+func milliseconds(d time.Duration) int64 {
+	ms := d.Milliseconds()
+	if d > time.Duration(ms)*time.Millisecond {
+		ms++
+	}
+	return ms
 }
 
 // Goodput tells how much of a run's time went into steps that stand.

@@ -136,6 +136,7 @@ func (r *Run) summary(g Goodput) *Summary {
 // addSteps adds the steps that stand.
 func (s *Summary) addSteps(r *Run) {
 	var wall time.Duration
+	energy, measured := 0.0, false
 	for i := range r.Steps {
 		st := &r.Steps[i]
 		s.Examples, s.Tokens, s.Supervised = s.Examples+st.Examples, s.Tokens+st.Tokens, s.Supervised+st.Supervised
@@ -145,11 +146,12 @@ func (s *Summary) addSteps(r *Run) {
 			s.Skipped++
 		}
 		if st.Energy != nil {
-			if s.Energy == nil {
-				s.Energy = new(float64)
-			}
-			*s.Energy += *st.Energy
+			energy += *st.Energy
+			measured = true
 		}
+	}
+	if measured {
+		s.Energy = finite(energy)
 	}
 	s.StepSeconds = wall.Seconds()
 	if wall > 0 {

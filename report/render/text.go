@@ -161,7 +161,7 @@ func (t *terminal) curve(r *Run) {
 	for c := range columns {
 		sum, count := 0.0, 0
 		for i := c * n / columns; i < (c+1)*n/columns; i++ {
-			if x := r.Steps[i].Loss(); !math.IsNaN(x) && !math.IsInf(x, 0) {
+			if x := r.Steps[i].Loss(); math.Abs(x) < 1e9 { // false for NaN; beyond, there is nothing to see
 				sum, count = sum+x, count+1
 			}
 		}
@@ -171,6 +171,11 @@ func (t *terminal) curve(r *Run) {
 	}
 	if len(points) < 3 {
 		return
+	}
+	if least := slices.Min(points); slices.Max(points)-least < 1e-9 { // nothing to see, and the plot divides by it
+		for i := range points {
+			points[i] = least
+		}
 	}
 	fmt.Fprintf(&t.b, "\n%s\n", asciigraph.Plot(points, asciigraph.Height(7), asciigraph.Precision(2), asciigraph.Caption("loss of "+plural(int64(n), "step", "steps"))))
 }

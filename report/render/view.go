@@ -102,9 +102,13 @@ func (v *view) points(l *chartLine) []figure.Point {
 	if l.values == nil {
 		return l.at
 	}
-	points := make([]figure.Point, len(v.runs[l.run].Steps))
-	for i := range points {
-		points[i] = figure.Point{X: float64(i), Y: l.values(i)}
+	steps := v.runs[l.run].Steps
+	points := make([]figure.Point, 0, len(steps)+8)
+	for i := range steps {
+		if i > 0 && steps[i].Stage != steps[i-1].Stage { // nothing joins two stages
+			points = append(points, figure.Point{X: float64(i), Y: math.NaN()})
+		}
+		points = append(points, figure.Point{X: float64(i), Y: l.values(i)})
 	}
 	return points
 }
@@ -132,7 +136,7 @@ func (v *view) draw(c chart) part {
 		f.Series = append(f.Series, figure.Series{Name: l.name, Remark: short(first) + " → " + short(last), Points: ps})
 		kept, points = append(kept, l), append(points, ps)
 		if l.values != nil {
-			longest = max(longest, len(ps))
+			longest = max(longest, len(v.runs[l.run].Steps))
 		}
 	}
 	if len(kept) == 0 {
@@ -147,7 +151,7 @@ func (v *view) draw(c chart) part {
 			f.Faint, f.FaintName = v.faint(c.again), "steps taken again"
 		}
 	}
-	return part{Caption: c.title, Note: c.note, SVG: svg(f.SVG()), Wide: c.wide, Table: chartTable(c.title, kept, points, longest), Folded: true}
+	return part{Caption: c.title, Note: c.note, SVG: svg(f.SVG()), Wide: c.wide, Table: v.chartTable(c.title, kept, points, longest), Folded: true}
 }
 
 // from0 is an axis from zero to a little above the greatest value.
@@ -168,7 +172,7 @@ func from0(a figure.Axis, lines [][]figure.Point) figure.Axis {
 
 // chartTable has the numbers of a chart at forty steps, and those of lines that
 // have few at their own.
-func chartTable(title string, lines []chartLine, points [][]figure.Point, longest int) *table {
+func (v *view) chartTable(title string, lines []chartLine, points [][]figure.Point, longest int) *table {
 	t := &table{Caption: title + " in numbers", Head: []string{"step"}}
 	want := spaced(longest, 40)
 	by := make([]map[int]float64, len(lines))
@@ -193,8 +197,8 @@ func chartTable(title string, lines []chartLine, points [][]figure.Point, longes
 				if at, ok := by[k][i]; ok {
 					y = at
 				}
-			} else if i < len(points[k]) {
-				y = points[k][i].Y
+			} else if i < len(v.runs[lines[k].run].Steps) {
+				y = lines[k].values(i)
 			}
 			row = append(row, orDash(y))
 		}
