@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"math"
 	"reflect"
 	"slices"
@@ -314,6 +315,7 @@ func TestTruthIsNeverRefused(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
+	f.Add([]byte(Template))
 	f.Add([]byte("name: x\nsource: s\nstatements:\n  - {id: a, text: t, mfu: 40 %, tokens: > 1 T}\n"))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		c, err := Decode(src, "x")
@@ -325,6 +327,9 @@ func FuzzDecode(f *testing.F) {
 				t.Fatal(err)
 			}
 			_ = r.Text()
+			if err := r.HTML(io.Discard); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

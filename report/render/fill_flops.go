@@ -30,7 +30,7 @@ var published = []struct {
 const ownConvention = "temper"
 
 // ownBasis says what the run's own way counts.
-const ownBasis = "recorded by the run: every product, attention by the keys really attended, MTP and indexer where they train; no recomputation, no optimizer"
+const ownBasis = "recorded by the run: every product, attention by the keys really attended, the output head at supervised positions, MTP and indexer where they train; no recomputation, no optimizer"
 
 // flops puts a step's operations under its convention, and those of other
 // programs beside it where the architecture is on record. Without a peak of the
