@@ -236,10 +236,25 @@ func TestBrowserShowsWhatHappens(t *testing.T) {
 	syn.end("complete")
 	b.until(`document.querySelector("#head .state").textContent === "ended"`)
 	b.until(`document.getElementById("announce").textContent.includes("growing is now ended")`)
+	// Charts appear with the first steps, and with quantities that come later.
+	late := begin(t, filepath.Join(dir, "late"), "late", 3, time.Now(), [3]int64{500, 0, 0})
+	look(s)
+	b.open("/runs/" + s.hub.runs[1].id)
+	b.until(`document.getElementById("link").textContent === "up to date"`)
+	eval[bool](b, `window.same = 1; !document.querySelector("figure[data-chart]")`)
+	late.add(&record.Step{Tokens: 1, Losses: map[string]float64{"lm": 3}})
+	b.until(`document.querySelector(".chart.loss .uplot") && !document.querySelector(".chart.parts")`)
+	late.add(&record.Step{Step: 1, Tokens: 1, Losses: map[string]float64{"lm": 2, "mtp": 5}})
+	b.until(`document.querySelector(".chart.parts .uplot") && document.querySelector(".chart.parts output").textContent === "5"`)
+	late.add(&record.Step{Step: 2, Tokens: 1, Losses: map[string]float64{"lm": 2, "mtp": 5, "balance": 4}})
+	b.until(`document.querySelector(".chart.parts .legend").textContent.includes("balance4")`)
+	if !eval[bool](b, `window.same === 1`) {
+		t.Error("the page was reloaded")
+	}
 	// The list hears of a run that appears.
 	b.open("/")
 	b.until(`document.getElementById("link").textContent === "up to date"`)
-	eval[bool](b, `window.same = 1; document.querySelector("#rows a").focus(); true`)
+	eval[bool](b, `window.same = 1; [...document.querySelectorAll("#rows a")].find((a) => a.textContent === "growing").focus(); true`)
 	begin(t, filepath.Join(dir, "0"), "appeared", 2, time.Now(), [3]int64{5, 0, 0}).run(1)
 	b.until(`document.getElementById("rows").textContent.includes("appeared")`)
 	if !eval[bool](b, `window.same === 1 && document.activeElement.textContent === "growing"`) {

@@ -11,7 +11,7 @@ import (
 )
 
 // maxText is how much of a text of an event is kept.
-const maxText = 2000
+const maxText = 1000
 
 // describe says in words what an entry says.
 func describe(b record.Body) string {

@@ -226,7 +226,7 @@ func (r *run) read(root *os.Root, now time.Time) (changed, behind bool) {
 		r.reset()
 		changed = true
 	}
-	if !r.behind && r.log != nil && same(r.log, l) && same(r.heads, s) {
+	if !r.behind && r.failed == nil && r.log != nil && same(r.log, l) && same(r.heads, s) {
 		return changed, false
 	}
 	live := r.log != nil && !r.behind
@@ -237,9 +237,13 @@ func (r *run) read(root *os.Root, now time.Time) (changed, behind bool) {
 		}
 	}
 	entries := r.entries
+	before := r.failed
 	r.behind, err = r.follower.Poll(log, heads, slice, r.take)
 	r.done = r.follower.Size()
 	r.failed = err
+	if before != nil && err != nil && before.Error() == err.Error() && r.entries == entries {
+		return changed, false
+	}
 	if live && r.entries > entries {
 		r.grew = now
 	}
@@ -273,5 +277,9 @@ func (r *run) begins(root *os.Root) error {
 	}
 	r.manifest = r.follower.Manifest
 	r.facts = render.NewFiller(&r.manifest).Run()
+	// What is large and shown from facts alone is not kept twice.
+	r.follower.Manifest = record.Manifest{}
+	r.manifest.Model, r.manifest.Recipe, r.manifest.Architecture = nil, "", ""
+	r.manifest.Program, r.manifest.Links, r.manifest.Data = record.Program{}, nil, nil
 	return nil
 }

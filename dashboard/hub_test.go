@@ -201,6 +201,40 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
+// Of many tables the newest and some older ones are kept, of little memory one.
+func TestRoutingIsThinnedOut(t *testing.T) {
+	for _, c := range []struct {
+		memory    int64
+		most      int
+		keepFirst bool
+	}{{1 << 30, maxTables, true}, {10 * (24 + 8*4), 10, true}, {0, 1, false}} {
+		b := newBudget(c.memory)
+		r := &run{known: known{table: newTable(b)}}
+		r.stages = []*stage{{}}
+		for i := range int64(200) {
+			e := record.NewEntry(i+1, 0, &record.Routing{From: i, To: i + 1, Counts: [][]int64{{1, 2, 3, i}}})
+			if err := r.take(e); err != nil {
+				t.Fatal(err)
+			}
+			last := r.routing[len(r.routing)-1]
+			if last.To != i+1 || len(r.routing) > c.most {
+				t.Fatalf("%d tables, the last to step %d of %d", len(r.routing), last.To, i+1)
+			}
+		}
+		v := r.viewRouting(-1)
+		if v.At != 200 || v.Chosen != "" || (len(v.Spans) > 1) != c.keepFirst {
+			t.Errorf("%+v", v)
+		}
+		if old := v.Spans[0].To; len(v.Spans) > 1 && (r.viewRouting(old).At != old || r.viewRouting(old).Chosen == "") {
+			t.Errorf("the table of step %d cannot be chosen", old)
+		}
+		r.reset()
+		if b.left.Load() != c.memory {
+			t.Errorf("%d bytes are not given back", c.memory-b.left.Load())
+		}
+	}
+}
+
 // Two runs of one name are told apart in metrics.
 func TestMetricsOfOneName(t *testing.T) {
 	dir := t.TempDir()

@@ -17,6 +17,7 @@ type layout struct {
 	Title string
 	Name  string // of the template
 	Live  string // what a page wants to be told of: "all", or identifiers
+	Now   int64  // the server's clock, ms
 	Body  any
 }
 
@@ -97,6 +98,7 @@ func (s *Server) listPage(w http.ResponseWriter, r *http.Request) {
 	counts := map[State]int{}
 	for _, x := range runs {
 		if len(only) > 0 && !slices.Contains(only, x.id) {
+			counts[x.stateNow(s.hub.now())]++
 			continue
 		}
 		row := x.row(s.hub.now())
@@ -120,6 +122,14 @@ func (s *Server) listPage(w http.ResponseWriter, r *http.Request) {
 	}
 	v.Counts = strings.Join(parts, ", ")
 	s.page(w, r, http.StatusOK, "list", layout{Title: "Runs", Live: "all", Body: v})
+}
+
+// stateNow is how the run stands.
+func (r *run) stateNow(now time.Time) State {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	s, _ := r.state(now)
+	return s
 }
 
 // row says how a run stands.

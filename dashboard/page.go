@@ -62,11 +62,12 @@ func (s *Server) runPage(w http.ResponseWriter, r *http.Request) {
 		s.nothing(w, r)
 		return
 	}
-	v := x.page(s.hub.now())
+	v := x.page(s.hub.now(), spanOf(r))
 	s.page(w, r, http.StatusOK, "run", layout{Title: v.Row.Name, Live: x.id, Body: v})
 }
 
-func (r *run) page(now time.Time) *pageView {
+// page shows the run, and routing up to the step span.
+func (r *run) page(now time.Time, span int64) *pageView {
 	v := &pageView{Row: r.row(now)}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -77,10 +78,10 @@ func (r *run) page(now time.Time) *pageView {
 			v.TimeParts = append(v.TimeParts, p)
 		}
 	}
-	if n := len(r.times); n > 0 {
-		v.Time = viewTimes(r.times[n-1])
+	if r.times != nil {
+		v.Time = viewTimes(*r.times)
 	}
-	v.Routing = r.viewRouting(-1)
+	v.Routing = r.viewRouting(span)
 	v.Timeline = r.viewTimeline()
 	v.Scores, v.Stages = r.scores(), r.stageTable()
 	for _, e := range r.events.all() {

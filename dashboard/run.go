@@ -19,7 +19,7 @@ const (
 	maxStages      = 1000
 	maxEvents      = 2000 // the first half and the last
 	maxEvaluations = 2000
-	maxTables      = 24 // routing and times each
+	maxTables      = 16 // of routing
 	keptGaps       = 64
 )
 
@@ -62,8 +62,8 @@ type known struct {
 	events      timeline
 	evaluations []evaluation
 	routing     []tableAt[*record.Routing]
-	times       []tableAt[*record.Times]
-	totals      render.Totals // of what came before step, and of events
+	times       *tableAt[*record.Times] // the last
+	totals      render.Totals           // of what came before step, and of events
 }
 
 // stage is a stage and the steps that stood before it.
@@ -123,6 +123,7 @@ func (t *timeline) all() []event { return slices.Concat(t.first, t.last) }
 // reset forgets what was read.
 func (r *run) reset() {
 	r.table.free()
+	r.forget(func(int, tableAt[*record.Routing]) bool { return true })
 	r.known = known{table: r.table, polled: r.polled}
 }
 
@@ -150,9 +151,9 @@ func (r *run) take(e *record.Entry) error {
 	case *record.Recovery:
 		r.recover(b)
 	case *record.Routing:
-		r.routing = keep(r.routing, tableAt[*record.Routing]{r.at(b.Stage, b.From), r.at(b.Stage, b.To), b})
+		r.keep(tableAt[*record.Routing]{r.at(b.Stage, b.From), r.at(b.Stage, b.To), b})
 	case *record.Times:
-		r.times = keep(r.times, tableAt[*record.Times]{r.at(b.Stage, b.From), r.at(b.Stage, b.To), b})
+		r.times = &tableAt[*record.Times]{r.at(b.Stage, b.From), r.at(b.Stage, b.To), b}
 	case *record.Pause:
 		r.pause = b
 	case *record.End:
@@ -169,16 +170,41 @@ func (r *run) take(e *record.Entry) error {
 	return nil
 }
 
-// keep adds a table and leaves out every other older one where there are many.
-func keep[T any](all []tableAt[T], next tableAt[T]) []tableAt[T] {
-	if len(all) >= maxTables {
-		var thin []tableAt[T]
-		for i := 0; i < len(all)-1; i += 2 {
-			thin = append(thin, all[i])
+// keep adds a routing table. Where there are many, or memory is short, every
+// other older one goes.
+func (r *run) keep(next tableAt[*record.Routing]) {
+	for len(r.routing) >= maxTables || !r.table.budget.take(routingBytes(next)) {
+		if len(r.routing) < 2 { // the last is always there
+			r.forget(func(int, tableAt[*record.Routing]) bool { return true })
+			r.table.budget.force(routingBytes(next))
+			break
 		}
-		all = append(thin, all[len(all)-1])
+		n := len(r.routing)
+		r.forget(func(i int, _ tableAt[*record.Routing]) bool { return (n-1-i)%2 == 1 })
 	}
-	return append(all, next)
+	r.routing = append(r.routing, next)
+}
+
+// forget drops routing tables.
+func (r *run) forget(gone func(i int, t tableAt[*record.Routing]) bool) {
+	var left []tableAt[*record.Routing]
+	for i, t := range r.routing {
+		if gone(i, t) {
+			r.table.budget.give(routingBytes(t))
+		} else {
+			left = append(left, t)
+		}
+	}
+	r.routing = left
+}
+
+// routingBytes is what a table takes.
+func routingBytes(t tableAt[*record.Routing]) int64 {
+	n := int64(0)
+	for _, row := range t.Body.Counts {
+		n += int64(24 + 8*len(row))
+	}
+	return n
 }
 
 // at is how many steps of the run stand when step steps of a stage do.
@@ -237,8 +263,10 @@ func (r *run) recover(b *record.Recovery) {
 	r.table.cut(left)
 	r.stages = slices.DeleteFunc(r.stages, func(s *stage) bool { return s.Stage.Stage > b.Stage })
 	r.evaluations = slices.DeleteFunc(r.evaluations, func(e evaluation) bool { return e.At > left })
-	r.routing = slices.DeleteFunc(r.routing, func(t tableAt[*record.Routing]) bool { return t.To > left })
-	r.times = slices.DeleteFunc(r.times, func(t tableAt[*record.Times]) bool { return t.To > left })
+	r.forget(func(_ int, t tableAt[*record.Routing]) bool { return t.To > left })
+	if r.times != nil && r.times.To > left {
+		r.times = nil
+	}
 	if left == 0 {
 		r.passed()
 	}
@@ -287,7 +315,7 @@ func (r *run) takeStep(e *record.Entry, b *record.Step) {
 	}
 	r.table.add(b.Tokens, e.Time, mark(r.table.steps, b), vs)
 	if b.Skipped != "" {
-		r.events.add(event{e.Index, "skipped", e.Time, b.Stage, r.table.steps, b.Skipped})
+		r.events.add(event{e.Index, "skipped", e.Time, b.Stage, r.table.steps, cutText(b.Skipped, maxText)})
 	}
 }
 

@@ -176,7 +176,7 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 // page answers with a template.
 func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, name string, l layout) {
 	var b bytes.Buffer
-	l.Name = name
+	l.Name, l.Now = name, s.hub.now().UnixMilli()
 	if err := templates.ExecuteTemplate(&b, "layout", l); err != nil {
 		refuse(w, http.StatusInternalServerError, "the page could not be made")
 		return

@@ -152,33 +152,45 @@ func listRanks(ranks []record.RankTime, names []string, steps float64) grid {
 
 // routingView is how tokens were routed to experts in some steps.
 type routingView struct {
-	Index   int
 	Span    string
-	Spans   []span
+	Chosen  string // the last step of it, "" for the last table
+	At      int64  // the same
+	Spans   []choice
 	Blocks  int
 	Experts int
 	Numbers grid
 }
 
-// span is a choice of steps.
-type span struct {
-	Index  int
+// choice is a table that can be chosen.
+type choice struct {
+	To     int64 // its last step
 	Text   string
 	Chosen bool
 }
 
-// viewRouting is the table of an index, the last for a negative one.
-func (r *run) viewRouting(index int) *routingView {
+// routingOf is the index of the table whose last step is span, else the last.
+func (r *run) routingOf(span int64) int {
+	for i, t := range r.routing {
+		if t.To == span {
+			return i
+		}
+	}
+	return len(r.routing) - 1
+}
+
+// viewRouting is the table whose last step is span, else the last.
+func (r *run) viewRouting(span int64) *routingView {
 	if len(r.routing) == 0 {
 		return nil
 	}
-	if index < 0 || index >= len(r.routing) {
-		index = len(r.routing) - 1
+	index := r.routingOf(span)
+	v := &routingView{At: r.routing[index].To}
+	if index < len(r.routing)-1 {
+		v.Chosen = strconv.FormatInt(v.At, 10)
 	}
-	v := &routingView{Index: index}
 	for i, t := range r.routing {
 		text := fmt.Sprintf("steps %s to %s", count(t.From+1), count(t.To))
-		v.Spans = append(v.Spans, span{i, text, i == index})
+		v.Spans = append(v.Spans, choice{t.To, text, i == index})
 		if i == index {
 			v.Span = text
 		}
@@ -239,7 +251,7 @@ func (s *Server) expertsPage(w http.ResponseWriter, r *http.Request) {
 	x.mu.RLock()
 	v := expertsView{ID: x.id, Name: x.title(), View: x.viewRouting(spanOf(r))}
 	if v.View != nil {
-		counts := x.routing[v.View.Index].Body.Counts
+		counts := x.routing[x.routingOf(v.View.At)].Body.Counts
 		v.Table = grid{Caption: "Tokens by block and expert", Quiet: true, Head: []string{"block"}, Numbers: true}
 		for e := range v.View.Experts {
 			v.Table.Head = append(v.Table.Head, strconv.Itoa(e))
@@ -261,12 +273,12 @@ func (s *Server) expertsPage(w http.ResponseWriter, r *http.Request) {
 }
 
 // spanOf is the choice of steps in an address, -1 for the last.
-func spanOf(r *http.Request) int {
-	i, err := strconv.Atoi(r.URL.Query().Get("span"))
+func spanOf(r *http.Request) int64 {
+	n, err := strconv.ParseInt(r.URL.Query().Get("span"), 10, 64)
 	if err != nil {
 		return -1
 	}
-	return i
+	return n
 }
 
 // routing answers with the counts that the heat map draws.
@@ -277,14 +289,12 @@ func (s *Server) routing(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.mu.RLock()
-	v := x.viewRouting(spanOf(r))
 	answer := struct {
 		Span   string    `json:"span"`
-		Index  int       `json:"index"`
 		Counts [][]int64 `json:"counts"`
 	}{Counts: [][]int64{}}
-	if v != nil { // tables are never changed once they are read
-		answer.Span, answer.Index, answer.Counts = v.Span, v.Index, x.routing[v.Index].Body.Counts
+	if v := x.viewRouting(spanOf(r)); v != nil { // tables are never changed once they are read
+		answer.Span, answer.Counts = v.Span, x.routing[x.routingOf(v.At)].Body.Counts
 	}
 	x.mu.RUnlock()
 	s.json(w, r, answer)

@@ -4,15 +4,12 @@ import { board } from "./charts.js";
 import { heat } from "./heat.js";
 import { list } from "./list.js";
 
-const drawn = board(document.getElementById("charts"));
-const map = heat(document.getElementById("heat"));
+let drawn = board(document.getElementById("charts"));
+let map = heat(document.getElementById("heat"));
 if (document.body.dataset.page === "list") list();
 live({
-  changed() {
-    // A page that had nothing to draw yet shows all there is when it comes.
-    if (!drawn && document.getElementById("charts")) return location.reload();
-    if (!map && document.getElementById("heat")) return location.reload();
-    drawn?.refresh();
-    map?.refresh();
+  changed() { // a page that had nothing to draw yet may have now
+    if (drawn) drawn.refresh(); else drawn = board(document.getElementById("charts"));
+    if (map) map.refresh(); else map = heat(document.getElementById("heat"));
   },
 });

@@ -7,13 +7,23 @@ const points = 900;
 const tooMany = 1800; // points, when appended ones are fetched anew as fewer
 
 export function board(root) {
-  const figures = [...document.querySelectorAll("figure[data-chart]")];
-  if (!root || !figures.length || !window.uPlot) return null;
+  if (!root || !window.uPlot) return null;
   const several = root.dataset.runs !== undefined;
   const ids = several ? root.dataset.runs.split(" ") : [document.body.dataset.live];
   const runs = ids.map((id) => ({ id, data: null, asked: 0 }));
   const view = { axis: "step", from: null, to: null, smooth: 0, log: false };
-  const charts = figures.map((f) => plot(f, { several, view, runs, zoom, whole }));
+  const charts = [];
+  const known = new Set();
+  // adopt makes plots of the figures that have none yet.
+  function adopt() {
+    const before = charts.length;
+    for (const f of document.querySelectorAll("figure[data-chart]")) {
+      if (known.has(f)) continue;
+      known.add(f);
+      charts.push(plot(f, { several, view, runs, zoom, whole }));
+    }
+    return charts.length > before;
+  }
 
   async function fetchRun(run, fresh) {
     const d = run.data;
@@ -43,11 +53,12 @@ export function board(root) {
   async function load(fresh) {
     if (pending) return;
     pending = true;
+    let got = [];
     try {
-      const got = await Promise.all(runs.map((r) => fetchRun(r, fresh)));
-      if (fresh || got.some(Boolean)) draw();
-    } catch { /* the next change asks again */ }
+      got = await Promise.all(runs.map((r) => fetchRun(r, fresh)));
+    } catch { /* no answer: the next change asks again */ }
     pending = false;
+    if (adopt() || fresh || got.some(Boolean)) draw();
   }
   function draw() { for (const c of charts) c.draw(); }
 
@@ -78,6 +89,7 @@ export function board(root) {
   el("smooth").addEventListener("change", (e) => { view.smooth = Number(e.target.value); draw(); });
   el("log").addEventListener("change", (e) => { view.log = e.target.checked; draw(); });
   for (const m of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) matchMedia(m).addEventListener("change", draw);
+  adopt();
   load(true);
   return { refresh: () => load(false), charts, view };
 }

@@ -6,12 +6,10 @@ export function heat(figure) {
   if (!figure) return null;
   const canvas = document.getElementById("heat-canvas");
   const says = document.getElementById("heat-says");
-  const choice = document.getElementById("span");
-  let counts = [], span = "", at = null, latest = true;
+  let counts = [], span = "", at = null;
 
   async function load() {
-    const index = latest ? "" : "?span=" + choice.value;
-    const answer = await fetch(`/api/runs/${figure.dataset.run}/routing${index}`);
+    const answer = await fetch(`/api/runs/${figure.dataset.run}/routing?span=${figure.dataset.span}`);
     if (!answer.ok) return;
     const d = await answer.json();
     counts = d.counts;
@@ -68,11 +66,10 @@ export function heat(figure) {
     else return;
     ev.preventDefault();
   });
-  choice.addEventListener("change", () => { latest = choice.selectedIndex === choice.options.length - 1; load(); });
   new ResizeObserver(draw).observe(canvas.parentElement);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   load();
-  return { refresh() { if (latest) load(); } };
+  return { refresh() { if (!figure.dataset.span) load(); } };
 }
 
 function rgb(hex) {

@@ -36,12 +36,15 @@ export function live({ changed }) {
       rows.clear();
       const answer = await fetch(address, { headers: { Accept: "text/html" } });
       if (!answer.ok) throw new Error(answer.status);
+      const answered = Date.now();
       const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+      ahead = answered - Number(next.body.dataset.now);
       if (some) {
         for (const row of next.querySelectorAll("#rows > tr")) {
           const old = document.getElementById(row.id);
           if (old) keepFocus(() => morph(old, row)); else all = true;
         }
+        morph(document.getElementById("counts"), next.getElementById("counts"));
         if (all) soon();
       } else {
         keepFocus(() => morph(document.getElementById("main"), next.getElementById("main")));
@@ -83,10 +86,13 @@ export function live({ changed }) {
   connect();
 }
 
+// ahead is how far this machine's clock is ahead of the server's.
+let ahead = Date.now() - Number(document.body.dataset.now);
+
 // ages rewrites how long ago things were.
 function ages() {
   for (const t of document.querySelectorAll("time[data-age]")) {
-    const text = ago(Date.now() - Number(t.dataset.age));
+    const text = ago(Date.now() - ahead - Number(t.dataset.age));
     if (t.textContent !== text) t.textContent = text;
   }
 }

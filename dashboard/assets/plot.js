@@ -38,8 +38,6 @@ const axisText = {
 
 export function plot(figure, { several, view, runs, zoom, whole }) {
   const place = figure.querySelector(".plot");
-  const columns = figure.dataset.columns.split(" ").filter(Boolean);
-  const names = figure.dataset.names.split(" ").filter(Boolean);
   const unit = figure.dataset.unit;
   const stack = "stack" in figure.dataset;
   const format = (v) => (v === null || v === undefined ? "–" : units[unit](v));
@@ -75,6 +73,8 @@ export function plot(figure, { several, view, runs, zoom, whole }) {
   // gather makes the lines of the chart: their values over one x for all.
   function gather() {
     lines = [];
+    const columns = figure.dataset.columns.split(" ").filter(Boolean);
+    const names = figure.dataset.names.split(" ").filter(Boolean);
     const axis = axes[view.axis];
     const tables = [];
     runs.forEach((run, r) => {
@@ -82,7 +82,7 @@ export function plot(figure, { several, view, runs, zoom, whole }) {
       if (!d) return;
       const x = d.step.map((_, i) => axis.at(d, i));
       const table = [x];
-      const add = (l, values) => { lines.push(l); table.push(values); };
+      const add = (l, values) => { lines.push(l); table.push(logarithmic() ? values.map((v) => (v > 0 ? v : null)) : values); };
       const has = columns.map((c, i) => [c, i]).filter(([c]) => d.columns[c]);
       let sum = null;
       has.forEach(([c, i], k) => {
@@ -127,6 +127,8 @@ export function plot(figure, { several, view, runs, zoom, whole }) {
     xs = data[0];
     return data;
   }
+
+  function logarithmic() { return view.log && "log" in figure.dataset; }
 
   // ordered sorts points by x and keeps the last of each.
   function ordered(x, y) {
@@ -201,7 +203,7 @@ export function plot(figure, { several, view, runs, zoom, whole }) {
       return {
         width: Math.max(200, canvas.clientWidth), height: figure.classList.contains("loss") ? 260 : 180,
         legend: { show: false }, padding: [10, 26, 0, 0],
-        scales: { x: { time: false }, y: { distr: view.log && "log" in figure.dataset ? 3 : 1, range: stack ? (u, lo, hi) => [0, hi || 1] : undefined } },
+        scales: { x: { time: false }, y: { distr: logarithmic() ? 3 : 1, range: stack ? (u, lo, hi) => [0, hi || 1] : undefined } },
         axes: [
           { stroke: muted, font, grid, ticks: grid, size: 30, values: (u, vs) => vs.map((v) => axisText[view.axis](v)) },
           { stroke: muted, font, grid, ticks: grid, size: (u, vs) => Math.max(44, 16 + 6.4 * Math.max(0, ...(vs ?? []).map((v) => v.length))), values: (u, vs) => distinct(vs, unit) },
