@@ -38,6 +38,8 @@ type Attention struct {
 	Segments []Segment
 	Chosen   *Chosen // entries each token attends; nil: all visible ones
 	Past     int     // leading tokens without a query (cached); needs a single segment
+	Dropped  int     // leading tokens without a query or a row in K and V
+	Serial   bool    // Forward runs on its caller alone
 
 	blockRows int       // rows of a block; 0: defaultBlockRows. Tests vary it
 	gathering gathering // which queries gather their keys. Tests force it
@@ -62,11 +64,14 @@ func (c *Chosen) row(i int) []int32 { return c.Index[i*c.K : i*c.K+int(c.Count[i
 // t*Heads+h of Q, O, DO and DQ, and element t*Heads+h of LSE and Delta, belong
 // to head h at token t, counted from the first token that has a query.
 type AttentionHeads struct {
-	Q, O   Mat       // [T*Heads, key or value dim] queries, outputs
-	K, V   Mat       // [T, dim] of the tokens; may be the same memory
-	CK, CV Mat       // [entries, dim] of the compressed entries, segments in order
-	Sink   []float32 // [Heads], nil for none
-	LSE    []float32 // [T*Heads]
+	Q, O   Mat // [T*Heads, key or value dim] queries, outputs
+	K, V   Mat // [T, dim] of the tokens; may be the same memory
+	CK, CV Mat // [entries, dim] of the compressed entries, segments in order
+	// Matrices that have pages take the place of those above, in Forward.
+	PK, PV, PCK, PCV Pages
+
+	Sink []float32 // [Heads], nil for none
+	LSE  []float32 // [T*Heads]
 
 	// The rest is for Backward only.
 	DO       Mat       // [T*Heads, value dim]
@@ -99,7 +104,7 @@ func (a *Attention) Scratch(heads []AttentionHeads, backward bool) int {
 	a.plan(len(heads))
 	l := a.layout(heads)
 	if !backward {
-		return Threads() * l.forward()
+		return a.atOnce() * l.forward()
 	}
 	return a.roundSpans(len(heads))*l.span() + Threads()*l.lane
 }
@@ -109,19 +114,35 @@ func (a *Attention) Scratch(heads []AttentionHeads, backward bool) int {
 func (a *Attention) Forward(heads []AttentionHeads, scratch []float32) {
 	a.plan(len(heads))
 	l := a.layout(heads)
-	a.lanes.reset(scratch, l.forward())
+	a.lanes.reset(scratch, l.forward(), a.atOnce())
+	n := a.spans[len(a.Segments)] * len(heads)
+	if a.Serial {
+		a.forwardSpans(heads, l, 0, n)
+		return
+	}
+	Parallel(n, 1, func(lo, hi int) { a.forwardSpans(heads, l, lo, hi) })
+}
+
+// atOnce returns how many tasks may run at a time.
+func (a *Attention) atOnce() int {
+	if a.Serial {
+		return 1
+	}
+	return Threads()
+}
+
+// forwardSpans computes spans [lo, hi), those of one group of heads after those
+// of another.
+func (a *Attention) forwardSpans(heads []AttentionHeads, l attentionLayout, lo, hi int) {
 	perGroup := a.spans[len(a.Segments)]
-	Parallel(perGroup*len(heads), 1, func(lo, hi int) {
-		i, buf := a.lanes.take()
-		defer a.lanes.give(i)
-		for n := lo; n < hi; n++ {
-			h := &heads[n/perGroup]
-			st := a.stream(h, n%perGroup)
-			for b := a.firstBlock(st, n%perGroup-a.spans[st.index]); b.rows > 0; b = a.nextBlock(b) {
-				a.forwardBlock(&b, buf, l)
-			}
+	i, buf := a.lanes.take()
+	defer a.lanes.give(i)
+	for n := lo; n < hi; n++ {
+		st := a.stream(&heads[n/perGroup], n%perGroup)
+		for b := a.firstBlock(st, n%perGroup-a.spans[st.index]); b.rows > 0; b = a.nextBlock(b) {
+			a.forwardBlock(&b, buf, l)
 		}
-	})
+	}
 }
 
 // forwardBlock computes the outputs of a block of queries.
@@ -130,7 +151,7 @@ func (a *Attention) forwardBlock(b *attentionBlock, buf []float32, l attentionLa
 	list := buf[l.scores : l.scores+l.ld]
 	ck, cv := b.entries(buf[l.scores+l.ld:])
 	h := b.heads
-	b.products(s, h.Q, h.K, ck)
+	b.products(s, h.Q, keysOf(h.K, &h.PK, a.Dropped), ck)
 	for r := range b.rows {
 		sink := float32(math.Inf(-1))
 		if h.Sink != nil {
@@ -139,28 +160,50 @@ func (a *Attention) forwardBlock(b *attentionBlock, buf []float32, l attentionLa
 		h.LSE[b.row0+r] = b.softmax(s.Row(r), list, a.keys(b, b.t0+r/a.Heads), sink, a.Scale)
 	}
 	o := h.O.Slice(b.row0, b.row0+b.rows, 0, h.O.Cols)
-	b.combine(o, s, h.V, cv)
+	b.combine(o, s, keysOf(h.V, &h.PV, a.Dropped), cv)
 	if w := watching.Load(); w != nil {
 		w.attention(a, b, Forward)
 	}
 }
 
 // combine computes out = w [v; cv] with rows of weights over the block's keys.
-func (b *attentionBlock) combine(out, w, v, cv Mat) {
-	nw := b.t1 - b.w0
-	runIn(InAttention, Product{Form: NN, Out: out, A: w.Slice(0, b.rows, 0, nw), B: v.Slice(b.w0, b.t1, 0, v.Cols)})
-	if b.nc > 0 {
-		runIn(InAttention, Product{Form: NN, Out: out, A: w.Slice(0, b.rows, nw, nw+b.nc), B: cv, Accumulate: true})
+func (b *attentionBlock) combine(out, w Mat, v, cv keyRows) {
+	more := false
+	for lo := b.w0; lo < b.t1; more = true {
+		x, to := v.piece(lo, b.t1)
+		runIn(InAttention, Product{Form: NN, Out: out, A: w.Slice(0, b.rows, lo-b.w0, to-b.w0), B: x, Accumulate: more})
+		lo = to
+	}
+	nw, first := b.t1-b.w0, b.firstEntry()
+	for lo := first; lo < first+b.nc; {
+		x, to := cv.piece(lo, first+b.nc)
+		runIn(InAttention, Product{Form: NN, Out: out, A: w.Slice(0, b.rows, nw+lo-first, nw+to-first), B: x, Accumulate: true})
+		lo = to
 	}
 	plusZero(out)
 }
 
 // products computes out = x [k; ck]ᵀ: one column for each of the block's keys.
-func (b *attentionBlock) products(out, x, k, ck Mat) {
-	nw := b.t1 - b.w0
+func (b *attentionBlock) products(out, x Mat, k, ck keyRows) {
 	x = x.Slice(b.row0, b.row0+b.rows, 0, x.Cols)
-	runIn(InAttention, Product{Form: NT, Out: out.Slice(0, b.rows, 0, nw), A: x, B: k.Slice(b.w0, b.t1, 0, k.Cols)})
-	if b.nc > 0 {
-		runIn(InAttention, Product{Form: NT, Out: out.Slice(0, b.rows, nw, nw+b.nc), A: x, B: ck})
+	for lo := b.w0; lo < b.t1; {
+		y, to := k.piece(lo, b.t1)
+		runIn(InAttention, Product{Form: NT, Out: out.Slice(0, b.rows, lo-b.w0, to-b.w0), A: x, B: y})
+		lo = to
 	}
+	nw, first := b.t1-b.w0, b.firstEntry()
+	for lo := first; lo < first+b.nc; {
+		y, to := ck.piece(lo, first+b.nc)
+		runIn(InAttention, Product{Form: NT, Out: out.Slice(0, b.rows, nw+lo-first, nw+to-first), A: x, B: y})
+		lo = to
+	}
+}
+
+// firstEntry returns the row of the first compressed key among those that
+// entries returns.
+func (b *attentionBlock) firstEntry() int {
+	if b.gathered {
+		return 0
+	}
+	return b.entry
 }

@@ -26,8 +26,8 @@ func (a *Attention) Backward(heads []AttentionHeads, scratch []float32) {
 	l := a.layout(heads)
 	rounds := a.roundSpans(len(heads))
 	body := rounds * l.span()
-	a.lanes.reset(scratch, 0)
-	a.sumLanes.reset(scratch[min(body, len(scratch)):], l.lane)
+	a.lanes.reset(scratch, 0, Threads())
+	a.sumLanes.reset(scratch[min(body, len(scratch)):], l.lane, Threads())
 	streams := len(heads) * len(a.Segments)
 	for i := range heads {
 		heads[i].clearGradients()
@@ -105,8 +105,8 @@ func (a *Attention) scoreSpan(st attentionStream, span int, buf []float32, l att
 		p, ds := b.scores(buf, l)
 		ck, cv := b.entries(buf[2*l.scores+l.ld:])
 		h := b.heads
-		b.products(p, h.Q, h.K, ck)
-		b.products(ds, h.DO, h.V, cv)
+		b.products(p, h.Q, keyRows{Mat: h.K}, ck)
+		b.products(ds, h.DO, keyRows{Mat: h.V}, cv)
 		for r := range b.rows {
 			k := a.keys(&b, b.t0+r/a.Heads)
 			prow, drow := p.Row(r), ds.Row(r)
@@ -116,7 +116,7 @@ func (a *Attention) scoreSpan(st attentionStream, span int, buf []float32, l att
 		if h.Target != nil {
 			a.addTarget(&b, p)
 		}
-		b.combine(h.DQ.Slice(b.row0, b.row0+b.rows, 0, h.DQ.Cols), ds, h.K, ck)
+		b.combine(h.DQ.Slice(b.row0, b.row0+b.rows, 0, h.DQ.Cols), ds, keyRows{Mat: h.K}, ck)
 		if w := watching.Load(); w != nil {
 			w.attention(a, &b, Backward)
 		}

@@ -28,9 +28,9 @@ type attentionBlock struct {
 
 // plan cuts every segment into spans of queries.
 func (a *Attention) plan(groups int) {
-	if a.Heads <= 0 || a.Past != 0 && len(a.Segments) != 1 {
-		panicf("kernel: attention needs at least one head, and one segment if it has a past, got %d heads, %d segments, past %d",
-			a.Heads, len(a.Segments), a.Past)
+	if a.Heads <= 0 || a.Past != 0 && len(a.Segments) != 1 || a.Dropped > 0 && (a.Window == 0 || a.Dropped > max(0, a.Past-a.Window+1)) {
+		panicf("kernel: attention needs at least one head, one segment if it has a past, and the keys of every window, got %d heads, %d segments, past %d, dropped %d",
+			a.Heads, len(a.Segments), a.Past, a.Dropped)
 	}
 	rows := a.blockRows
 	if rows == 0 {
@@ -41,6 +41,7 @@ func (a *Attention) plan(groups int) {
 	for _, s := range a.Segments {
 		longest = max(longest, s.Len())
 	}
+	a.queries = max(1, min(a.queries, longest-a.Past))
 	for a.queries > 1 && a.queries*a.Heads*a.columns(longest) > maxBlockFloats {
 		a.queries /= 2
 	}
@@ -166,21 +167,23 @@ func (a *Attention) keys(b *attentionBlock, t int) keySet {
 	return k
 }
 
-// entries returns the keys and values of the compressed columns, copied
-// together in buf if the block gathers them.
-func (b *attentionBlock) entries(buf []float32) (ck, cv Mat) {
+// entries returns where the keys and values of the compressed columns are, row
+// firstEntry on: copied together in buf if the block gathers them.
+func (b *attentionBlock) entries(buf []float32) (ck, cv keyRows) {
 	h := b.heads
 	if b.nc == 0 {
 		return ck, cv
 	}
+	ck, cv = keysOf(h.CK, &h.PCK, 0), keysOf(h.CV, &h.PCV, 0)
 	if !b.gathered {
-		return h.CK.Slice(b.entry, b.entry+b.nc, 0, h.CK.Cols), h.CV.Slice(b.entry, b.entry+b.nc, 0, h.CV.Cols)
+		return ck, cv
 	}
-	ck = gatherRows(buf, h.CK, b.entry, b.index)
-	if &h.CK.Data[0] == &h.CV.Data[0] {
-		return ck, ck
+	same := ck.first() == cv.first()
+	g := ck.gather(buf, b.entry, b.index)
+	if same {
+		return keyRows{Mat: g}, keyRows{Mat: g}
 	}
-	return ck, gatherRows(buf[len(ck.Data):], h.CV, b.entry, b.index)
+	return keyRows{Mat: g}, keyRows{Mat: cv.gather(buf[len(g.Data):], b.entry, b.index)}
 }
 
 // gatherRows copies the rows entry+index[i] of m together in buf.

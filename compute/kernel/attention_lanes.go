@@ -10,10 +10,10 @@ type lanes struct {
 	free []int
 }
 
-// reset cuts buf into one lane of that size for every thread.
-func (l *lanes) reset(buf []float32, size int) {
+// reset cuts buf into n lanes of that size, one for each thread that uses them.
+func (l *lanes) reset(buf []float32, size, n int) {
 	l.buf, l.size, l.free = buf, size, l.free[:0]
-	for i := range Threads() {
+	for i := range n {
 		l.free = append(l.free, i)
 	}
 	if need := size * len(l.free); len(buf) < need {

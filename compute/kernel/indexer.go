@@ -14,7 +14,9 @@ type Indexer struct {
 	Ratio    int
 	K        int // entries to choose
 	Segments []Segment
-	Past     int // leading tokens without a query; needs a single segment
+	Past     int   // leading tokens without a query; needs a single segment
+	PK       Pages // takes the place of k in Choose if it has pages
+	Serial   bool  // Choose runs on its caller alone
 
 	blockRows int // rows of a block; 0: defaultBlockRows. Tests vary it
 	lanes     lanes
@@ -50,10 +52,14 @@ func (x *Indexer) cut(n, least int) {
 
 // queries returns how many queries make up a block.
 func (x *Indexer) queries() int {
+	rows, most := defaultBlockRows, 1
 	if x.blockRows > 0 {
-		return max(1, x.blockRows/x.Heads)
+		rows = x.blockRows
 	}
-	return max(1, defaultBlockRows/x.Heads)
+	for _, s := range x.Segments {
+		most = max(most, s.Len()-x.Past)
+	}
+	return max(1, min(rows/x.Heads, most))
 }
 
 // longest returns the most entries of any segment.
@@ -70,7 +76,15 @@ func (x *Indexer) ChooseScratch() int {
 	if x.longest() <= x.K {
 		return 0
 	}
-	return Threads() * x.chooseLane()
+	return x.atOnce() * x.chooseLane()
+}
+
+// atOnce returns how many runs Choose may score at a time.
+func (x *Indexer) atOnce() int {
+	if x.Serial {
+		return 1
+	}
+	return Threads()
 }
 
 func (x *Indexer) chooseLane() int {
@@ -90,22 +104,29 @@ func (x *Indexer) Choose(c *Chosen, q, w, k Mat, scratch []float32) {
 		return
 	}
 	x.cut(x.queries(), x.K+1)
-	x.lanes.reset(scratch, x.chooseLane())
-	Parallel(len(x.runs), 1, func(lo, hi int) {
-		lane, buf := x.lanes.take()
-		defer x.lanes.give(lane)
-		for _, r := range x.runs[lo:hi] {
-			scores := x.score(r, q, w, k, buf)
-			for t := r.t0; t < r.t1; t++ {
-				TopK(c.Index[(t-x.Past)*c.K:], scores.Row(t - r.t0)[:x.visible(r, t)], x.K)
-			}
+	x.lanes.reset(scratch, x.chooseLane(), x.atOnce())
+	if x.Serial {
+		x.chooseRuns(c, q, w, k, 0, len(x.runs))
+		return
+	}
+	Parallel(len(x.runs), 1, func(lo, hi int) { x.chooseRuns(c, q, w, k, lo, hi) })
+}
+
+// chooseRuns chooses for the queries of runs [lo, hi).
+func (x *Indexer) chooseRuns(c *Chosen, q, w, k Mat, lo, hi int) {
+	lane, buf := x.lanes.take()
+	defer x.lanes.give(lane)
+	for _, r := range x.runs[lo:hi] {
+		scores := x.score(r, q, w, keysOf(k, &x.PK, 0), buf)
+		for t := r.t0; t < r.t1; t++ {
+			TopK(c.Index[(t-x.Past)*c.K:], scores.Row(t - r.t0)[:x.visible(r, t)], x.K)
 		}
-	})
+	}
 }
 
 // score computes the scores of a run of queries with all entries that the last
 // of them sees, a tile of entries at a time.
-func (x *Indexer) score(r indexerRun, q, w, k Mat, buf []float32) Mat {
+func (x *Indexer) score(r indexerRun, q, w Mat, k keyRows, buf []float32) Mat {
 	nq, n := r.t1-r.t0, x.visible(r, r.t1-1)
 	scores := MatOf(buf[:nq*n], nq, n)
 	clear(scores.Data)
@@ -113,13 +134,15 @@ func (x *Indexer) score(r indexerRun, q, w, k Mat, buf []float32) Mat {
 	if w := watching.Load(); w != nil {
 		w.scored(x, r, q.Cols)
 	}
-	for s0 := 0; s0 < n; s0 += keyTile {
-		s1 := min(s0+keyTile, n)
+	for s0 := 0; s0 < n; {
+		keys, s1 := k.piece(r.entry+s0, r.entry+min(s0+keyTile, n))
+		s1 -= r.entry
 		z := MatOf(buf[nq*n:][:q.Rows*(s1-s0)], q.Rows, s1-s0)
-		runIn(InIndexer, Product{Form: NT, Out: z, A: q, B: k.Slice(r.entry+s0, r.entry+s1, 0, k.Cols)})
+		runIn(InIndexer, Product{Form: NT, Out: z, A: q, B: keys})
 		for i := range q.Rows {
 			o.reluAxpy(scores.Row(i / x.Heads)[s0:s1], z.Row(i), w.Row(r.t0 - x.Past + i/x.Heads)[i%x.Heads])
 		}
+		s0 = s1
 	}
 	return scores
 }

@@ -32,7 +32,7 @@ func (x *Indexer) Backward(g *IndexerGradient, scratch []float32) {
 	clearRows(g.DK)
 	clear(g.Loss)
 	x.cut(x.queries(), 1)
-	x.lanes.reset(scratch, x.chainLane(g))
+	x.lanes.reset(scratch, x.chainLane(g), Threads())
 	body := scratch[Threads()*x.chainLane(g):]
 	size := x.runLane(g)
 	round := min(len(x.runs), x.round())

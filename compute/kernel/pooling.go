@@ -16,6 +16,8 @@ type Pooling struct {
 	Overlap  bool
 	Dim      int
 	Segments []Segment
+	Past     int  // leading blocks of the only segment that give no entry, being only the previous block of the next
+	Serial   bool // Forward runs on its caller alone
 
 	lanes lanes
 	first []int // first entry of each segment, and the number of all
@@ -31,7 +33,7 @@ func (p *Pooling) Width() int {
 
 // Entries returns the number of compressed entries of all segments.
 func (p *Pooling) Entries() int {
-	n := 0
+	n := -p.Past
 	for _, s := range p.Segments {
 		n += s.Len() / p.Ratio
 	}
@@ -40,7 +42,15 @@ func (p *Pooling) Entries() int {
 
 // Scratch returns how many float32s Forward and Backward need as scratch with
 // the present number of threads.
-func (p *Pooling) Scratch() int { return Threads() * p.lane() }
+func (p *Pooling) Scratch() int { return p.atOnce() * p.lane() }
+
+// atOnce returns how many tasks may run at a time.
+func (p *Pooling) atOnce() int {
+	if p.Serial {
+		return 1
+	}
+	return Threads()
+}
 
 func (p *Pooling) lane() int { return (p.members() + 2) * p.Dim }
 
@@ -55,7 +65,7 @@ func (p *Pooling) plan(scratch []float32) {
 		n += s.Len() / p.Ratio
 		p.first = append(p.first, n)
 	}
-	p.lanes.reset(scratch, p.lane())
+	p.lanes.reset(scratch, p.lane(), p.atOnce())
 }
 
 // Forward computes out [entries, Dim], segments in order, from v and z
@@ -66,20 +76,27 @@ func (p *Pooling) Forward(out, v, z, ape, scratch []float32) {
 	if w := watching.Load(); w != nil {
 		w.pooled(p, Forward, 1)
 	}
-	Parallel(n, p.grain(), func(lo, hi int) {
-		rows := ops()
-		lane, buf := p.lanes.take()
-		defer p.lanes.give(lane)
-		for i := lo; i < hi; i++ {
-			e := p.entry(i)
-			o := out[i*p.Dim : (i+1)*p.Dim]
-			p.weights(&e, buf, z, ape)
-			clear(o)
-			for j := e.from; j < p.members(); j++ {
-				rows.mulAdd(o, buf[j*p.Dim:(j+1)*p.Dim], p.part(v, e.token(j), j))
-			}
+	if p.Serial {
+		p.pool(out, v, z, ape, 0, n)
+		return
+	}
+	Parallel(n, p.grain(), func(lo, hi int) { p.pool(out, v, z, ape, lo, hi) })
+}
+
+// pool computes entries [lo, hi).
+func (p *Pooling) pool(out, v, z, ape []float32, lo, hi int) {
+	rows := ops()
+	lane, buf := p.lanes.take()
+	defer p.lanes.give(lane)
+	for i := lo; i < hi; i++ {
+		e := p.entry(i)
+		o := out[i*p.Dim : (i+1)*p.Dim]
+		p.weights(&e, buf, z, ape)
+		clear(o)
+		for j := e.from; j < p.members(); j++ {
+			rows.mulAdd(o, buf[j*p.Dim:(j+1)*p.Dim], p.part(v, e.token(j), j))
 		}
-	})
+	}
 }
 
 func (p *Pooling) grain() int { return max(1, 4096/(p.members()*p.Dim)) }
@@ -94,10 +111,10 @@ func (e pooledEntry) token(j int) int { return e.start + j }
 
 func (p *Pooling) entry(i int) pooledEntry {
 	seg := 0
-	for i >= p.first[seg+1] {
+	for i+p.Past >= p.first[seg+1] {
 		seg++
 	}
-	block := i - p.first[seg]
+	block := i + p.Past - p.first[seg]
 	e := pooledEntry{start: p.Segments[seg].Start + block*p.Ratio}
 	if p.Overlap {
 		e.start -= p.Ratio
