@@ -164,6 +164,13 @@ type attends interface {
 	// Floats returns the arena memory, in 4-byte elements, that Forward keeps and
 	// the most that Forward or Backward hold on top of it.
 	Floats(p *nn.Pass) (saved, scratch int)
+
+	// Continue, NewPast, PastSize and PastFloats serve sequences that continue: see
+	// [attention.Past].
+	Continue(pasts []*attention.Past)
+	NewPast(pool *attention.Pool, r attention.Reach, state []float32) (*attention.Past, []float32)
+	PastSize(r attention.Reach) attention.Size
+	PastFloats(segs []nn.Segment, from []int, pool *attention.Pool, r attention.Reach) int
 }
 
 // attention assembles the attention sublayer of a block. Layers of one kind share

@@ -182,11 +182,15 @@ type report struct {
 	open    bool // set during the first forward pass only, not when recomputing
 	counts  [][]int64
 	balance float64
+	routed  func(layer int, rt *nn.Routing) // told of every forward pass, unless nil
 }
 
 // Forward runs the experts and reports.
 func (e experts) Forward(out, x []float32, p *nn.Pass) {
 	e.MoE.Forward(out, x, p)
+	if e.report.routed != nil {
+		e.report.routed(e.layer, e.Routing())
+	}
 	if !e.report.open {
 		return
 	}

@@ -34,10 +34,18 @@ func (m *mtp) forward(table, x []float32, rc Recompute) (y, next []float32) {
 	a, t, d, s := p.Arena, p.T(), m.dim, m.streams
 	y, next = a.F32(t*d), a.F32(t*s*d)
 	m.x = a.F32(t * s * d)
+	m.level.take(m.x, x, s*d)
+	m.predict(y, next, table, rc)
+	return y, next
+}
+
+// predict computes y and next from the streams that came in, which are in m.x.
+func (m *mtp) predict(y, next, table []float32, rc Recompute) {
+	p := &m.pass
+	a, t, d, s := p.Arena, p.T(), m.dim, m.streams
 	in := a.F32(t * s * d)
 	m.es, m.en, m.erms = a.F32(t*d), a.F32(t*d), a.F32(t)
 	m.hn, m.hrms = a.F32(t*s*d), a.F32(t*s)
-	m.level.take(m.x, x, s*d)
 	p.See("streams", m.x)
 	kernel.Embedding(m.es, table, p.Tokens, d)
 	p.See("embedding", m.es)
@@ -51,7 +59,6 @@ func (m *mtp) forward(table, x []float32, rc Recompute) (y, next []float32) {
 	p.See("joined", in)
 	m.block.forward(next, in, p, rc)
 	m.out.forward(y, next, p)
-	return y, next
 }
 
 // join writes the block's input: e_proj e in every stream plus h_proj h of each

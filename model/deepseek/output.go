@@ -46,9 +46,12 @@ func (o *output) backward(dx, dy []float32, p *nn.Pass) {
 }
 
 // badToken returns the first token whose streams are not finite, -1 if none.
-func (o *output) badToken() int {
+func (o *output) badToken() int { return badScale(o.scales()) }
+
+// scales returns what badToken looks at.
+func (o *output) scales() []float32 {
 	if o.collapse != nil {
-		return badScale(o.collapse.RowScale())
+		return o.collapse.RowScale()
 	}
-	return badScale(o.rstd)
+	return o.rstd
 }

@@ -21,11 +21,9 @@ func (p Plan) Total() int64 { return p.Parameters + p.Gradients + p.Activations 
 // PlanStep predicts the memory of TrainStep for micro-batches with the given
 // segments, all positions supervised, without allocating it.
 func PlanStep(cfg *arch.Config, segments []Segment, o StepOptions) (Plan, error) {
-	if err := cfg.Check(); err != nil {
-		return Plan{}, fmt.Errorf("deepseek: %w", err)
-	}
-	if err := cfg.CheckTrainable(); err != nil {
-		return Plan{}, fmt.Errorf("deepseek: %w", err)
+	m, err := skeleton(cfg)
+	if err != nil {
+		return Plan{}, err
 	}
 	if len(segments) == 0 {
 		return Plan{}, fmt.Errorf("deepseek: plan needs at least one segment")
@@ -34,22 +32,32 @@ func PlanStep(cfg *arch.Config, segments []Segment, o StepOptions) (Plan, error)
 		return Plan{}, fmt.Errorf("deepseek: plan: %w", err)
 	}
 	var plan Plan
+	for _, p := range m.params {
+		plan.Parameters += 4 * int64(align(p.Len()))
+		if !p.Frozen {
+			plan.Gradients += 4 * int64(align(p.Len()))
+		}
+	}
+	plan.Activations = m.activations(segments, o)
+	return plan, nil
+}
+
+// skeleton returns a model without values, to measure.
+func skeleton(cfg *arch.Config) (*Model, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, fmt.Errorf("deepseek: %w", err)
+	}
+	if err := cfg.CheckTrainable(); err != nil {
+		return nil, fmt.Errorf("deepseek: %w", err)
+	}
 	m := &Model{cfg: cfg, streams: 1, trainable: true, byName: map[string]*Param{}}
 	if cfg.Family == arch.V4 {
 		m.streams = nn.Streams
 	}
 	for _, t := range cfg.Tensors() {
 		m.params = append(m.params, &Param{Tensor: t})
-		plan.Parameters += 4 * int64(align(t.Len()))
-		if !t.Frozen {
-			plan.Gradients += 4 * int64(align(t.Len()))
-		}
 	}
-	if err := m.assemble(); err != nil {
-		return plan, err
-	}
-	plan.Activations = m.activations(segments, o)
-	return plan, nil
+	return m, m.assemble()
 }
 
 // activations predicts the peak of the arena.

@@ -25,6 +25,7 @@ type pooler struct {
 	hadamard bool
 	quantise bool
 	pool     kernel.Pooling
+	whole    [1]kernel.Segment // of a single call
 
 	// saved by forward
 	value, gate  []float32 // [T, Width]

@@ -96,6 +96,10 @@ type MLA struct {
 	heads []kernel.AttentionHeads
 	saved mlaSaved
 	work  products
+
+	pasts []*Past // that passes continue; nil: passes start anew
+	lanes []*mlaLane
+	queue queue
 }
 
 // mlaSaved is what Forward keeps for Backward.
@@ -135,6 +139,10 @@ func (a *MLA) begin(segs []nn.Segment) (tokens int) {
 // Backward. What Backward needs stays in the arena; calling Forward again
 // replaces it.
 func (a *MLA) Forward(out, x []float32, p *nn.Pass) {
+	if a.pasts != nil {
+		a.forwardPast(out, x, p)
+		return
+	}
 	T := a.begin(p.Segments)
 	a.takeSaved(p.Arena, T)
 	mark := p.Arena.Mark()

@@ -169,6 +169,24 @@ func (r *Rotary) tokens(rot rotation, segs []nn.Segment) {
 	}
 }
 
+// continued gathers a row for each token of segments that continue pasts.
+func (r *Rotary) continued(rot rotation, segs []nn.Segment, pasts []*Past) {
+	for i, s := range segs {
+		r.at(rot, s.Start, s.Len(), pasts[i].n, 1)
+	}
+}
+
+// at fills n rows, from row on, with those of positions pos, pos+step, ...
+func (r *Rotary) at(rot rotation, row, n, pos, step int) {
+	c, s := r.grow(pos + n*step)
+	w := len(r.freqs)
+	for i := range n {
+		from, to := (pos+i*step)*w, (row+i)*w
+		copy(rot.cos[to:to+w], c[from:from+w])
+		copy(rot.sin[to:to+w], s[from:from+w])
+	}
+}
+
 // entries gathers a row for each compressed entry of the segments in order:
 // entry i of a segment stands at the first position of its block, i·ratio.
 func (r *Rotary) entries(rot rotation, segs []nn.Segment, ratio int) {

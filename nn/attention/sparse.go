@@ -30,6 +30,10 @@ type Sparse struct {
 	work  products
 	heads [1]kernel.AttentionHeads
 	kl    float64
+
+	pasts []*Past // that passes continue; nil: passes start anew
+	lanes []*sparseLane
+	queue queue
 }
 
 // sparseSaved is what Forward keeps for Backward.
@@ -100,6 +104,10 @@ func (s *Sparse) begin(p *nn.Pass) extent {
 // Backward. What Backward needs stays in the arena; calling Forward again
 // replaces it.
 func (s *Sparse) Forward(out, x []float32, p *nn.Pass) {
+	if s.pasts != nil {
+		s.forwardPast(out, x, p)
+		return
+	}
 	e := s.begin(p)
 	learn := p.IndexerScale != 0
 	s.takeSaved(p.Arena, e, learn)

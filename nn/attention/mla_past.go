@@ -1,0 +1,224 @@
+package attention
+
+import (
+	"github.com/temper-ml/temper/compute/kernel"
+	"github.com/temper-ml/temper/nn"
+)
+
+// keeps returns what a sequence needs: the keys and values of all heads, or the
+// latent and the shared part of the key that they come from.
+func (a *MLA) keeps(latent bool) *keeps {
+	width := a.c.Heads * (a.c.queryDim() + a.c.ValueDim)
+	if latent {
+		width = a.c.KVRank + a.c.ropeDim()
+	}
+	return &keeps{grown: []keptRows{{width, 1}}}
+}
+
+// PastSize returns the memory of a [Past].
+func (a *MLA) PastSize(r Reach) Size { return a.keeps(r.Latent).size(r) }
+
+// NewPast returns an empty past; it needs no memory of a fixed size.
+func (a *MLA) NewPast(pool *Pool, r Reach, state []float32) (*Past, []float32) {
+	return a.keeps(r.Latent).newPast(pool, r, state)
+}
+
+// PastFloats is as [Sparse.PastFloats].
+func (a *MLA) PastFloats(segs []nn.Segment, from []int, pool *Pool, r Reach) int {
+	defer a.Continue(nil)
+	for _, n := range from {
+		a.pasts = append(a.pasts, a.keeps(r.Latent).measure(pool, r, n))
+	}
+	var c counter
+	a.takePast(&c, segs)
+	return int(c)
+}
+
+// Continue is as [Sparse.Continue].
+func (a *MLA) Continue(pasts []*Past) { a.pasts = pasts }
+
+// latent tells whether the pasts keep latents.
+func (a *MLA) latent() bool { return a.pasts[0].grown[0].width == a.c.KVRank+a.c.ropeDim() }
+
+// mlaLane attends for one sequence at a time.
+type mlaLane struct {
+	attn  kernel.Attention
+	heads []kernel.AttentionHeads
+	segs  [1]kernel.Segment
+}
+
+// mlaPast is the scratch of a pass that continues.
+type mlaPast struct {
+	mlaRows
+	joint, keys []float32 // of all tokens of a sequence, from latents
+	attend      []float32
+}
+
+func (a *MLA) takePast(m memory, segs []nn.Segment) mlaPast {
+	T := segs[len(segs)-1].End
+	a.takeSaved(m, T)
+	f := mlaPast{mlaRows: a.takeRows(m, T)}
+	if a.latent() {
+		longest := 0
+		for i, g := range segs {
+			longest = max(longest, a.pasts[i].n+g.Len())
+		}
+		f.joint, f.keys = m.F32(longest*a.c.Heads*a.c.jointDim()), m.F32(longest*a.c.Heads*a.c.queryDim())
+	}
+	for len(a.lanes) < kernel.Threads() {
+		l := &mlaLane{heads: make([]kernel.AttentionHeads, a.c.Heads)}
+		l.attn = kernel.Attention{Heads: 1, Scale: a.c.Scale}
+		a.lanes = append(a.lanes, l)
+	}
+	all, each := 0, 0
+	for i := range segs {
+		a.set(a.lanes[0], i, segs)
+		n := a.lanes[0].attn.Scratch(a.lanes[0].heads, false)
+		if a.alone(i, segs) {
+			all = max(all, n)
+		} else {
+			each = max(each, n)
+		}
+	}
+	f.attend = m.F32(max(all, each*kernel.Threads()))
+	return f
+}
+
+// alone tells whether a sequence attends on all threads, before the others.
+func (a *MLA) alone(i int, segs []nn.Segment) bool {
+	return len(segs) == 1 || segs[i].Len() > narrow || a.latent()
+}
+
+// set prepares a lane for a sequence, up to the operands.
+func (a *MLA) set(l *mlaLane, i int, segs []nn.Segment) {
+	l.segs[0] = kernel.Segment{Start: 0, End: a.pasts[i].n + segs[i].Len()}
+	l.attn.Segments, l.attn.Past, l.attn.Serial = l.segs[:], a.pasts[i].n, !a.alone(i, segs)
+}
+
+// forwardPast is Forward for sequences that continue.
+func (a *MLA) forwardPast(out, x []float32, p *nn.Pass) {
+	mark := p.Arena.Mark()
+	defer p.Arena.Release(mark)
+	segs, T := p.Segments, p.T()
+	f := a.takePast(p.Arena, segs)
+	c, v := &a.c, &a.saved
+	c.Rope.continued(f.rot, segs, a.pasts)
+
+	a.work.add(project(v.qa, x, a.WQA, T, c.Hidden, c.QRank))
+	a.work.add(project(v.latent, x, a.latentRows(), T, c.Hidden, c.KVRank))
+	a.work.add(project(v.shared, x, a.sharedRows(), T, c.Hidden, c.ropeDim()))
+	a.work.run()
+	a.norms(&f.mlaRows, T, p)
+	a.work.add(project(v.q, f.qr, a.WQB, T, c.QRank, c.Heads*c.queryDim()))
+	if !a.latent() {
+		a.work.add(project(v.joint, f.mlaRows.latent, a.WKVB, T, c.KVRank, c.Heads*c.jointDim()))
+	}
+	a.work.run()
+	kernel.Rope(v.q, T, c.Heads, c.queryDim(), f.rot.cos, f.rot.sin, false)
+	kernel.Rope(v.shared, T, 1, c.ropeDim(), f.rot.cos, f.rot.sin, false)
+	if !a.latent() {
+		a.keys(&f.mlaRows, T, p)
+	}
+	for i, g := range segs {
+		for t := g.Start; t < g.End; t++ {
+			a.addRow(a.pasts[i].grown[0].row(a.pasts[i].n+t-g.Start), &f.mlaRows, t)
+		}
+	}
+	a.attendPast(&f, segs)
+	a.work.add(project(out, v.o, a.WO, T, c.Heads*c.ValueDim, c.Hidden))
+	a.work.run()
+	for i, past := range a.pasts {
+		past.n += segs[i].Len()
+	}
+}
+
+// addRow fills what a past keeps of token t of the pass.
+func (a *MLA) addRow(row []float32, r *mlaRows, t int) {
+	c, v := &a.c, &a.saved
+	if a.latent() {
+		n := copy(row, r.latent[t*c.KVRank:(t+1)*c.KVRank])
+		copy(row[n:], v.shared[t*c.ropeDim():(t+1)*c.ropeDim()])
+		return
+	}
+	n := c.Heads * c.queryDim()
+	copy(row, r.k[t*n:(t+1)*n])
+	joint := v.joint[t*c.Heads*c.jointDim():]
+	for h := range c.Heads {
+		at := h*c.jointDim() + c.NopeDim
+		copy(row[n+h*c.ValueDim:], joint[at:at+c.ValueDim])
+	}
+}
+
+// attendPast computes the attention of all sequences: those that need all threads
+// one by one, then the others beside each other.
+func (a *MLA) attendPast(f *mlaPast, segs []nn.Segment) {
+	few := 0
+	for i := range segs {
+		if a.alone(i, segs) {
+			a.attend(a.lanes[0], i, f, f.attend, segs)
+		} else {
+			few++
+		}
+	}
+	if few == 0 {
+		return
+	}
+	each := len(f.attend) / kernel.Threads()
+	a.queue.run(len(segs), func(lane, i int) {
+		if !a.alone(i, segs) {
+			a.attend(a.lanes[lane], i, f, f.attend[lane*each:(lane+1)*each], segs)
+		}
+	})
+}
+
+// attend computes the attention of one sequence.
+func (a *MLA) attend(l *mlaLane, i int, f *mlaPast, scratch []float32, segs []nn.Segment) {
+	a.set(l, i, segs)
+	c, v, g := &a.c, &a.saved, segs[i]
+	past, T := a.pasts[i], segs[len(segs)-1].End
+	if a.latent() {
+		a.expand(f, past, past.n+g.Len())
+	}
+	for h := range l.heads {
+		hd := kernel.AttentionHeads{
+			Q:   a.headCols(v.q, h, T, c.queryDim(), 0, c.queryDim()).Slice(g.Start, g.End, 0, c.queryDim()),
+			O:   a.headCols(v.o, h, T, c.ValueDim, 0, c.ValueDim).Slice(g.Start, g.End, 0, c.ValueDim),
+			LSE: v.lseT[h*T+g.Start : h*T+g.End],
+		}
+		if a.latent() {
+			n := past.n + g.Len()
+			hd.K = a.headCols(f.keys, h, n, c.queryDim(), 0, c.queryDim())
+			hd.V = a.headCols(f.joint, h, n, c.jointDim(), c.NopeDim, c.ValueDim)
+		} else {
+			hd.PK = past.grown[0].pagesOf(h*c.queryDim(), c.queryDim())
+			hd.PV = past.grown[0].pagesOf(c.Heads*c.queryDim()+h*c.ValueDim, c.ValueDim)
+		}
+		l.heads[h] = hd
+	}
+	l.attn.Forward(l.heads, scratch)
+}
+
+// expand computes keys and values of all heads from the latents of n tokens.
+func (a *MLA) expand(f *mlaPast, past *Past, n int) {
+	c, g := &a.c, &past.grown[0]
+	joint := c.Heads * c.jointDim()
+	for lo := 0; lo < n; lo += g.rows {
+		hi := min(lo+g.rows, n)
+		a.work.add(kernel.Product{
+			Form: kernel.NT, Out: kernel.MatOf(f.joint[lo*joint:hi*joint], hi-lo, joint),
+			A: kernel.Mat{Data: g.data[lo/g.rows], Rows: hi - lo, Cols: c.KVRank, Stride: g.width}, B: kernel.MatOf(a.WKVB.Data, joint, c.KVRank),
+		})
+	}
+	a.work.run()
+	width := c.queryDim()
+	kernel.Parallel(n, 8, func(lo, hi int) {
+		for t := lo; t < hi; t++ {
+			shared := g.row(t)[c.KVRank:]
+			for h := range c.Heads {
+				row := f.keys[(t*c.Heads+h)*width : (t*c.Heads+h+1)*width]
+				copy(row, f.joint[t*joint+h*c.jointDim():][:c.NopeDim])
+				copy(row[c.NopeDim:], shared)
+			}
+		}
+	})
+}
