@@ -119,7 +119,6 @@ type Cache struct {
 	o      CacheOptions
 	size   CacheSize
 	pool   *attention.Pool
-	layers []attends
 	unused []*Sequence
 	count  int // sequences in use
 	run    extending
@@ -140,9 +139,6 @@ func (m *Model) NewCache(o CacheOptions) (*Cache, error) {
 	}
 	if o.Back < 0 {
 		return nil, fmt.Errorf("deepseek: a cache must go back 0 tokens or more, got %d", o.Back)
-	}
-	if c.layers, err = m.cached(o.Predict); err != nil {
-		return nil, err
 	}
 	pages := o.Bytes / c.size.PageBytes
 	if need := int64(c.size.Pages(o.Context)); pages < need {
@@ -170,6 +166,23 @@ func (c *Cache) Bytes() int64 {
 	return c.pool.Bytes() + int64(c.count+len(c.unused))*c.size.Sequence
 }
 
+// layers returns how many attention layers sequences go through, the trunk's and
+// one MTP block's, and layer returns one of them. A model may make its layers
+// anew between passes.
+func (c *Cache) layers() int {
+	if c.o.Predict {
+		return len(c.m.blocks) + 1
+	}
+	return len(c.m.blocks)
+}
+
+func (c *Cache) layer(l int) attends {
+	if l < len(c.m.blocks) {
+		return c.m.blocks[l].attention
+	}
+	return c.m.mtp[l-len(c.m.blocks)].block.attention
+}
+
 // Sequence is what a cache keeps of one sequence.
 type Sequence struct {
 	// Routes, if not nil, gets the choices made for tokens that are added.
@@ -177,7 +190,7 @@ type Sequence struct {
 
 	c       *Cache
 	tokens  []int32
-	longest int // that tokens have been
+	longest int               // that tokens have been
 	pasts   []*attention.Past // by layer
 	pending []float32         // rows of the trunk that the MTP block has not seen
 }
@@ -192,9 +205,9 @@ func (c *Cache) NewSequence() *Sequence {
 	}
 	s := &Sequence{c: c}
 	state := make([]float32, c.size.Sequence/4)
-	for _, a := range c.layers {
+	for l := range c.layers() {
 		var p *attention.Past
-		p, state = a.NewPast(c.pool, c.o.reach(), state)
+		p, state = c.layer(l).NewPast(c.pool, c.o.reach(), state)
 		s.pasts = append(s.pasts, p)
 	}
 	if c.o.Predict {

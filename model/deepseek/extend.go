@@ -25,7 +25,6 @@ type extending struct {
 	tokens []int32
 	segs   []Segment
 	pasts  [][]*attention.Past // by layer
-	routed bool                // some sequence records its routes
 	bad    []fault             // by token
 	any    bool
 	to     []Extension
@@ -50,8 +49,8 @@ func (c *Cache) Extend(to []Extension, logits []float32) error {
 	m := c.m
 	mark := m.arena.Mark()
 	defer m.arena.Release(mark)
-	c.begin(to, c.layers[:len(m.blocks)], 0)
-	defer c.end(c.layers[:len(m.blocks)])
+	c.begin(to, 0, len(m.blocks))
+	defer c.end(0, len(m.blocks))
 	p, d := &c.run.pass, m.cfg.HiddenSize
 	t := p.T()
 	y, x, next := p.Arena.F32(t*d), p.Arena.F32(t*m.rowWidth()), p.Arena.F32(t*m.rowWidth())
@@ -106,51 +105,58 @@ func (c *Cache) check(to []Extension, logits []float32) error {
 	return nil
 }
 
-// begin sets up a pass through layers, the first of which is layer first of the
-// cache.
-func (c *Cache) begin(to []Extension, layers []attends, first int) {
+// begin sets up a pass through layers [first, last) of the cache.
+func (c *Cache) begin(to []Extension, first, last int) {
 	r := &c.run
-	r.tokens, r.segs, r.any, r.routed, r.to = r.tokens[:0], r.segs[:0], false, false, to
-	for len(r.pasts) < len(c.layers) {
+	r.tokens, r.segs, r.any, r.to = r.tokens[:0], r.segs[:0], false, to
+	for len(r.pasts) < last {
 		r.pasts = append(r.pasts, nil)
 	}
-	for l := range layers {
+	for l := first; l < last; l++ {
 		r.pasts[l] = r.pasts[l][:0]
 	}
+	routed := false
 	for i := range to {
 		s := to[i].Sequence
 		start := len(r.tokens)
 		r.tokens = append(r.tokens, to[i].Tokens...)
 		r.segs = append(r.segs, Segment{Start: start, End: len(r.tokens)})
-		for l := range layers {
-			past := s.pasts[first+l]
-			past.Prepare(len(to[i].Tokens))
-			past.Chose = nil
-			if first == 0 && s.Routes != nil && s.Routes.Picks[l] != nil {
-				past.Chose = func(_, _ int, entries []int32) { s.Routes.addPicks(l, entries) }
-			}
-			r.pasts[l] = append(r.pasts[l], past)
+		for l := first; l < last; l++ {
+			s.pasts[l].Prepare(len(to[i].Tokens))
+			r.pasts[l] = append(r.pasts[l], s.pasts[l])
 		}
-		r.routed = r.routed || s.Routes != nil
+		if first == 0 && s.Routes != nil {
+			s.record()
+			routed = true
+		}
 		to[i].Err = nil
 	}
-	for l, a := range layers {
-		a.Continue(r.pasts[l])
+	for l := first; l < last; l++ {
+		c.layer(l).Continue(r.pasts[l])
 	}
 	r.pass = nn.Pass{Arena: c.m.arena, Tokens: r.tokens, Segments: r.segs}
 	c.m.report.open, c.m.report.routed = false, nil
-	if first == 0 && r.routed {
+	if routed {
 		c.m.report.routed = c.addExperts
 	}
 }
 
 // end undoes begin.
-func (c *Cache) end(layers []attends) {
-	for _, a := range layers {
-		a.Continue(nil)
+func (c *Cache) end(first, last int) {
+	for l := first; l < last; l++ {
+		c.layer(l).Continue(nil)
 	}
 	c.m.report.routed = nil
 	c.run.to = nil
+}
+
+// record makes layers tell which entries they choose for the sequence.
+func (s *Sequence) record() {
+	for l, picks := range s.Routes.Picks {
+		if picks != nil && s.pasts[l].Chose == nil {
+			s.pasts[l].Chose = func(_, _ int, entries []int32) { s.Routes.addPicks(l, entries) }
+		}
+	}
 }
 
 // addExperts records the experts of a layer.

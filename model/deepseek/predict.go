@@ -80,8 +80,8 @@ func (c *Cache) runMTP(to []Extension, rows, logits []float32) {
 	m := c.m
 	k := &m.mtp[0]
 	layer := len(m.blocks)
-	c.begin(to, c.layers[layer:], layer)
-	defer c.end(c.layers[layer:])
+	c.begin(to, layer, layer+1)
+	defer c.end(layer, layer+1)
 	k.pass = c.run.pass
 	k.pass.Enter(k.block.layer, "mtp")
 	t, d := k.pass.T(), m.cfg.HiddenSize
