@@ -42,6 +42,16 @@ func (s *CacheSize) Pages(tokens int) int {
 	return n
 }
 
+// SharedPages returns how many pages a fork of a sequence of that many tokens
+// shares with it for as long as both are there.
+func (s *CacheSize) SharedPages(tokens int) int {
+	n := 0
+	for _, r := range s.rows {
+		n += tokens / r.Ratio / (int(s.PageBytes/4) / r.Width)
+	}
+	return n
+}
+
 // PerToken returns how many bytes each further token of a long sequence takes.
 func (s *CacheSize) PerToken() float64 {
 	sum := 0.0

@@ -10,6 +10,8 @@ import (
 
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/internal/detrand"
+	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/model/deepseek/deepseektest"
 	"github.com/temper-ml/temper/nn"
 )
 
@@ -222,6 +224,121 @@ func TestPredictEqualsWholePass(t *testing.T) {
 					t.Fatalf("%s, prompt of %d: prediction at %d differs from the whole pass", name, prompt, next)
 				}
 			}
+		}
+	}
+}
+
+// TestCachePlan: passes stay within the memory that was reserved for them.
+func TestCachePlan(t *testing.T) {
+	for name, m := range bitModels(t) {
+		for _, o := range cacheOptions(m) {
+			c := mustCache(t, m, o)
+			const tokens, sequences = 50, 6
+			plan, err := c.Reserve(tokens, sequences, 2*sequences)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.arena.ResetPeak()
+			logits := make([]float32, 2*sequences*m.cfg.VocabSize)
+			extend := func(to ...Extension) {
+				if err := c.Extend(to, logits); err != nil {
+					t.Fatal(err)
+				}
+			}
+			all := make([]*Sequence, sequences)
+			for i := range all {
+				all[i] = c.NewSequence()
+				extend(Extension{Sequence: all[i], Tokens: randomTokens(m, 1, 50), Logits: 2})
+			}
+			for range 30 {
+				to := []Extension{{Sequence: all[0], Tokens: make([]int32, 1), Logits: 1}}
+				for _, s := range all[1:] {
+					to = append(to, Extension{Sequence: s, Tokens: make([]int32, 1), Logits: 1})
+				}
+				extend(to...)
+				if o.Predict {
+					if err := c.Predict(to, logits); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if peak, _ := m.Peak(); peak > plan {
+				t.Errorf("%s, %+v: passes took %d bytes, %d were planned", name, o, peak, plan)
+			}
+		}
+	}
+}
+
+// TestRoutes: recorded choices are those of a pass over the whole.
+func TestRoutes(t *testing.T) {
+	m := bitModels(t)["v4"]
+	tokens := randomTokens(m, 3, 50)
+	var experts, picks [][]int32
+	w := &nn.Watch{Rows: []int{1}, See: func(o *nn.Output) {
+		for _, r := range o.Runs {
+			switch {
+			case o.Layer >= m.cfg.NumLayers:
+			case o.Name == "router.chosen":
+				experts = append(experts, slices.Clone(o.Ints[r.Start:r.End]))
+			case o.Name == "indexer.chosen":
+				for len(picks) <= o.Layer {
+					picks = append(picks, nil)
+				}
+				picks[o.Layer] = append(picks[o.Layer], o.Ints[r.Start:r.End]...)
+			}
+		}
+	}}
+	b := &Batch{Tokens: tokens, Labels: tokens, Segments: []Segment{{Start: 0, End: 50}}}
+	o := smallOptions
+	o.Watch = w
+	mt := loaded(t, m.cfg, deepseektest.RandomParams(m.cfg, 9))
+	mustStep(t, mt, b, o)
+	c := mustCache(t, m, CacheOptions{Context: 96, Back: 2, Bytes: 64 << 20})
+	s := c.NewSequence()
+	s.Routes = m.NewRoutes()
+	for at := 0; at < 50; {
+		n := min(1+at%7, 50-at)
+		if err := c.Extend([]Extension{{Sequence: s, Tokens: tokens[at : at+n]}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if at += n; n > 2 {
+			s.Truncate(at - 2)
+			at -= 2
+		}
+	}
+	for l := range m.cfg.NumLayers {
+		if got := s.Routes.Experts[l]; got != nil && !slices.Equal(got, experts[l]) {
+			t.Errorf("layer %d: experts %v, want %v", l, got, experts[l])
+		}
+		if got := s.Routes.Picks[l]; got != nil && (len(got) == 0 || !slices.Equal(got, picks[l])) {
+			t.Errorf("layer %d: picks %v, want %v", l, got, picks[l])
+		}
+	}
+}
+
+// TestCachePerToken counts what the published models keep of a token of a long
+// sequence: an entry and an indexer's key for four, an entry for 128; latents.
+func TestCachePerToken(t *testing.T) {
+	for _, c := range []struct {
+		model  string
+		latent bool
+		values float64
+	}{
+		{"deepseek-v4-pro", false, 30*(512+128)/4.0 + 31*512/128.0},
+		{"deepseek-v4-flash", false, 21*(512+128)/4.0 + 20*512/128.0},
+		{"deepseek-v3", true, 61 * (512 + 64)},
+		{"deepseek-v3", false, 61 * 128 * (128 + 64 + 128)},
+	} {
+		cfg, err := arch.Builtin(c.model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, err := CacheSizeOf(cfg, CacheOptions{Latent: c.latent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := size.PerToken() / 4; got != c.values {
+			t.Errorf("%s, latent %v: %v values a token, want %v", c.model, c.latent, got, c.values)
 		}
 	}
 }

@@ -26,13 +26,14 @@ type extending struct {
 	segs   []Segment
 	pasts  [][]*attention.Past // by layer
 	bad    []fault             // by token
+	places int                 // that were looked at
 	any    bool
 	to     []Extension
 }
 
 // fault says where a token's numbers broke first.
 type fault struct {
-	set      bool
+	order    int // of the place in the pass, from 1; 0: none
 	layer    int
 	sublayer string
 }
@@ -109,6 +110,7 @@ func (c *Cache) check(to []Extension, logits []float32) error {
 func (c *Cache) begin(to []Extension, first, last int) {
 	r := &c.run
 	r.tokens, r.segs, r.any, r.to = r.tokens[:0], r.segs[:0], false, to
+	r.places = 0
 	for len(r.pasts) < last {
 		r.pasts = append(r.pasts, nil)
 	}
@@ -179,33 +181,39 @@ func (c *Cache) blame(b *block) {
 }
 
 func (c *Cache) blameToken(first func() int, scales func() []float32, layer int, sublayer string) {
+	r := &c.run
+	r.places++
 	i := first()
 	if i < 0 {
 		return
 	}
-	r := &c.run
 	if !r.any {
 		r.any = true
 		r.bad = append(r.bad[:0], make([]fault, len(r.tokens))...)
 	}
 	for at, v := range scales()[i:] {
-		if f := &r.bad[i+at]; !f.set && badScale([]float32{v}) == 0 {
-			*f = fault{true, layer, sublayer}
+		if f := &r.bad[i+at]; f.order == 0 && badScale([]float32{v}) == 0 {
+			*f = fault{r.places, layer, sublayer}
 		}
 	}
 }
 
-// report sets the errors of extensions with tokens that broke.
+// report sets the errors of extensions with tokens that broke: the first place,
+// which later tokens, and within a block of queries earlier ones, took it from.
 func (c *Cache) report(to []Extension) {
 	if !c.run.any {
 		return
 	}
 	for i, g := range c.run.segs {
+		var first fault
+		pos := 0
 		for at := g.Start; at < g.End; at++ {
-			if f := c.run.bad[at]; f.set {
-				to[i].Err = fmt.Errorf("position %d: %w", len(to[i].Sequence.tokens)+at-g.Start, c.m.nonFinite(f.layer, f.sublayer, "forward", -1))
-				break
+			if f := c.run.bad[at]; f.order > 0 && (first.order == 0 || f.order < first.order) {
+				first, pos = f, len(to[i].Sequence.tokens)+at-g.Start
 			}
+		}
+		if first.order > 0 {
+			to[i].Err = fmt.Errorf("position %d: %w", pos, c.m.nonFinite(first.layer, first.sublayer, "forward", -1))
 		}
 	}
 }

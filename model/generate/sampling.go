@@ -3,6 +3,7 @@ package generate
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/internal/detrand"
@@ -62,8 +63,10 @@ type draw struct {
 
 // drawer draws tokens. It serves one goroutine.
 type drawer struct {
-	probs []float32
-	ids   []int32
+	probs     []float32
+	ids       []int32
+	logp, lse [1]float32
+	label     [1]int32
 }
 
 // draw draws a token with the random number u, 0 <= u < 1. The definition:
@@ -157,4 +160,42 @@ func (d *drawer) keep(s *Sampling, logits, p []float32) []int32 {
 		ids = nucleus(ids, logits, p, s.TopP)
 	}
 	return ids
+}
+
+// token draws the next token of a stream and reports what was asked for with it.
+func (d *drawer) token(s *Stream, logits []float32) Token {
+	at := len(s.tokens)
+	r := d.draw(&s.req.Sampling, s.numbers.Float64At(uint64(at)), logits)
+	d.label[0] = r.id
+	kernel.CrossEntropyForward(d.logp[:], d.lse[:], logits, d.label[:], 1, len(logits))
+	t := Token{ID: r.id, Position: at, LogProb: d.logp[0], Sampled: r.sampled}
+	if s.req.plain() {
+		t.Sampled = t.LogProb
+	}
+	if s.req.Mask {
+		t.Kept = slices.Clone(r.kept)
+	}
+	if s.req.TopLogProbs > 0 {
+		t.Top = d.top(logits, s.req.TopLogProbs)
+	}
+	return t
+}
+
+// top returns the n most likely tokens; token has set lse.
+func (d *drawer) top(logits []float32, n int) []Candidate {
+	if cap(d.ids) < len(logits) {
+		d.ids = make([]int32, len(logits))
+	}
+	ids := d.ids[:len(logits)]
+	for i := range ids {
+		ids[i] = int32(i)
+	}
+	h := ranking{ids, logits}
+	h.init()
+	top := make([]Candidate, n)
+	for i := range top {
+		id := h.pop()
+		top[i] = Candidate{ID: id, LogProb: logits[id] - d.lse[0]}
+	}
+	return top
 }

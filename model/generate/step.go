@@ -1,0 +1,249 @@
+package generate
+
+import (
+	"sync/atomic"
+
+	"github.com/temper-ml/temper/compute/kernel"
+	"github.com/temper-ml/temper/model/deepseek"
+)
+
+// stepping is what a step needs, kept for the next.
+type stepping struct {
+	to      []deepseek.Extension
+	of      []*Stream   // of each extension, or of each row of logits
+	logits  []float32   // rows
+	rows    [][]float32 // of each stream that draws
+	drawers []*drawer
+	lane    atomic.Int64
+}
+
+// Step runs one pass. It reports whether there was anything to do. An error means
+// that the engine is broken; what happens to one request is told by its stream.
+func (e *Engine) Step() (busy bool, err error) {
+	e.dropCancelled()
+	e.admit()
+	if len(e.running) == 0 {
+		return false, nil
+	}
+	e.startForked()
+	if err := e.draft(); err != nil {
+		return true, err
+	}
+	if err := e.extend(); err != nil {
+		return true, err
+	}
+	e.settle()
+	return true, nil
+}
+
+// dropCancelled ends running requests that were cancelled.
+func (e *Engine) dropCancelled() {
+	for _, s := range e.running {
+		if s.cancelled.Load() {
+			s.end = Cancelled
+		}
+	}
+	e.settle()
+}
+
+// startForked draws the first tokens of streams whose prompt is known already.
+func (e *Engine) startForked() {
+	w := &e.work
+	w.of, w.rows = w.of[:0], w.rows[:0]
+	for _, s := range e.running {
+		if s.forked && s.generated() == 0 && s.end == Running {
+			w.of, w.rows = append(w.of, s), append(w.rows, s.prefix.logits)
+		}
+	}
+	e.drawAll()
+}
+
+// ready tells whether a stream's prompt went through the model and its last token
+// did not.
+func (s *Stream) ready() bool {
+	return s.end == Running && len(s.seq.Tokens()) == len(s.tokens)-1 && s.generated() > 0
+}
+
+// draft chooses what ready streams add: their last token and, if the engine
+// speculates and there is a place for it, a draft of the next.
+func (e *Engine) draft() error {
+	w := &e.work
+	w.to, w.of, w.rows = w.to[:0], w.of[:0], w.rows[:0]
+	for _, s := range e.running {
+		s.chunk, s.drafted = s.chunk[:0], false
+		if !s.ready() {
+			continue
+		}
+		s.chunk = append(s.chunk, s.tokens[len(s.tokens)-1])
+		if e.o.Speculate && len(s.tokens)+1 < s.limit {
+			w.to = append(w.to, deepseek.Extension{Sequence: s.seq, Tokens: s.chunk})
+			w.of = append(w.of, s)
+		}
+	}
+	if len(w.to) == 0 {
+		return nil
+	}
+	if err := e.cache.Predict(w.to, w.logits); err != nil {
+		return err
+	}
+	v := e.m.Config().VocabSize
+	for i := range w.of {
+		w.rows = append(w.rows, w.logits[i*v:(i+1)*v])
+	}
+	e.eachRow(func(d *drawer, i int) {
+		s := w.of[i]
+		if w.to[i].Err != nil {
+			return // the trunk may be well all the same
+		}
+		t := d.draw(&s.req.Sampling, s.numbers.Float64At(uint64(len(s.tokens))), w.rows[i])
+		s.chunk, s.drafted = append(s.chunk, t.id), true
+	})
+	return nil
+}
+
+// extend runs the pass and draws tokens.
+func (e *Engine) extend() error {
+	w, v := &e.work, e.m.Config().VocabSize
+	left := e.o.StepTokens
+	w.to, w.of, w.rows = w.to[:0], w.of[:0], w.rows[:0]
+	for _, s := range e.running {
+		if len(s.chunk) > 0 {
+			e.put(s, len(s.chunk))
+			left -= len(s.chunk)
+		}
+	}
+	for _, s := range e.running {
+		at, n := 0, len(s.req.Prompt)
+		if s.end == Running {
+			at = len(s.seq.Tokens())
+		}
+		if s.end != Running || at >= n || left == 0 {
+			continue
+		}
+		s.chunk = append(s.chunk, s.req.Prompt[at:min(n, at+left)]...)
+		left -= len(s.chunk)
+		last := 0
+		if at+len(s.chunk) == n {
+			last = 1
+		}
+		e.put(s, last)
+	}
+	if len(w.to) == 0 {
+		return nil
+	}
+	if err := e.cache.Extend(w.to, w.logits); err != nil {
+		return err
+	}
+	e.count()
+	at, n := 0, 0
+	for i := range w.to {
+		x, s := &w.to[i], w.of[i]
+		rows := w.logits[at : at+x.Logits*v]
+		at += len(rows)
+		switch {
+		case x.Err != nil:
+			s.end, s.failure = Failed, x.Err
+		case x.Logits > 0:
+			w.of[n], w.rows = s, append(w.rows, rows)
+			n++
+		}
+	}
+	w.of = w.of[:n]
+	e.drawAll()
+	return nil
+}
+
+// put makes the stream's chunk part of the pass.
+func (e *Engine) put(s *Stream, logits int) {
+	e.work.to = append(e.work.to, deepseek.Extension{Sequence: s.seq, Tokens: s.chunk, Logits: logits})
+	e.work.of = append(e.work.of, s)
+}
+
+// drawAll draws for every stream of the work the tokens that its rows of logits
+// give: one, or two if the draft was right.
+func (e *Engine) drawAll() {
+	w, v := &e.work, e.m.Config().VocabSize
+	e.eachRow(func(d *drawer, i int) { e.drawNext(d, w.of[i], w.rows[i], v) })
+	for i, s := range w.of {
+		if !s.forked && s.generated() == len(s.fresh) && len(s.seq.Tokens()) == len(s.req.Prompt) {
+			e.keepPrompt(s, w.rows[i])
+		}
+	}
+}
+
+// drawNext draws from the first row and, if that is the draft, from the second.
+func (e *Engine) drawNext(d *drawer, s *Stream, rows []float32, v int) {
+	t := d.token(s, rows[:v])
+	s.add(t, e.eos)
+	if !s.drafted {
+		return
+	}
+	if s.end == Running && s.chunk[1] == t.ID {
+		s.add(d.token(s, rows[v:]), e.eos)
+		s.accepted = true
+		return
+	}
+	s.seq.Truncate(len(s.seq.Tokens()) - 1)
+}
+
+// eachRow calls f for the rows of the work, on several threads at a time.
+func (e *Engine) eachRow(f func(d *drawer, i int)) {
+	w := &e.work
+	for len(w.drawers) < kernel.Threads() {
+		w.drawers = append(w.drawers, &drawer{})
+	}
+	w.lane.Store(0)
+	if len(w.rows) == 0 {
+		return
+	}
+	kernel.Parallel(len(w.rows), (len(w.rows)+kernel.Threads()-1)/kernel.Threads(), func(lo, hi int) {
+		d := &drawer{}
+		if n := int(w.lane.Add(1)) - 1; n < len(w.drawers) {
+			d = w.drawers[n]
+		}
+		for i := lo; i < hi; i++ {
+			f(d, i)
+		}
+	})
+}
+
+// count adds the pass to the counters.
+func (e *Engine) count() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stats.Steps++
+	for i, x := range e.work.to {
+		if s := e.work.of[i]; s.generated() == 0 {
+			e.stats.PromptTokens += int64(len(x.Tokens))
+		} else if s.drafted {
+			e.stats.Drafted++
+		}
+	}
+}
+
+// settle publishes what the step made, and frees what has ended.
+func (e *Engine) settle() {
+	kept := e.running[:0]
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.running {
+		e.stats.Generated += int64(len(s.fresh))
+		if s.accepted {
+			e.stats.Accepted++
+			s.accepted = false
+		}
+		if len(s.fresh) > 0 || s.end != Running {
+			s.publish(s.failure)
+			s.fresh = s.fresh[:0]
+		}
+		if s.end == Running {
+			kept = append(kept, s)
+			continue
+		}
+		e.stats.Finished++
+		e.retire(s)
+	}
+	clear(e.running[len(kept):])
+	e.running = kept
+	e.tell()
+}
