@@ -100,7 +100,7 @@ func TestPoolingPast(t *testing.T) {
 }
 
 func TestDroppedKeysAreRefused(t *testing.T) {
-	for _, a := range []Attention{
+	for _, a := range []*Attention{
 		{Heads: 1, Window: 4, Past: 9, Dropped: 7, Segments: segmentsOf(12)},
 		{Heads: 1, Past: 9, Dropped: 1, Segments: segmentsOf(12)},
 	} {
