@@ -144,10 +144,12 @@ func classOf(cell string) string {
 	switch {
 	case cell == notRecorded:
 		return "none"
-	case strings.HasPrefix(cell, "sha256:") || strings.HasPrefix(cell, "h1:") || strings.HasPrefix(cell, "temper+"):
-		return "digest"
 	case cell != "" && len(cell) < 24 && (cell[0] >= '0' && cell[0] <= '9' || cell[0] == '-' || cell[0] == '+'):
 		return "n"
+	case strings.Contains(cell, " "):
+		return ""
+	case strings.HasPrefix(cell, "sha256:") || strings.HasPrefix(cell, "h1:") || strings.HasPrefix(cell, "temper+"):
+		return "digest"
 	}
 	return ""
 }

@@ -60,7 +60,9 @@ func (r *Run) Spans() []Span {
 		out = append(out, Span{kind, m.stage, from, to, m.step, m.step})
 	}
 	prepared := false // since the last stop
-	for _, m := range r.moments() {
+	moments := r.moments()
+	stops := stopping(moments)
+	for i, m := range moments {
 		if cursor == 0 {
 			cursor = m.at - m.took
 			if m.took == 0 {
@@ -73,17 +75,33 @@ func (r *Run) Spans() []Span {
 		}
 		from := max(cursor, m.at-m.took)
 		gap := Elsewhere
-		stop := m.kind == Recovery || m.kind == Resume
 		switch {
-		case stop:
+		case stops[i]:
 			gap = Stopped
 		case !prepared:
 			gap = Preparing
 		}
 		put(&m, gap, cursor, from)
 		put(&m, spentOn(m.kind), from, m.at)
-		prepared = !stop && (prepared || m.took > 0)
+		prepared = !stops[i] && (prepared || m.took > 0)
 		cursor = m.at
+	}
+	return out
+}
+
+// stopping says of each entry whether it is the end of a stop or leads up to it:
+// a recovery or resume, and what is told before it since the last that took time.
+func stopping(moments []moment) []bool {
+	out := make([]bool, len(moments))
+	ahead := false
+	for i := len(moments) - 1; i >= 0; i-- {
+		switch m := &moments[i]; {
+		case m.kind == Recovery || m.kind == Resume:
+			ahead = true
+		case m.took > 0:
+			ahead = false
+		}
+		out[i] = ahead
 	}
 	return out
 }

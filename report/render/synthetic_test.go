@@ -111,8 +111,9 @@ func (l *log) stage(stage int) {
 		}
 		if crash > 0 && s+1 == crash && !died {
 			died = true
+			l.now += 230_000 // found by who goes on
 			l.add(&record.Fault{Fault: "crash", Rank: l.shape.ranks - 1, Stage: stage, Step: s + 1, Evidence: "the process of the rank is gone"})
-			l.now += 240_000
+			l.now += 10_000
 			l.add(&record.Recovery{Stage: stage, Step: saved, Again: s + 1 - saved, Cause: "crash"})
 			s = saved - 1
 		}
