@@ -49,15 +49,20 @@ export function board(root) {
     return true;
   }
 
-  let pending = false;
+  let pending = false, next = null; // next: what was asked for meanwhile
   async function load(fresh) {
-    if (pending) return;
+    if (pending) { next = next || fresh; return; }
     pending = true;
     let got = [];
     try {
       got = await Promise.all(runs.map((r) => fetchRun(r, fresh)));
     } catch { /* no answer: the next change asks again */ }
     pending = false;
+    if (next !== null) {
+      const again = next;
+      next = null;
+      load(again || (fresh && !got.length));
+    }
     if (adopt() || fresh || got.some(Boolean)) draw();
   }
   function draw() { for (const c of charts) c.draw(); }
