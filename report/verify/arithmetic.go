@@ -316,7 +316,7 @@ func (a *arithmetic) settle() {
 		return
 	}
 	n := a.steps
-	a.recipe.saw("seed, name, %d stages with their steps, batches, sequences and schedules are those of the recipe's text", len(a.log.Stages))
+	a.recipe.saw("seed, name, and %s with steps, batches, sequences and schedules are those of the recipe's text", many(len(a.log.Stages), "stage"))
 	a.counts.saw("%d steps: examples, tokens and supervised tokens fit batch, sequence and the tokens of an epoch", n)
 	a.rates.saw("%d learning rates recomputed from the recipe, equal in every bit", n)
 	a.losses.saw("%d steps finite, %d skipped with a reason", n-a.skipped, a.skipped)
@@ -336,7 +336,7 @@ func (a *arithmetic) settle() {
 	a.flops.saw("%d steps within bounds of all ways to cut their tokens, at most %.3g apart", n-a.skipped, a.narrow)
 	a.device.saw("%s", a.power.evidence())
 	if a.power.bandwidth == 0 {
-		a.log.notChecked("time of steps against memory bandwidth: the manifest has none measured of %d ranks", m.Ranks)
+		a.log.notChecked("time of steps against memory bandwidth: the manifest has none measured of %s", many(m.Ranks, "rank"))
 	}
 }
 

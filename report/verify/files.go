@@ -51,10 +51,10 @@ func checkFiles(root *directory, l *Log, f *finding) {
 		}
 		c.strangers(l.End.Export)
 	}
-	text := fmt.Sprintf("%d files and %d checkpoints, %d bytes, have the digests on record", c.same, c.checkpoints, c.bytes)
+	text := fmt.Sprintf("%s and %s, %s, have the digests on record", many(c.same, "file"), many(c.checkpoints, "checkpoint"), many(c.bytes, "byte"))
 	if c.absent > 0 {
-		text += fmt.Sprintf("; %d checkpoints are no longer there", c.absent)
-		l.notChecked("%d of %d checkpoints, which are no longer there: no replay can begin at them", c.absent, len(l.Checkpoints))
+		text += fmt.Sprintf("; no longer there: %s", many(c.absent, "checkpoint"))
+		l.notChecked("%d of %s, no longer there: no replay can begin at them", c.absent, many(len(l.Checkpoints), "checkpoint"))
 	}
 	f.saw("%s", text)
 }

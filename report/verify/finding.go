@@ -84,3 +84,11 @@ func worst(checks []Check) Verdict {
 	}
 	return Pass
 }
+
+// many counts things in words.
+func many[N int | int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -212,7 +212,8 @@ func (p *pass) settle() {
 	p.entries.saw("%d entries, canonical, numbered without gaps, times never going back", last)
 	p.heads.saw("%d heads, each of the entries before it and naming the head before; %d of %d leaves signed", s.Heads, s.Signed, s.Leaves)
 	q := p.sequence
-	p.order.saw("%d stages, %d steps that stand, %d recoveries (%d steps taken again), %d pauses", len(p.log.Stages), len(p.log.steps), q.recoveries, q.again, q.pauses)
+	p.order.saw("%s, %s that stand, %s (%s taken again), %s", many(len(p.log.Stages), "stage"), many(len(p.log.steps), "step"),
+		recoveries(q.recoveries), many(q.again, "step"), many(q.pauses, "pause"))
 	if s.Signed < s.Leaves {
 		p.heads.skip(s.Signed, "the last %d of %d leaves, from entry %d on, are under no head: nothing says that they are what was written", s.Leaves-s.Signed, s.Leaves, s.Signed)
 	}
@@ -225,7 +226,7 @@ func (p *pass) settle() {
 		p.witness.skip(s.Witnessed, "witnesses signed %d of %d leaves", s.Witnessed, s.Leaves)
 	}
 	p.states.saw("%s", p.digests.evidence())
-	p.twice.saw("%d steps were taken again after recoveries, with the same results", p.retaken.compared)
+	p.twice.saw("%s taken again after recoveries, with the same results", many(p.retaken.compared, "step"))
 	if !p.log.complete {
 		p.order.skip(last, "read up to entry %d only", last)
 		p.end.skip(-1, "read up to entry %d only", last)
@@ -239,10 +240,17 @@ func (p *pass) settle() {
 	case end == nil:
 		p.end.skip(last, "the run has not ended, or its end is not in the log")
 	case end.Status == "complete":
-		p.end.saw("the run ended complete in entry %d, after all steps of %d stages", p.log.EndIndex, len(p.log.Stages))
+		p.end.saw("the run ended complete in entry %d, after all steps of %s", p.log.EndIndex, many(len(p.log.Stages), "stage"))
 	default:
 		p.end.saw("the run ended in entry %d as %q: %.200s", p.log.EndIndex, end.Status, end.Reason)
 	}
+}
+
+func recoveries(n int64) string {
+	if n == 1 {
+		return "1 recovery"
+	}
+	return fmt.Sprintf("%d recoveries", n)
 }
 
 // notChecked adds a sentence about what no check looked at, once.

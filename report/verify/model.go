@@ -92,46 +92,40 @@ func sameTensors(root *directory, k *Checkpoint, export map[string]record.Digest
 	if err != nil {
 		return 0, 0, err
 	}
-	opened := map[string]*tensorFile{}
-	defer func() {
-		for _, f := range opened {
-			f.Close()
-		}
-	}()
-	stored := map[string]*tensorFile{}
+	stored, in := newTensorFiles(root, modelDir), map[string]string{}
+	defer stored.Close()
 	for _, name := range slices.Sorted(maps.Keys(export)) {
 		if !strings.HasSuffix(name, ".safetensors") || strings.Contains(name, "/") {
 			continue
 		}
-		f, err := openTensors(root, modelDir, name, opened)
+		f, err := stored.get(name)
 		if err != nil {
 			return 0, 0, err
 		}
 		for t := range f.at {
-			if stored[t] != nil {
+			if in[t] != "" {
 				return 0, 0, fmt.Errorf("tensor %.80q is in two files", t)
 			}
-			stored[t] = f
+			in[t] = name
 		}
 	}
-	saved := map[string]*tensorFile{}
-	defer func() {
-		for _, f := range saved {
-			f.Close()
-		}
-	}()
+	saved := newTensorFiles(root, k.Path)
+	defer saved.Close()
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
 		if isSlot(t.Name) {
 			continue
 		}
-		own, err := openTensors(root, k.Path, t.File, saved)
+		if in[t.Name] == "" {
+			return n, rounded, fmt.Errorf("tensor %.80q is not in the model", t.Name)
+		}
+		own, err := saved.get(t.File)
 		if err != nil {
 			return n, rounded, err
 		}
-		to := stored[t.Name]
-		if to == nil {
-			return n, rounded, fmt.Errorf("tensor %.80q is not in the model", t.Name)
+		to, err := stored.get(in[t.Name])
+		if err != nil {
+			return n, rounded, err
 		}
 		if err := sameValues(own, to, t.Name); err != nil {
 			return n, rounded, fmt.Errorf("tensor %.80q: %w", t.Name, err)
@@ -141,8 +135,8 @@ func sameTensors(root *directory, k *Checkpoint, export map[string]record.Digest
 			rounded++
 		}
 	}
-	if n != len(stored) {
-		return n, rounded, fmt.Errorf("the model has %d tensors, the checkpoint %d", len(stored), n)
+	if n != len(in) {
+		return n, rounded, fmt.Errorf("the model has %d tensors, the checkpoint %d", len(in), n)
 	}
 	return n, rounded, nil
 }

@@ -65,8 +65,8 @@ func Replay(ctx context.Context, l *Log, r Replayer, plan Plan) (*Replayed, erro
 	if c.missed > 0 {
 		steps.skip(-1, "%d evaluations and checkpoints in replayed segments were not computed again", c.missed)
 	}
-	states.saw("%d states, each checked against the record when it was loaded", len(segments))
-	steps.saw("%d of %d steps, %d evaluations and %d complete states computed again, equal in every bit", out.Steps, l.Steps(), c.evaluations, c.states)
+	states.saw("%s, checked against the record when loaded", many(len(segments), "state"))
+	steps.saw("%d of %s, %s and %s computed again, equal in every bit", out.Steps, many(l.Steps(), "step"), many(c.evaluations, "evaluation"), many(c.states, "complete state"))
 	return out, nil
 }
 

@@ -23,7 +23,7 @@ func NewReport(l *Log, checks []Check, replayed *Replayed) *Report {
 		r.ReplayedSteps, r.Segments, r.FirstDivergence = replayed.Steps, replayed.Segments, replayed.Divergence
 	}
 	if r.ReplayedSteps < r.Steps {
-		r.NotChecked = append(r.NotChecked, fmt.Sprintf("%d of %d steps, which were not taken again here", r.Steps-r.ReplayedSteps, r.Steps))
+		r.NotChecked = append(r.NotChecked, fmt.Sprintf("%d of %s, not taken again here", r.Steps-r.ReplayedSteps, many(r.Steps, "step")))
 	}
 	r.Verdict = worst(r.Checks)
 	return r

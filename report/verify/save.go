@@ -55,16 +55,12 @@ func checkSave(root *directory, k *Checkpoint) (int64, error) {
 		return 0, fmt.Errorf("it is of step %d, the entry of %d", m.Step, k.Checkpoint.Step)
 	}
 	parameters, optimizer := newState(), newState()
-	files := map[string]*tensorFile{}
-	defer func() {
-		for _, f := range files {
-			f.Close()
-		}
-	}()
+	files := newTensorFiles(root, k.Path)
+	defer files.Close()
 	total := int64(len(text))
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
-		f, err := openTensors(root, k.Path, t.File, files)
+		f, err := files.get(t.File)
 		if err != nil {
 			return total, err
 		}
@@ -81,7 +77,7 @@ func checkSave(root *directory, k *Checkpoint) (int64, error) {
 		}
 		total += n
 	}
-	for name, f := range files {
+	for name, f := range files.all {
 		if f.read != len(f.at) {
 			return total, fmt.Errorf("%.80s holds %d tensors, the save's manifest has %d of them", name, len(f.at), f.read)
 		}
@@ -134,30 +130,58 @@ func readSave(root *directory, dir string) ([]byte, *saveManifest, error) {
 	return text, m, nil
 }
 
-// tensorFile is a safetensors file.
+// tensorFile is a safetensors file; it is open while it is the set's current one.
 type tensorFile struct {
 	*file
 	at   map[string]placed
 	read int
 }
 
-func openTensors(root *directory, dir, name string, opened map[string]*tensorFile) (*tensorFile, error) {
-	if f := opened[name]; f != nil {
-		return f, nil
+// tensorFiles are those of a directory. One is open at a time: a large model has
+// more than a process may open.
+type tensorFiles struct {
+	root    *directory
+	dir     string
+	all     map[string]*tensorFile
+	current *tensorFile
+}
+
+func newTensorFiles(root *directory, dir string) *tensorFiles {
+	return &tensorFiles{root: root, dir: dir, all: map[string]*tensorFile{}}
+}
+
+// get opens a file, and reads its header the first time.
+func (s *tensorFiles) get(name string) (*tensorFile, error) {
+	t := s.all[name]
+	if t != nil && t == s.current {
+		return t, nil
 	}
 	if name != path.Base(name) || name == "." || name == ".." {
-		return nil, fmt.Errorf("data file %.80q is not in the save", name)
+		return nil, fmt.Errorf("data file %.80q is not a name in %.200s", name, s.dir)
 	}
-	f, err := openFile(root, path.Join(dir, name))
+	s.Close()
+	f, err := openFile(s.root, path.Join(s.dir, name))
 	if err != nil {
 		return nil, err
 	}
-	t := &tensorFile{file: f}
-	opened[name] = t
-	if t.at, err = readHeader(f); err != nil {
-		return nil, fmt.Errorf("%.80s: %w", name, err)
+	if t == nil {
+		t = &tensorFile{}
+		if t.at, err = readHeader(f); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("%.80s: %w", name, err)
+		}
+		s.all[name] = t
 	}
+	t.file, s.current = f, t
 	return t, nil
+}
+
+// Close closes what is open.
+func (s *tensorFiles) Close() {
+	if s.current != nil {
+		s.current.Close()
+		s.current = nil
+	}
 }
 
 // readHeader returns where in a file its tensors are. Apart from tensors, that
