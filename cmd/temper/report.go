@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ type reportFlags struct {
 
 	submission string
 	verified   []string
+	hardware   []string
 	check      bool
 	json       bool
 }
@@ -37,7 +39,10 @@ a file is standard output. docs/report.md says what each holds.
 
 Steps are not taken again here: give what "temper verify RUN --json" printed with
 --verified, once for each RUN, in order. The exit status is 1 when a record is
-found to be false; what could be read of it is reported all the same.`,
+found to be false; what could be read of it is reported all the same.
+
+The page also has what "temper plan" predicts for a step of the same model, batch
+and rows on as many devices of other hardware (--compare).`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return exactArgs(1, "run directories, at least one")(cmd, args)
@@ -45,7 +50,7 @@ found to be false; what could be read of it is reported all the same.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.report(cmd.OutOrStdout(), cmd.ErrOrStderr(), args)
+			return f.report(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args)
 		},
 	}
 	flags := cmd.Flags()
@@ -57,6 +62,7 @@ found to be false; what could be read of it is reported all the same.`,
 	flags.StringVar(&f.mlperf, "mlperf", "", "file for an MLPerf log, with --submission")
 	flags.StringVar(&f.submission, "submission", "", "YAML file of what the submitter declares")
 	flags.StringArrayVar(&f.verified, "verified", nil, "file with what temper verify --json found, one for each RUN")
+	flags.StringSliceVar(&f.hardware, "compare", []string{"h100", "ascend-910c"}, "hardware for which the page predicts the run's step, or none")
 	flags.BoolVar(&f.check, "check", true, "check form and arithmetic; reads all files that the record names")
 	flags.BoolVar(&f.json, "json", false, "print the summary as JSON")
 	return cmd
@@ -86,13 +92,18 @@ func (f *reportFlags) settle(dirs []string) error {
 }
 
 // report reads all runs, then writes what is asked for.
-func (f *reportFlags) report(stdout, stderr io.Writer, dirs []string) error {
+func (f *reportFlags) report(ctx context.Context, stdout, stderr io.Writer, dirs []string) error {
 	if err := f.settle(dirs); err != nil {
 		return usageError{err}
 	}
 	runs, err := f.read(dirs)
 	if err != nil {
 		return err
+	}
+	if f.html != "" {
+		if err := f.compare(ctx, runs); err != nil {
+			return err
+		}
 	}
 	names := stdout // of written files
 	if f.json || f.html == "-" || f.csv == "-" || f.prometheus == "-" || f.mlperf == "-" {

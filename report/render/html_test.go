@@ -156,3 +156,25 @@ func TestPageSaysWhatIsKnown(t *testing.T) {
 		t.Error("a page about no run")
 	}
 }
+
+// Predictions stand beside what the run measured of the same stage.
+func TestPredictionsStandBesideTheRun(t *testing.T) {
+	r := finished()
+	r.Ranks, r.DType = 2, "fp32"
+	r.Predictions = []Prediction{
+		{Hardware: "h100", DType: "bf16", Devices: 2, Tokens: 100, Seconds: 0.25, Low: 0.2, High: 0.3, Layout: "dp=2", BoundBy: "compute"},
+		{Hardware: "toaster", DType: "int8", Why: "too small <b>"},
+	}
+	p := pageOf(t, r)
+	for _, want := range []string{
+		"stage base, of the same batch and rows", "<td class=\"n\">1.0 s</td><td>measured</td><td class=\"n\">100</td>", "0.2 s to 0.3 s</td><td class=\"n\">400</td><td class=\"n\">4 ×</td><td>dp=2; compute",
+		"no layout: too small &lt;b&gt;",
+	} {
+		if !strings.Contains(p, want) {
+			t.Errorf("no %q in %s", want, p[strings.Index(p, "Predicted by"):][:1500])
+		}
+	}
+	if (&Run{}).Largest() != -1 || synthetic(t, small).Largest() != 0 {
+		t.Error("the largest stage")
+	}
+}

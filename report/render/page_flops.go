@@ -181,6 +181,9 @@ func (v *view) comparison() []part {
 			continue
 		}
 		out = append(out, whole(compared(v.names[k], r, v.summary[k])))
+		if len(r.Predictions) > 0 {
+			out = append(out, whole(predicted(v.names[k], r)))
+		}
 	}
 	return out
 }
@@ -206,6 +209,43 @@ func compared(name string, r *Run, s *Summary) *table {
 				c.Device.Name, string(dtype), rate(peak), fmt.Sprintf("%.4g ×", peak/(r.Peak/ranks)), took, fmt.Sprintf("%s: %s", e.Grade, e.Source),
 			})
 		}
+	}
+	return t
+}
+
+// predicted is what the planner says of other hardware beside what the run took.
+func predicted(name string, r *Run) *table {
+	stage := r.Predictions[0].Stage
+	t := &table{
+		Caption: fmt.Sprintf("Predicted by temper plan: a step of %s, stage %s, of the same batch and rows", name, r.stageName(stage)),
+		Head:    []string{"hardware", "format", "devices", "tokens a step", "step", "90 % interval", "tokens/s", "over this run", "layout, bound by"},
+	}
+	var tokens int64
+	var wall time.Duration
+	n := 0.0
+	for i := range r.Steps {
+		if s := &r.Steps[i]; s.Stage == stage {
+			tokens, wall, n = tokens+s.Tokens, wall+s.Wall, n+1
+		}
+	}
+	own := float64(tokens) / wall.Seconds()
+	t.Rows = append(t.Rows, []string{
+		"this run", orNotRecorded(r.DType), count(max(r.Ranks, 1)), short(float64(tokens) / n), seconds(wall.Seconds() / n), "measured", orDash(own), "1", "–",
+	})
+	for i := range r.Predictions {
+		p := &r.Predictions[i]
+		if p.Why != "" {
+			t.Rows = append(t.Rows, []string{p.Hardware, p.DType, "–", "–", "–", "–", "–", "–", "no layout: " + p.Why})
+			continue
+		}
+		rate, over := p.Tokens/p.Seconds, "–"
+		if own > 0 {
+			over = fmt.Sprintf("%.4g ×", rate/own)
+		}
+		t.Rows = append(t.Rows, []string{
+			p.Hardware, p.DType, count(p.Devices), short(p.Tokens), seconds(p.Seconds), fmt.Sprintf("%s to %s", seconds(p.Low), seconds(p.High)), short(rate),
+			over, p.Layout + "; " + p.BoundBy,
+		})
 	}
 	return t
 }

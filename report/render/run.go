@@ -58,11 +58,39 @@ type Run struct {
 	// went, a sum for each stage.
 	Routing   []Routing
 	RankTimes []RankTimes
+	// Predictions are what a planner says of a step on other hardware.
+	Predictions []Prediction
 	// Verdict is what a verification found; nil: nobody verified the run.
 	Verdict *Verdict
 	// Before is what Steps and Events have left out: who follows a run while it
 	// goes on keeps the last of them. Only [Prometheus] counts it in.
 	Before Totals
+}
+
+// Prediction is a step of a stage on other hardware, with the 90 % interval of
+// its time. Why tells why there is none.
+type Prediction struct {
+	Hardware, DType      string
+	Stage                int
+	Devices              int64
+	Tokens               float64
+	Seconds, Low, High   float64
+	Layout, BoundBy, Why string
+}
+
+// Largest is the stage with most tokens in steps that stand, -1 without steps.
+func (r *Run) Largest() int {
+	tokens := make([]int64, len(r.Stages))
+	best := -1
+	for i := range r.Steps {
+		if s := &r.Steps[i]; s.Stage >= 0 && s.Stage < len(tokens) {
+			tokens[s.Stage] += s.Tokens
+			if best < 0 || tokens[s.Stage] > tokens[best] {
+				best = s.Stage
+			}
+		}
+	}
+	return best
 }
 
 // Retaken is a step that does not stand. At is how many entries of Run.Steps

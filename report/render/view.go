@@ -57,7 +57,7 @@ func (v *view) sections() []section {
 		{"training", "Training", "By step, counted over all stages.", v.training()},
 		{"speed", "Throughput", "", v.speed()},
 		{"utilization", "Utilization", "Model operations over the time spent in steps over the peak (MFU). Conventions count the same work differently, so a figure without its convention and its peak means nothing.", v.utilization()},
-		{"comparison", "Against other hardware", "Derived from the run’s own operations and measured utilization, and from data sheets: it says how the peaks compare, not what another machine would reach.", v.comparison()},
+		{"comparison", "Against other hardware", "Derived from the run’s own operations and measured utilization, and from data sheets: it says how the peaks compare, not what another machine would reach. What the planner predicts for a step is below it.", v.comparison()},
 		{"time", "Where the time went", "", v.time()},
 		{"experts", "Expert load", "Routed tokens of each expert over the mean of its block.", v.experts()},
 		{"memory", "Memory", "", v.memory()},
