@@ -51,7 +51,7 @@ func newBrowser(t *testing.T, s *Server) *browser {
 	}
 	addr, _ := started(t, s)
 	b := &browser{t: t, origin: "http://" + addr}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	t.Cleanup(cancel)
 	options := []chromedp.ExecAllocatorOption{chromedp.WSURLReadTimeout(time.Minute)}
 	if os.Geteuid() == 0 { // the sandbox refuses to run as root, as containers do
@@ -150,10 +150,11 @@ func (b *browser) press(keys string, options ...chromedp.KeyOption) {
 	b.check(chromedp.Do(b.ctx, chromedp.KeyEvent(keys, options...)))
 }
 
-// nowServer is a server with the machine's clock and short waits.
+// nowServer is a server with the machine's clock that waits for a browser on a
+// busy machine.
 func nowServer(dir string) *Server {
 	s := NewServer(Options{Dir: dir})
-	s.times.beat = 3 * time.Second
+	s.times = times{header: time.Hour, read: time.Hour, write: time.Hour, idle: time.Hour, stop: time.Second, beat: 3 * time.Second}
 	return s
 }
 
