@@ -246,6 +246,9 @@ func (t *distiller) lesson(k, lo, n int) {
 	lesson := &t.lessons[k]
 	value, lse := t.out.Divergences[k][lo:lo+n], t.out.Normalisers[k][lo:lo+n]
 	s := cut(lesson.of, n, lse)
+	if t.p.Watch != nil {
+		t.p.SeeScored(numbered("teacher.weights", k), t.d.Lessons[k].Coef[lo:lo+n], lo, n)
+	}
 	filled := false
 	t.softmax(s, n, func(at, to int) []float32 {
 		if !filled || !t.whole() {
@@ -257,6 +260,9 @@ func (t *distiller) lesson(k, lo, n int) {
 		}
 		return t.teacher[:n*(to-at)]
 	}, nil)
+	if t.p.Watch != nil {
+		t.p.SeeScored(numbered("teacher.normalisers", k), lse, lo, n)
+	}
 	sums := t.sums[:n*2*kernel.Lanes]
 	clear(sums)
 	t.chunks(func(at, to int) {
@@ -268,7 +274,6 @@ func (t *distiller) lesson(k, lo, n int) {
 	})
 	t.d.Values(value, lesson.center[:n], sums, t.logits(k, lo, n, 0, t.tile.columns))
 	if t.p.Watch != nil {
-		t.p.SeeScored(numbered("teacher.normalisers", k), lse, lo, n)
 		t.p.SeeScored(numbered("divergences", k), value, lo, n)
 	}
 	if t.whole() {

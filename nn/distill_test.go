@@ -332,6 +332,7 @@ func TestDistillationCheck(t *testing.T) {
 		"lesson 0: position 5 has coefficient 0.125 and no teacher":               func(d *Distillation) { d.Lessons[0].Teacher[5] = -1 },
 		"beta of jensen-shannon is 1":                                             func(d *Distillation) { d.Divergence = kernel.Divergence{Kind: 2, Beta: 1} },
 		"has states of 2 teachers, want 3":                                        func(d *Distillation) { d.States = d.States[:2] },
+		`has teacher "teacher1", whose head is not there`:                         func(d *Distillation) { d.Teachers[1].Data, d.States[1] = nil, nil },
 		"has 43 teachers, 42 states":                                              func(d *Distillation) { d.Lessons[0].State = d.Lessons[0].State[:42] },
 	} {
 		c := newClass(33, 2, kernel.Divergence{})
@@ -339,5 +340,44 @@ func TestDistillationCheck(t *testing.T) {
 		if err := c.lesson.Check(33, classRows); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+}
+
+// BenchmarkDistill compares the loss with one teacher with the plain loss, at V4's
+// vocabulary.
+func BenchmarkDistill(b *testing.B) {
+	const rows, width, vocab = 512, 512, 129280
+	head := &Head{Linear: Linear{Weight: Weight{Data: make([]float32, vocab*width), Grad: make([]float32, vocab*width)}, In: width, Out: vocab}}
+	x, dx, coef := gaussian(rows*width, "x"), make([]float32, rows*width), make([]float32, rows)
+	d := &Distillation{
+		Teachers: []Teacher{{Linear: Linear{Weight: Weight{Data: make([]float32, vocab*width)}, In: width, Out: vocab}}},
+		States:   [][]float32{gaussian(rows*width, "states")},
+		Lessons:  []Lesson{{Teacher: make([]int32, rows), State: make([]int32, rows), Coef: make([]float32, rows)}},
+	}
+	for i := range head.Data {
+		head.Data[i], d.Teachers[0].Data[i] = float32(i%17-8)/64, float32(i%19-9)/64
+	}
+	for i := range rows {
+		d.Lessons[0].State[i], d.Lessons[0].Coef[i] = int32(i), 1
+	}
+	labels, out := make([]int32, rows), newDistilled(rows, 1)
+	p := &Pass{Arena: NewArena()}
+	b.Run("plain", func(b *testing.B) {
+		for b.Loop() {
+			head.Loss(out.Losses, dx, x, labels, coef, rows, p)
+		}
+	})
+	for name, limit := range map[string]int{"default": 0, "16 rows": 2 * 16 * (vocab + distillState), "64 rows": 2 * 64 * (vocab + distillState)} {
+		b.Run(name, func(b *testing.B) {
+			head.MaxLogits = limit
+			for b.Loop() {
+				head.Distill(&out, dx, x, labels, nil, rows, d, p)
+			}
+			t := head.distillTile(rows, 1, false)
+			b.ReportMetric(float64(t.rows), "rows")
+			b.ReportMetric(float64(t.columns), "columns")
+			b.ReportMetric(4*float64(head.DistillFloats(rows, 1, false)), "bytes")
+			head.MaxLogits = 0
+		})
 	}
 }

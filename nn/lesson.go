@@ -19,6 +19,9 @@ func (d *Distillation) Check(vocab, rows int) error {
 		if t.Out != vocab {
 			return fmt.Errorf("nn: teacher %q has a vocabulary of %d tokens, the student one of %d: they must be the same", t.Name, t.Out, vocab)
 		}
+		if len(t.Data) == 0 && len(d.States[j]) == 0 {
+			continue // nobody's here
+		}
 		if t.In <= 0 || len(t.Data) != t.Out*t.In || len(d.States[j])%t.In != 0 {
 			return fmt.Errorf("nn: teacher %q has a head of %d values and states of %d, want %d×%d and a multiple of %d", t.Name, len(t.Data), len(d.States[j]), t.Out, t.In, t.In)
 		}
@@ -42,6 +45,8 @@ func (l *Lesson) check(d *Distillation, rows int) error {
 			return fmt.Errorf("position %d has coefficient %v and no teacher", i, l.Coef[i])
 		case int(j) >= len(d.Teachers):
 			return fmt.Errorf("position %d has teacher %d of %d", i, j, len(d.Teachers))
+		case len(d.Teachers[j].Data) == 0:
+			return fmt.Errorf("position %d has teacher %q, whose head is not there", i, d.Teachers[j].Name)
 		case l.State[i] < 0 || int(l.State[i]) >= len(d.States[j])/d.Teachers[j].In:
 			return fmt.Errorf("position %d has state %d of the %d of teacher %q", i, l.State[i], len(d.States[j])/d.Teachers[j].In, d.Teachers[j].Name)
 		case l.Coef[i]-l.Coef[i] != 0:

@@ -39,6 +39,9 @@ func (t *Trainer) Objective(o Objective) {
 // It adds the objective's terms to sums, rounded so that their order does not
 // matter.
 func (t *Trainer) pass(micro []Row, lo int, o deepseek.StepOptions, sums []float64) (deepseek.Losses, error) {
+	if err := t.lessons(&o, lo, lo+len(micro)); err != nil {
+		return deepseek.Losses{}, err
+	}
 	if t.objective == nil {
 		return t.model.TrainStep(microBatch(micro), o)
 	}

@@ -261,8 +261,11 @@ func (t *tracer) settings(o deepseek.StepOptions, lr float64) {
 		return
 	}
 	bits := func(v float32) int32 { return int32(math.Float32bits(v)) }
-	t.output(whole(trace.State, -1, "settings"), sheet{ints: words(
-		[]int32{bits(o.LMScale), bits(o.MTPScale), bits(o.BalanceScale), bits(o.IndexerScale)}, lr)})
+	scales := []int32{bits(o.LMScale), bits(o.MTPScale), bits(o.BalanceScale), bits(o.IndexerScale)}
+	if o.DistillScale != 0 {
+		scales = append(scales, bits(o.DistillScale))
+	}
+	t.output(whole(trace.State, -1, "settings"), sheet{ints: words(scales, lr)})
 }
 
 // sums shows what the rows' work adds up to.

@@ -64,6 +64,7 @@ type rig struct {
 	values  [][]float32
 	cfg     Config
 	source  Source
+	teacher Teaching
 	entries []trace.Entry
 }
 
@@ -94,6 +95,9 @@ func (r *rig) step(t testing.TB, tr *Tracing) (Result, *trace.Trace) {
 	}
 	trainer, err := New(r.cfg, r.model, r.source, 5, func() time.Time { return time.Unix(0, 0) })
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := trainer.Teach(r.teacher, 0.5); err != nil {
 		t.Fatal(err)
 	}
 	r.entries = nil
@@ -426,7 +430,9 @@ func TestEveryOperatorIsDocumented(t *testing.T) {
 		for _, p := range r.model.Params() {
 			names[p.Name] = true
 		}
-		for _, e := range r.mustTrace(t, &Tracing{}).Entries() {
+		entries := r.mustTrace(t, &Tracing{}).Entries()
+		r.teacher = &noise{vocab: model.VocabSize, lessons: 1}
+		for _, e := range append(entries, r.mustTrace(t, &Tracing{}).Entries()...) {
 			name := e.Name
 			if e.Row >= 0 && !strings.HasPrefix(name, "data.") {
 				_, name, _ = strings.Cut(name, ".")

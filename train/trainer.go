@@ -30,8 +30,11 @@ type Trainer struct {
 	objective Objective // nil: the mean cross-entropy
 	terms     []float64 // of one row of it
 	dlogp     []float32
-	step      int64 // steps taken
-	skipped   int64 // of them, without an update
+	teaching  Teaching // nil: none
+	entropy   float64  // weight of the cross-entropy beside it
+	teachers  []string // their names
+	step      int64    // steps taken
+	skipped   int64    // of them, without an update
 	digests   *digester
 	tracing   *Tracing // of the next step
 	now       func() time.Time
@@ -48,8 +51,8 @@ type Result struct {
 	MTP     float64 `json:"mtp"`
 	Balance float64 `json:"balance"`
 	Indexer float64 `json:"indexer"`
-	// Terms are those of the stage's objective, by name, nil without one; LM is
-	// then reported and not optimised.
+	// Terms are those of the stage's objective and teachers, by name, nil without
+	// either; LM is then reported and not optimised.
 	Terms map[string]float64 `json:"terms,omitempty"`
 	// GradNorm is the norm before clipping; LR the learning rate used.
 	GradNorm float64 `json:"grad_norm"`
@@ -187,6 +190,11 @@ func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result, tr *tra
 			return fmt.Errorf("train: step %d: objective: %w", t.step, err)
 		}
 	}
+	if t.teaching != nil {
+		if err := t.teaching.Begin(t.step, rows); err != nil {
+			return fmt.Errorf("train: step %d: teachers: %w", t.step, err)
+		}
+	}
 	for slot := range t.cfg.Slots {
 		lo, hi := slotRange(len(rows), t.cfg.Slots, slot)
 		for ; lo < hi; lo += t.cfg.MicroRows {
@@ -207,6 +215,7 @@ func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result, tr *tra
 	}
 	c := r.Counts
 	r.LM, r.Terms = sum.LM/float64(c.Supervised), t.termsOf(terms)
+	t.divergences(r, &sum)
 	if c.MTP > 0 {
 		r.MTP = sum.MTP / float64(c.MTP)
 	}
@@ -223,6 +232,7 @@ func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result, tr *tra
 func (t *Trainer) options(c Counts) deepseek.StepOptions {
 	o := t.cfg.options(c)
 	o.Recompute = t.recompute
+	t.taught(&o, c)
 	return o
 }
 
