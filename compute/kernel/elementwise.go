@@ -3,6 +3,7 @@ package kernel
 import (
 	"math"
 
+	"github.com/temper-ml/temper/compute/internal/asm"
 	"github.com/temper-ml/temper/compute/internal/plain"
 )
 
@@ -16,6 +17,12 @@ func wantLen(op, arg string, have, want int) {
 		panicf("kernel: %s: %s holds %d elements, want %d", op, arg, have, want)
 	}
 }
+
+// FMA32 returns x*y + z rounded once, exactly as the hardware's float32 fused
+// multiply-add, in plain Go. It is the one place where fusing is meant; every
+// other product that is added to something is wrapped in an explicit float32
+// conversion so that no compiler fuses it.
+func FMA32(x, y, z float32) float32 { return asm.FMA32(x, y, z) }
 
 // Add sets dst = a + b. dst may be a or b.
 func Add(dst, a, b []float32) {
