@@ -176,13 +176,19 @@ func (x *exposition) last(r *Run) {
 	}
 }
 
-// evaluations are the last value of each measure of each stage.
+// evaluations are the last value of each measure of each stage, and of what
+// rollouts measured.
 func (x *exposition) evaluations(r *Run) {
+	x.measured(r, Evaluation, "temper_evaluation", "Last value of each evaluation.")
+	x.measured(r, Rollout, "temper_rollout", "Reward, prompts, generations and tokens of the last rollout.")
+}
+
+func (x *exposition) measured(r *Run, kind, name, help string) {
 	type measure struct{ stage, name string }
 	var order []measure
 	latest := map[measure]float64{}
 	for i := range r.Events {
-		if e := &r.Events[i]; e.Kind == Evaluation {
+		if e := &r.Events[i]; e.Kind == kind {
 			for _, v := range e.Values {
 				m := measure{r.stageName(e.Stage), v.Name}
 				if _, ok := latest[m]; !ok {
@@ -193,7 +199,7 @@ func (x *exposition) evaluations(r *Run) {
 		}
 	}
 	for _, m := range order {
-		x.put("temper_evaluation", "gauge", "Last value of each evaluation.", latest[m], "run", r.Name, "stage", m.stage, "measure", m.name)
+		x.put(name, "gauge", help, latest[m], "run", r.Name, "stage", m.stage, "measure", m.name)
 	}
 }
 

@@ -103,3 +103,17 @@ func TestPrometheus(t *testing.T) {
 		t.Error("two losses of one name pass")
 	}
 }
+
+func TestRolloutsAreMeasured(t *testing.T) {
+	r := synthetic(t, small)
+	var text, events strings.Builder
+	if err := Prometheus(&text, r); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := parsePrometheus(text.String()); err != nil || m[`temper_rollout{run="synthetic",stage="rl",measure="generations"}`] != 256 {
+		t.Errorf("%v\n%v", err, m)
+	}
+	if err := TensorBoard(&events, r); err != nil || strings.Count(events.String(), "rollout/rl/reward") < 60 {
+		t.Errorf("%v, no rewards among the events", err)
+	}
+}

@@ -75,8 +75,8 @@ func TensorBoardName(r *Run) string {
 }
 
 // TensorBoard writes a run as an event file: the scalars of each step at the
-// number of steps taken before it, those of evaluations at the number of steps
-// taken. The format has single precision. Where the run holds no times, none are
+// number of steps taken before it, those of evaluations and rollouts at the number
+// of steps taken. The format has single precision. Where the run holds no times, none are
 // written.
 func TensorBoard(w io.Writer, r *Run) error {
 	out := bufio.NewWriter(w)
@@ -88,8 +88,8 @@ func TensorBoard(w io.Writer, r *Run) error {
 	for i := 0; i <= len(r.Steps); i++ {
 		for len(events) > 0 && (events[0].After <= i || i == len(r.Steps)) {
 			e := &events[0]
-			if e.Kind == Evaluation && len(e.Values) > 0 {
-				b = appendSummary(b, e.Time, int64(i), prefixed("evaluation/"+r.stageName(e.Stage)+"/", e.Values))
+			if prefix := measures[e.Kind]; prefix != "" && len(e.Values) > 0 {
+				b = appendSummary(b, e.Time, int64(i), prefixed(prefix+r.stageName(e.Stage)+"/", e.Values))
 			}
 			events = events[1:]
 		}
@@ -103,6 +103,9 @@ func TensorBoard(w io.Writer, r *Run) error {
 	}
 	return out.Flush()
 }
+
+// measures are the prefixes of what events measured, by their kind.
+var measures = map[string]string{Evaluation: "evaluation/", Rollout: "rollout/"}
 
 func appendSummary(b []byte, ms, step int64, values []Value) []byte {
 	var summary []byte
