@@ -120,7 +120,7 @@ func (d *digests) recovery(l *Log, e *record.Entry, b *record.Recovery) {
 func (d *digests) evidence() string {
 	text := fmt.Sprintf("%d digests of one state in two entries agree, %d of skipped steps did not change", d.compared, d.skipped)
 	if d.period > 1 {
-		text += fmt.Sprintf("; steps cover one block in %d, which tells nothing about checkpoints: a replay does", d.period)
+		text += fmt.Sprintf("; steps cover one block in %d, which only files and replays can be compared with", d.period)
 	}
 	return text
 }

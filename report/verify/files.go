@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/report/record"
 )
 
@@ -32,8 +33,8 @@ type files struct {
 	log  *Log
 	f    *finding
 
-	same, gone, checkpoints, absent int
-	bytes                           int64
+	same, gone, checkpoints, absent, states int
+	bytes                                   int64
 }
 
 // checkFiles compares every file that is still there. One that is gone is no
@@ -51,7 +52,7 @@ func checkFiles(root *directory, l *Log, f *finding) {
 		}
 		c.strangers(l.End.Export)
 	}
-	text := fmt.Sprintf("%s and %s, %s, have the digests on record", many(c.same, "file"), many(c.checkpoints, "checkpoint"), many(c.bytes, "byte"))
+	text := fmt.Sprintf("%s and %s, %s, have the digests on record, and so do %s that they hold", many(c.same, "file"), many(c.checkpoints, "checkpoint"), many(c.bytes, "byte"), many(c.states, "state"))
 	if c.absent > 0 {
 		text += fmt.Sprintf("; no longer there: %s", many(c.absent, "checkpoint"))
 		l.notChecked("%d of %s, no longer there: no replay can begin at them", c.absent, many(len(l.Checkpoints), "checkpoint"))
@@ -151,13 +152,37 @@ func (c *files) checkpoint(k *Checkpoint) {
 		c.absent++
 		return
 	}
-	n, err := checkSave(c.root, k)
+	said, err := c.claims(k)
+	var n int64
+	var compared int
+	if err == nil {
+		n, compared, err = checkSave(c.root, k, said)
+	}
 	if err != nil {
 		c.f.fail(k.Index, "entry %d: checkpoint %.200s: %v", k.Index, k.Path, err)
 		return
 	}
 	c.checkpoints++
+	c.states += compared
 	c.bytes += n
+}
+
+// claims are what the record says of a checkpoint's state.
+func (c *files) claims(k *Checkpoint) (said claims, err error) {
+	p := Position{k.Stage, k.Checkpoint.Step - 1}
+	if p.Step < 0 || p.Step >= c.log.Taken(p.Stage) {
+		return said, nil
+	}
+	said.period = c.log.Manifest.DigestPeriod
+	if said.step, _, err = c.log.Step(p); err != nil || c.log.arithmetic.config == nil {
+		return said, err
+	}
+	for _, t := range c.log.arithmetic.config.Tensors() {
+		if t.Role == arch.GateBias {
+			said.biases = append(said.biases, t.Name)
+		}
+	}
+	return said, nil
 }
 
 // recordDir is where a run directory has its record.

@@ -173,6 +173,8 @@ func TestEveryRule(t *testing.T) {
 			i, _ := nth[*record.Step](es, 3)
 			return append(es[:i:i], es[len(es)-1])
 		}},
+		{"files", "its biases after the last step have digest", step(9, func(b *record.Step) { b.Bias = other })},
+		{"files", "its parameters after the last step have digest", step(9, func(b *record.Step) { b.Parameters = other })},
 		{"files", "its content is", change(-1, func(b *record.Checkpoint) { b.Content = other })},
 		{"files", "its parameters have digest", change(-1, func(b *record.Checkpoint) { b.Parameters = other })},
 		{"files", "checkpoint", change(-1, func(b *record.Checkpoint) { b.Path = "tokenizer.json" })},

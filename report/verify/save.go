@@ -40,35 +40,119 @@ const (
 // slots are the prefixes of names that belong to the optimizer.
 var slots = []string{"first/", "second/", "momentum/"}
 
+// claims are what a record says of the state in a save: in the entry of the
+// checkpoint, and in that of the step before it, whose digests cover the blocks
+// of their period.
+type claims struct {
+	step   *record.Step // nil without one
+	period int64
+	biases []string // tensors that the digest of biases is of
+}
+
+// claim is one digest on record, and what it should be of.
+type claim struct {
+	what  string
+	said  record.Digest
+	state *state
+}
+
+// list returns the digests to compare, of tensors of these sizes.
+func (c *claims) list(k *Checkpoint, parameters, optimizer map[string]int64) []claim {
+	list := []claim{
+		{"parameters", k.Parameters, newState(1, 0, parameters)},
+		{"optimizer", k.Optimizer, newState(1, 0, optimizer)},
+	}
+	if c.step == nil {
+		return list
+	}
+	biases := map[string]int64{}
+	for _, name := range c.biases {
+		if n, ok := parameters[name]; ok {
+			biases[name] = n
+		}
+	}
+	if len(biases) > 0 && len(biases) == len(c.biases) {
+		list = append(list, claim{"biases after the last step", c.step.Bias, newState(1, 0, biases)})
+	}
+	if c.period > 0 {
+		phase := c.step.Step % c.period
+		list = append(
+			list, claim{"parameters after the last step", c.step.Parameters, newState(c.period, phase, parameters)},
+			claim{"optimizer after the last step", c.step.Optimizer, newState(c.period, phase, optimizer)},
+		)
+	}
+	return list
+}
+
 // checkSave compares a save with its entry: the digest of its manifest, every
-// tensor's in that manifest, and the states of parameters and optimizer. It
-// returns the bytes read.
-func checkSave(root *directory, k *Checkpoint) (int64, error) {
+// tensor's in that manifest, and the states that they make up. It returns the
+// bytes read and the digests on record that it has.
+func checkSave(root *directory, k *Checkpoint, c claims) (total int64, compared int, err error) {
 	text, m, err := readSave(root, k.Path)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if d := record.SHA256(text); k.Content != "" && d != k.Content {
-		return 0, fmt.Errorf("its content is %s, the entry says %s", d, k.Content)
+		return 0, 0, fmt.Errorf("its content is %s, the entry says %s", d, k.Content)
 	}
 	if m.Step != k.Checkpoint.Step {
-		return 0, fmt.Errorf("it is of step %d, the entry of %d", m.Step, k.Checkpoint.Step)
+		return 0, 0, fmt.Errorf("it is of step %d, the entry of %d", m.Step, k.Checkpoint.Step)
 	}
-	parameters, optimizer := newState(), newState()
-	files := newTensorFiles(root, k.Path)
+	parameters, optimizer, err := m.sizes()
+	if err != nil {
+		return 0, 0, err
+	}
+	list := c.list(k, parameters, optimizer)
+	var states []*state
+	for _, q := range list {
+		states = append(states, q.state)
+	}
+	if total, err = m.hash(root, k.Path, states); err != nil {
+		return total, 0, err
+	}
+	addUpdates(states, m.Meta)
+	for _, q := range list {
+		if q.said == "" {
+			continue
+		}
+		if got := q.state.digest(); got != q.said {
+			return total, compared, fmt.Errorf("its %s have digest %s, on record is %s", q.what, got, q.said)
+		}
+		compared++
+	}
+	return total + int64(len(text)), compared, nil
+}
+
+// sizes are the numbers of values of the tensors, the model's and the optimizer's.
+func (m *saveManifest) sizes() (parameters, optimizer map[string]int64, err error) {
+	parameters, optimizer = map[string]int64{}, map[string]int64{updates: 2}
+	for i := range m.Tensors {
+		t := &m.Tensors[i]
+		to := parameters
+		if isSlot(t.Name) {
+			to = optimizer
+		}
+		if _, twice := to[t.Name]; twice {
+			return nil, nil, fmt.Errorf("tensor %.80q is there twice", t.Name)
+		}
+		if to[t.Name], err = product(t.Shape); err != nil {
+			return nil, nil, fmt.Errorf("tensor %.80q: %w", t.Name, err)
+		}
+	}
+	return parameters, optimizer, nil
+}
+
+// hash streams all tensors of a save.
+func (m *saveManifest) hash(root *directory, dir string, states []*state) (total int64, err error) {
+	files := newTensorFiles(root, dir)
 	defer files.Close()
-	total := int64(len(text))
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
 		f, err := files.get(t.File)
 		if err != nil {
 			return total, err
 		}
-		s := parameters
-		if isSlot(t.Name) {
-			s = optimizer
-		}
-		n, sum, err := f.hash(t.Name, t.Shape, s)
+		n, sum, err := f.hash(t.Name, t.Shape, states)
 		if err != nil {
 			return total, fmt.Errorf("tensor %.80q: %w", t.Name, err)
 		}
@@ -80,15 +164,6 @@ func checkSave(root *directory, k *Checkpoint) (int64, error) {
 	for name, f := range files.all {
 		if f.read != len(f.at) {
 			return total, fmt.Errorf("%.80s holds %d tensors, the save's manifest has %d of them", name, len(f.at), f.read)
-		}
-	}
-	optimizer.updates(m.Meta)
-	for _, q := range []struct {
-		what      string
-		got, said record.Digest
-	}{{"parameters", parameters.digest(), k.Parameters}, {"optimizer", optimizer.digest(), k.Optimizer}} {
-		if q.said != "" && q.got != q.said {
-			return total, fmt.Errorf("its %s have digest %s, the entry says %s", q.what, q.got, q.said)
 		}
 	}
 	return total, nil
@@ -255,15 +330,24 @@ func place(raw json.RawMessage) (t placed, err error) {
 		return t, errors.New("want dtype, shape and data_offsets")
 	}
 	t.lo, t.hi = offsets[0], offsets[1]
-	values := int64(1)
-	for _, d := range t.shape {
-		if d < 0 || d > 0 && values > (1<<60)/d {
-			return t, fmt.Errorf("shape %v", t.shape)
-		}
-		values *= d
+	values, err := product(t.shape)
+	if err != nil {
+		return t, err
 	}
 	if width := int64(dtypes[t.dtype]); width == 0 || t.lo < 0 || t.hi < t.lo || t.hi-t.lo != width*values {
 		return t, fmt.Errorf("%.20q of shape %v at %d to %d", t.dtype, t.shape, t.lo, t.hi)
 	}
 	return t, nil
+}
+
+// product is the number of values of a shape.
+func product(shape []int64) (int64, error) {
+	values := int64(1)
+	for _, d := range shape {
+		if d < 0 || d > 0 && values > (1<<56)/d {
+			return 0, fmt.Errorf("shape %v is none", shape)
+		}
+		values *= d
+	}
+	return values, nil
 }

@@ -35,7 +35,7 @@ func FuzzSave(f *testing.F) {
 		root := &directory{opened, t.Context()}
 		k := &Checkpoint{}
 		k.Checkpoint.Step, k.Parameters = 3, record.SHA256(nil)
-		if _, err := checkSave(root, k); err == nil {
+		if _, _, err := checkSave(root, k, claims{step: &record.Step{Step: 2, Parameters: k.Parameters}, period: 2}); err == nil {
 			t.Error("a checkpoint has whatever digest")
 		}
 	})

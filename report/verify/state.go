@@ -15,10 +15,12 @@ import (
 	"github.com/temper-ml/temper/report/record"
 )
 
-// state is the digest of a state of which all blocks are covered, by the
-// definition in docs/digests.md, made tensor by tensor: 32 bytes are kept of each.
+// state is a digest of a state by the definition in docs/digests.md, made tensor
+// by tensor: 32 bytes are kept of each.
 type state struct {
-	tensors map[string]stateTensor
+	period, phase int64
+	first         map[string]int64 // the number of each tensor's first block
+	tensors       map[string]stateTensor
 }
 
 type stateTensor struct {
@@ -27,21 +29,64 @@ type stateTensor struct {
 	sum    [sha256.Size]byte
 }
 
-func newState() *state { return &state{map[string]stateTensor{}} }
+// newState begins the digest of tensors, given with their numbers of values, of
+// which the blocks of a phase of a period are covered.
+func newState(period, phase int64, sizes map[string]int64) *state {
+	s := &state{period, phase, map[string]int64{}, map[string]stateTensor{}}
+	next := int64(0)
+	for _, name := range slices.Sorted(maps.Keys(sizes)) {
+		s.first[name] = next
+		next += (sizes[name] + blockValues - 1) / blockValues
+	}
+	return s
+}
 
-// blockBytes are those of a block of 1,024 values, leafBytes of a leaf in the
-// digest of a save's tensor (docs/checkpoints.md).
+// blockValues are those of a block, leafBytes those of a leaf in the digest of a
+// save's tensor (docs/checkpoints.md).
 const (
-	blockBytes = 4 << 10
-	leafBytes  = 1 << 20
+	blockValues = 1 << 10
+	leafBytes   = 1 << 20
 )
 
-// digest returns H("temper-state/1\n", period 1, phase 0, tensors).
+// part is a tensor of a state under way.
+type part struct {
+	*state
+	next int64 // block
+	hash hash.Hash
+}
+
+// parts begins a tensor in those states that have it.
+func parts(states []*state, name string) []*part {
+	var ps []*part
+	for _, s := range states {
+		if first, ok := s.first[name]; ok {
+			p := &part{s, first, sha256.New()}
+			io.WriteString(p.hash, "temper-tensor/1\n")
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// block adds the hash of the tensor's next block.
+func (p *part) block(sum [sha256.Size]byte) {
+	if p.next%p.period == p.phase {
+		p.hash.Write(sum[:])
+	}
+	p.next++
+}
+
+// end puts the tensor into its state.
+func (p *part) end(name, kind string, values int64) {
+	p.tensors[name] = stateTensor{kind, values, [sha256.Size]byte(p.hash.Sum(nil))}
+}
+
+// digest returns H("temper-state/1\n", period, phase, tensors).
 func (s *state) digest() record.Digest {
 	h := sha256.New()
 	io.WriteString(h, "temper-state/1\n")
-	number(h, 1)
-	number(h, 0)
+	number(h, s.period)
+	number(h, s.phase)
 	number(h, int64(len(s.tensors)))
 	for _, name := range slices.Sorted(maps.Keys(s.tensors)) {
 		t := s.tensors[name]
@@ -60,42 +105,41 @@ func number(h hash.Hash, n int64) {
 	h.Write(b[:])
 }
 
-// updates adds the optimizer's counter, which a save has in its data of the run.
-func (s *state) updates(meta any) {
+// updates is the name of the optimizer's counter, two words, the low one first.
+const updates = "updates"
+
+// addUpdates adds the counter, which a save has in its data of the run.
+func addUpdates(states []*state, meta any) {
 	m, _ := meta.(map[string]any)
-	text, _ := m["updates"].(json.Number)
+	text, _ := m[updates].(json.Number)
 	n, err := text.Int64()
 	if err != nil {
 		return // then the digest will not be the one on record
 	}
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(n))
-	block := sha256.Sum256(b[:])
-	h := sha256.New()
-	io.WriteString(h, "temper-tensor/1\n")
-	h.Write(block[:])
-	s.tensors["updates"] = stateTensor{"I32", 2, [sha256.Size]byte(h.Sum(nil))}
+	for _, p := range parts(states, updates) {
+		p.block(sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(n))))
+		p.end(updates, "I32", 2)
+	}
 }
 
 // hash streams a tensor: it returns its bytes and the digest that a save's
-// manifest has of it, and adds it to a state.
-func (f *tensorFile) hash(name string, shape []int64, s *state) (int64, string, error) {
+// manifest has of it, and adds it to the states that have it.
+func (f *tensorFile) hash(name string, shape []int64, states []*state) (int64, string, error) {
 	at, ok := f.at[name]
-	if _, twice := s.tensors[name]; twice || !ok || at.dtype != "F32" || !slices.Equal(at.shape, shape) {
-		return 0, "", fmt.Errorf("it is there twice, or not in the data file with shape %v", shape)
+	if !ok || at.dtype != "F32" || !slices.Equal(at.shape, shape) {
+		return 0, "", fmt.Errorf("it is not in the data file with shape %v", shape)
 	}
 	f.read++
 	n := at.hi - at.lo
-	leaves, blocks := sha256.New(), sha256.New()
+	leaves, ps := sha256.New(), parts(states, name)
 	leaves.Write([]byte{1})
 	number(leaves, n/4)
-	io.WriteString(blocks, "temper-tensor/1\n")
 	r := io.NewSectionReader(f, at.lo, n)
 	buf := make([]byte, 1+min(n, leafBytes)) // the first byte marks a leaf
 	for {
 		k, err := io.ReadFull(r, buf[1:])
 		if k > 0 {
-			twoHashes(leaves, blocks, buf[:1+k])
+			hashLeaf(leaves, ps, buf[:1+k])
 		}
 		if err != nil || k == 0 {
 			if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -104,18 +148,22 @@ func (f *tensorFile) hash(name string, shape []int64, s *state) (int64, string, 
 			break
 		}
 	}
-	s.tensors[name] = stateTensor{"F32", n / 4, [sha256.Size]byte(blocks.Sum(nil))}
+	for _, p := range ps {
+		p.end(name, "F32", n/4)
+	}
 	return n, hex.EncodeToString(leaves.Sum(nil)), nil
 }
 
-// twoHashes adds a leaf, whose first byte is its mark, to both digests of its tensor.
-func twoHashes(leaves, blocks hash.Hash, leaf []byte) {
+// hashLeaf adds a leaf, whose first byte is its mark, to the digests of its tensor.
+func hashLeaf(leaves hash.Hash, ps []*part, leaf []byte) {
 	done := make(chan [sha256.Size]byte, 1)
 	go func() { done <- sha256.Sum256(leaf) }()
 	for rest := leaf[1:]; len(rest) > 0; {
-		n := min(len(rest), blockBytes)
+		n := min(len(rest), 4*blockValues)
 		sum := sha256.Sum256(rest[:n])
-		blocks.Write(sum[:])
+		for _, p := range ps {
+			p.block(sum)
+		}
 		rest = rest[n:]
 	}
 	sum := <-done

@@ -51,7 +51,7 @@ func (r *Replayer) Replay(ctx context.Context, seg verify.Segment, each func(rec
 		}
 		all, own := r.Run.world.updates(p.Stage, p.Step)
 		return give(&record.Checkpoint{
-			Stage: p.Stage, Step: p.Step, Parameters: sum(r.Run.world.parameters(all)), Optimizer: sum(r.Run.world.optimizer(p.Stage, own)),
+			Stage: p.Stage, Step: p.Step, Parameters: whole(r.Run.world.parameters(all)), Optimizer: whole(r.Run.world.optimizer(p.Stage, own)),
 		})
 	}
 	if err := at(seg.From); err != nil {

@@ -115,7 +115,7 @@ func (a *author) write() error {
 	total, _, active := a.world.config.Count()
 	begin := &record.Begin{Total: total, Active: active}
 	if a.Options.Files {
-		begin.Parameters = sum(a.world.parameters(0))
+		begin.Parameters = whole(a.world.parameters(0))
 	}
 	if err := a.add(time.Second, begin); err != nil {
 		return err
@@ -132,7 +132,7 @@ func (a *author) write() error {
 	last := len(a.Options.Stages) - 1
 	all, _ := a.world.updates(last, a.Options.Stages[last].Steps)
 	if a.Options.Files {
-		a.total.Weights = sum(a.world.parameters(all))
+		a.total.Weights = whole(a.world.parameters(all))
 		a.total.Export = map[string]record.Digest{
 			"config.json":       a.file("model/config.json", a.manifest.Architecture),
 			"tokenizer.json":    a.file("model/tokenizer.json", "{}\n"),
@@ -277,7 +277,7 @@ func (a *author) pause(i int, step int64) error {
 	all, _ := a.world.updates(i, step)
 	r := &record.Resume{Stage: i, Step: step, Host: a.manifest.Hosts[0]}
 	if a.Options.Files {
-		r.Parameters = sum(a.world.parameters(all))
+		r.Parameters = whole(a.world.parameters(all))
 	}
 	return a.add(time.Hour, r, a.entry(i, step))
 }

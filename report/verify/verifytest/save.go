@@ -27,7 +27,7 @@ func (a *author) save(i int, step int64) *record.Checkpoint {
 		return k
 	}
 	parameters, optimizer := a.world.parameters(all), a.world.optimizer(i, own)
-	k.Parameters, k.Optimizer = sum(parameters), sum(optimizer)
+	k.Parameters, k.Optimizer = whole(parameters), whole(optimizer)
 	var file container
 	items := []map[string]any{}
 	for _, t := range append(parameters, optimizer...) {

@@ -146,10 +146,13 @@ func (w *world) step(stage int, n int64) *record.Step {
 	}
 	all, own := w.updates(stage, n+1)
 	s.Bias = w.name("bias", uint64(all))
+	if w.o.Files {
+		s.Bias = sum(w.biases(all), 1, 0)
+	}
 	switch {
 	case w.o.Period == 0:
-	case w.o.Period == 1 && w.o.Files:
-		s.Parameters, s.Optimizer = sum(w.parameters(all)), sum(w.optimizer(stage, own))
+	case w.o.Files:
+		s.Parameters, s.Optimizer = sum(w.parameters(all), w.o.Period, n), sum(w.optimizer(stage, own), w.o.Period, n)
 	default:
 		s.Parameters = w.name("parameters", uint64(all), uint64(n%w.o.Period))
 		s.Optimizer = w.name("optimizer", uint64(stage), uint64(own), uint64(n%w.o.Period))
@@ -173,7 +176,18 @@ type tensor struct {
 // parameters are the tensors after so many updates; a few blocks, so that tests
 // are fast.
 func (w *world) parameters(updates int64) []tensor {
-	return w.tensors("", updates, "a.weight", "b.bias")
+	return append(w.tensors("", updates, "a.weight", "b.bias"), w.biases(updates)...)
+}
+
+// biases are those of the architecture's routers.
+func (w *world) biases(updates int64) []tensor {
+	var ts []tensor
+	for _, t := range w.config.Tensors() {
+		if t.Role == arch.GateBias {
+			ts = append(ts, tensor{name: t.Name, values: []float32{float32(updates), float32(len(ts)), 0.5}})
+		}
+	}
+	return ts
 }
 
 func (w *world) optimizer(stage int, updates int64) []tensor {
@@ -193,15 +207,19 @@ func (w *world) tensors(prefix string, updates int64, names ...string) []tensor 
 	return ts
 }
 
-// sum is the digest of a whole state.
-func sum(ts []tensor) record.Digest {
+// whole is the digest of a whole state.
+func whole(ts []tensor) record.Digest { return sum(ts, 1, 0) }
+
+// sum is the digest of the blocks of a state that the step covers.
+func sum(ts []tensor, period, step int64) record.Digest {
 	var list []digest.Tensor
 	for _, t := range ts {
 		list = append(list, digest.Tensor{Name: t.name, Integer: t.ints != nil, Size: int64(len(t.values) + len(t.ints))})
 	}
-	l, err := digest.NewLayout(list, 1)
+	l, err := digest.NewLayout(list, int(period))
 	must(err)
 	s := digest.NewState(l)
+	s.Reset(step)
 	for _, t := range ts {
 		if t.ints != nil {
 			must(s.AddInts(t.name, 0, t.ints))
