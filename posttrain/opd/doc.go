@@ -8,6 +8,8 @@
 //	trainer, err := train.New(cfg, student, stage, rows, now)
 //	err = trainer.Teach(stage, 0)
 //
+// [OnPolicy] makes the lessons of the student's own answers.
+//
 // # One at a time
 //
 // Teachers are as large as the student, and there may be a dozen. So before the first
