@@ -13,6 +13,7 @@
 //	server.go       addresses, and what each answers
 //	guard.go        who may ask what
 //	listener.go     how many connections
+//	turns.go        how many answers at once
 //	list.go, page.go, compare.go, tables.go   the pages
 //	metrics.go      Prometheus
 //	assets          style, scripts and templates; assets/uplot is uPlot, with its licence

@@ -55,6 +55,7 @@ type Server struct {
 	hub     *hub
 	guard   *guard
 	files   map[string]asset
+	turns   chan struct{} // one for each answer that is computed
 	stopped chan struct{} // closed when streams must end
 	times   times
 }
@@ -74,7 +75,7 @@ func NewServer(o Options) *Server {
 	if o.Memory == 0 {
 		o.Memory = 512 << 20
 	}
-	s := &Server{hub: newHub(o.Dir, o.Memory, o.Now), files: loadAssets(), stopped: make(chan struct{}), times: usualTimes}
+	s := &Server{hub: newHub(o.Dir, o.Memory, o.Now), files: loadAssets(), turns: make(chan struct{}, maxTurns), stopped: make(chan struct{}), times: usualTimes}
 	s.hub.refreshed = o.Refreshed
 	names := []string{}
 	for _, h := range o.Hosts {
@@ -106,14 +107,14 @@ func loadAssets() map[string]asset {
 // routes are all addresses. None is a path of the disk.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.listPage)
-	mux.HandleFunc("GET /runs/{id}", s.runPage)
-	mux.HandleFunc("GET /runs/{id}/experts", s.expertsPage)
-	mux.HandleFunc("GET /compare", s.comparePage)
-	mux.HandleFunc("GET /api/runs/{id}/series", s.series)
-	mux.HandleFunc("GET /api/runs/{id}/routing", s.routing)
+	mux.HandleFunc("GET /{$}", s.turn(s.listPage))
+	mux.HandleFunc("GET /runs/{id}", s.turn(s.runPage))
+	mux.HandleFunc("GET /runs/{id}/experts", s.turn(s.expertsPage))
+	mux.HandleFunc("GET /compare", s.turn(s.comparePage))
+	mux.HandleFunc("GET /api/runs/{id}/series", s.turn(s.series))
+	mux.HandleFunc("GET /api/runs/{id}/routing", s.turn(s.routing))
 	mux.HandleFunc("GET /events", s.stream)
-	mux.HandleFunc("GET /metrics", s.metrics)
+	mux.HandleFunc("GET /metrics", s.turn(s.metrics))
 	mux.HandleFunc("GET /assets/", s.asset)
 	mux.HandleFunc("/", s.nothing)
 	return mux

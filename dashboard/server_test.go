@@ -487,6 +487,33 @@ func waitFor(t *testing.T, r *bufio.Reader, text string) {
 	}
 }
 
+// Only so many answers are computed at a time; what costs nothing does not wait.
+func TestTurns(t *testing.T) {
+	s := prepared(t, t.TempDir())
+	for range maxTurns {
+		s.turns <- struct{}{}
+	}
+	if w := get(s, "/assets/app.css"); w.Code != 200 {
+		t.Errorf("an asset waits: %d", w.Code)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, "http://localhost/", nil).WithContext(ctx)
+	if s.ServeHTTP(w, r); w.Body.Len() > 0 {
+		t.Error("an answer out of turn")
+	}
+	done := make(chan int)
+	go func() { done <- get(s, "/").Code }()
+	<-s.turns
+	if code := <-done; code != 200 {
+		t.Errorf("in turn: %d", code)
+	}
+	if len(s.turns) != maxTurns-1 {
+		t.Errorf("%d turns are taken, want %d", len(s.turns), maxTurns-1)
+	}
+}
+
 func TestAddress(t *testing.T) {
 	for addr, public := range map[string]bool{
 		"127.0.0.1:8787": false, "[::1]:1": false, "localhost:0": false, "0.0.0.0:1": true, ":8787": true, "[::]:1": true, "10.0.0.1:1": true, "box:1": true,

@@ -99,7 +99,7 @@ func (v *timelineView) draw(all []event, start, end int64) {
 			continue
 		}
 		taken[key] = true
-		v.Dots = append(v.Dots, dot{x(e.Time), lane, e.Kind, cutText(e.Kind+": "+e.Text, 120)})
+		v.Dots = append(v.Dots, dot{min(x(e.Time), 996), lane, e.Kind, cutText(e.Kind+": "+e.Text, 120)})
 	}
 }
 
