@@ -13,10 +13,10 @@
 //	scatter.go  points with interval bars
 //	bars.go     a histogram of several series
 //	dots.go     one line per name, a dot per measure
-//	lines.go    series over steps
-//	plot.go     the same for a page, narrow and without a heading
+//	lines.go    lines through points, thinned
+//	plot.go     series over steps, for a page: narrow and without a heading
 //	timeline.go what happened when, in lanes
 //	grid.go     a table of numbers as shades, for a page
 //	theme.go    the colours on dark paper
-//	stack.go    how a whole divides into parts; shades for a table of numbers
+//	stack.go    how a whole divides into parts, for a page
 package figure

@@ -61,10 +61,6 @@ func examples() map[string][]byte {
 			Title: "By size", Subtitle: "predicted over measured", X: Axis{Label: "devices", Log: true, Ticks: []float64{8, 16, 32, 64, 128, 256, 512, 1024}}, Y: Axis{Label: "predicted / measured"},
 			Reference: 1, Bands: bands, Series: spots, Medians: []Point{{X: 8, Y: 1.02}, {X: 64, Y: 0.97}},
 		}).SVG(),
-		"lines.svg": (&Lines{
-			Title: "Loss <b>", Subtitle: "by step", X: Axis{Label: "step"}, Y: Axis{Label: "loss"}, Rules: []Rule{{3, "fault & recovery"}},
-			Series: []Series{{Name: "one <i>", Points: []Point{{X: 0, Y: 4}, {X: 1, Y: math.NaN()}, {X: 2, Y: 3}, {X: 3, Y: math.Inf(1)}, {X: 4, Y: 2}}}},
-		}).SVG(),
 		"plot.svg": (&Plot{
 			Title: "Loss <b>", Desc: "from 4 & on", X: Axis{Label: "step"}, Y: Axis{Label: "loss"}, Rules: []Rule{{3, "fault & recovery"}},
 			Series: []Series{{Name: "one <i>", Remark: "4 to 2", Points: []Point{{X: 0, Y: 4}, {X: 1, Y: math.NaN()}, {X: 2, Y: 3}, {X: 4, Y: 2}}}, {Name: "two"}},
@@ -82,9 +78,6 @@ func examples() map[string][]byte {
 			Cells: [][]Cell{{{1, "a & b"}, {-3, "<c>"}, {math.NaN(), ""}}, {{0.2, "d"}}},
 		}).SVG(),
 		"stack.svg": (&Stack{Title: "Time", Parts: []string{"forward", "<other>"}, Rows: []Row{{"one & two", "10 s", []float64{0.7, 0.3}}}}).SVG(),
-		"heat.svg": (&Heat{
-			Title: "Load", RowName: "block", ColName: "expert", Cells: [][]float64{{1, 0.5, 1.5}, {math.NaN(), 1, 1}}, Scale: "of <mean>", Reference: 1,
-		}).SVG(),
 	}
 }
 
@@ -135,7 +128,7 @@ func TestScalesMapEndsAndOrder(t *testing.T) {
 }
 
 func TestEmptyDataDraws(t *testing.T) {
-	for _, svg := range [][]byte{(&Scatter{}).SVG(), (&Bars{Width: 1, Limit: 1}).SVG(), (&Dots{}).SVG(), (&Spots{}).SVG(), (&Lines{}).SVG(), (&Stack{}).SVG(), (&Heat{}).SVG(), (&Plot{}).SVG(), (&Timeline{}).SVG(), (&Grid{}).SVG()} {
+	for _, svg := range [][]byte{(&Scatter{}).SVG(), (&Bars{Width: 1, Limit: 1}).SVG(), (&Dots{}).SVG(), (&Spots{}).SVG(), (&Stack{}).SVG(), (&Plot{}).SVG(), (&Timeline{}).SVG(), (&Grid{}).SVG()} {
 		if !bytes.HasSuffix(svg, []byte("</svg>\n")) || bytes.Contains(svg, []byte("NaN")) {
 			t.Errorf("a figure without data is broken: %.80s", svg)
 		}
@@ -209,9 +202,6 @@ func TestDarkKnowsEveryColour(t *testing.T) {
 	css := Dark("figure")
 	colours := regexp.MustCompile(`(fill|stroke)="(#[0-9a-f]{6})"`)
 	for name, svg := range examples() {
-		if name == "heat.svg" { // its shades are its own
-			continue
-		}
 		for _, m := range colours.FindAllStringSubmatch(string(svg), -1) {
 			if !strings.Contains(css, `figure [`+m[1]+`="`+m[2]+`"] {`) {
 				t.Errorf("%s: %s %s is not known on dark paper", name, m[1], m[2])

@@ -6,15 +6,6 @@ import (
 	"strings"
 )
 
-// Lines shows series over a common axis, joined point by point. A point whose Y
-// is not finite breaks its line. Rules are vertical lines with names.
-type Lines struct {
-	Title, Subtitle string
-	X, Y            Axis
-	Series          []Series
-	Rules           []Rule
-}
-
 // Rule marks a place on the x axis.
 type Rule struct {
 	X    float64
@@ -23,39 +14,6 @@ type Rule struct {
 
 // maxPoints is the most points drawn of a series: more cannot be seen.
 const maxPoints = 600
-
-// SVG draws the figure.
-func (l *Lines) SVG() []byte {
-	const width, left, right, top, bottom = 980.0, 104.0, 690.0, 76.0, 300.0
-	height := math.Max(bottom+56, top+float64(36*float64(len(l.Series)))+20)
-	c := newCanvas(width, height, l.Title)
-	c.heading(l.Title, l.Subtitle)
-	var xs, ys []float64
-	for _, s := range l.Series {
-		for _, p := range s.Points {
-			if drawable(p.Y) {
-				xs, ys = append(xs, p.X), append(ys, p.Y)
-			}
-		}
-	}
-	y := l.Y.spread(ys)
-	y.Label = "" // drawn here, further out: ticks may be long
-	p := newPanel(c, l.X.spread(xs), y, left, top, right, bottom)
-	p.axes(true)
-	c.text(26, (top+bottom)/2, middle, ink, ` font-size="12.5" transform="rotate(-90 26 `+px((top+bottom)/2)+`)"`, l.Y.Label)
-	for i, r := range l.Rules {
-		at := p.x.at(r.X)
-		p.line(at, top, at, bottom, muted, 1, ` stroke-dasharray="2 3"`)
-		p.text(at+4, top+11+float64(12*float64(i%4)), start, muted, ` font-size="10.5"`, r.Name)
-	}
-	var entries []Entry
-	for i, s := range l.Series {
-		p.join(styleOf(i), thin(s.Points, maxPoints))
-		entries = append(entries, Entry{s.Name, s.Remark})
-	}
-	c.legend(720, top+14, entries)
-	return c.bytes()
-}
 
 func drawable(y float64) bool { return math.Abs(y) < 1e300 } // false for NaN
 

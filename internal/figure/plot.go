@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Plot is [Lines] for a page: narrow enough to stand beside another, without a
-// heading (the page has one), with the legend on top.
+// Plot shows series over a common axis for a page: narrow enough to stand beside
+// another, without a heading (the page has one), with the legend on top. A point
+// whose Y is not finite breaks its line. Rules are vertical lines with names.
 type Plot struct {
 	// Title and Desc are what a screen reader says.
 	Title, Desc string

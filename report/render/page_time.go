@@ -134,7 +134,7 @@ func (v *view) goodput() []part {
 // time shows where the wall time of the steps of each stage went, and of each
 // rank.
 func (v *view) time() []part {
-	f := &figure.Stack{Title: "Where the time of steps went", Plain: true}
+	f := &figure.Stack{Title: "Where the time of steps went"}
 	t := &table{Caption: "Where the time of steps went, in seconds", Head: []string{"stage", "wall"}}
 	bars, labels := v.bars(f)
 	t.Head = append(t.Head, f.Parts...)
@@ -147,6 +147,9 @@ func (v *view) time() []part {
 				share = float64(b.parts[p]) / float64(b.wall)
 			}
 			row.Shares = append(row.Shares, share)
+			if share > 0 {
+				f.Desc += fmt.Sprintf("%s %s %.1f %%. ", labels[j], p, 100*share)
+			}
 			cells = append(cells, short(b.parts[p].Seconds()))
 		}
 		f.Rows = append(f.Rows, row)
