@@ -10,6 +10,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/internal/unit"
 	"github.com/temper-ml/temper/recipe/replay"
 	"github.com/temper-ml/temper/report/record"
@@ -47,6 +48,9 @@ func (p *replayProgress) begin(ctx context.Context, l *verify.Log, r *replay.Rep
 		about = ", in less than a second"
 	}
 	fmt.Fprintf(p.out, "temper: taking %s again%s, on %s\n", plural(int(steps), "step"), about, r.Describe())
+	if way, run := r.Way(); way.SIMD == "go" && len(kernel.Paths()) == 2 && d > time.Minute {
+		fmt.Fprintf(p.out, "temper: plain Go is slow, and the only other way of this machine: --simd %s takes the run's own\n", run.SIMD)
+	}
 	if f, ok := p.out.(*os.File); ok && isTerminal(f) && steps > 0 {
 		p.bars = mpb.New(mpb.WithOutput(p.out), mpb.WithWidth(32), mpb.WithRefreshRate(150*time.Millisecond))
 		p.bar = p.bars.AddBar(

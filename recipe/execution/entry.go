@@ -32,14 +32,14 @@ func StepEntry(stage int, r *train.Result) *record.Step {
 			e.Losses[name] = v
 		}
 	}
-	if table := routed(r.Load); len(table) > 0 {
+	if table := Routed(r.Load); len(table) > 0 {
 		e.Load = record.NewLoad(table)
 	}
 	return e
 }
 
-// routed are the blocks of a load table that have experts.
-func routed(load [][]int64) [][]int64 {
+// Routed are the blocks of a load table that have experts.
+func Routed(load [][]int64) [][]int64 {
 	var table [][]int64
 	for _, counts := range load {
 		if len(counts) > 0 {
@@ -89,26 +89,34 @@ func score(a eval.Accuracy) record.Score {
 	return record.Score{Right: int64(a.Right), Total: int64(a.Total)}
 }
 
+// Table adds up tokens routed, by block and expert.
+type Table [][]int64
+
+// Add adds a table of the same shape.
+func (t *Table) Add(table [][]int64) {
+	if *t == nil && len(table) > 0 {
+		*t = make(Table, len(table))
+		for i := range table {
+			(*t)[i] = make([]int64, len(table[i]))
+		}
+	}
+	for i, counts := range table {
+		for j, n := range counts {
+			(*t)[i][j] += n
+		}
+	}
+}
+
 // since is what happened in a stage's steps since it was last recorded.
 type since struct {
 	from   int64
-	counts [][]int64
+	counts Table
 	split  record.Split
 }
 
 // add takes a step.
 func (s *since) add(e *record.Step, table [][]int64) {
-	if s.counts == nil && len(table) > 0 {
-		s.counts = make([][]int64, len(table))
-		for i := range table {
-			s.counts[i] = make([]int64, len(table[i]))
-		}
-	}
-	for i, counts := range table {
-		for j, n := range counts {
-			s.counts[i][j] += n
-		}
-	}
+	s.counts.Add(table)
 	s.split.Wall += e.Time.Wall
 	s.split.Data += e.Time.Data
 	s.split.Model += e.Time.Model

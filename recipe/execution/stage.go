@@ -116,7 +116,7 @@ func (s *stage) stepped(r *train.Result) error {
 	}
 	var table [][]int64
 	if !r.Skipped {
-		table = routed(r.Load)
+		table = Routed(r.Load)
 	}
 	s.since.add(e, table)
 	x.at = position{s.Index, r.Step + 1}

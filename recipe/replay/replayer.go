@@ -51,6 +51,8 @@ type Replayer struct {
 	temp     string // folder of caches
 	machine  *execution.Machine
 	part     *execution.Part
+	table    execution.Table // of tokens routed since step since of the stage
+	since    int64
 	at       *verify.Position // whose state the machine holds, nil if undefined
 
 	touch func(trace.Operator, train.Values) // makes faults, for tests
@@ -251,6 +253,7 @@ func (r *Replayer) replay(ctx context.Context, seg verify.Segment, each func(rec
 	}
 	at := seg.From
 	r.at = nil // until all of it is good
+	r.table, r.since = nil, at.Step
 	if err := r.evaluate(ctx, at, each); err != nil {
 		return err
 	}

@@ -218,6 +218,9 @@ func (r *Replayer) step(ctx context.Context, each func(record.Body) error) error
 	if err != nil {
 		return fmt.Errorf("stage %s: %w", r.part.Name, err)
 	}
+	if !result.Skipped {
+		r.table.Add(execution.Routed(result.Load))
+	}
 	s := execution.StepEntry(r.part.Index, &result)
 	if r.opts.Stepped != nil {
 		r.opts.Stepped(s)
@@ -231,6 +234,9 @@ func (r *Replayer) step(ctx context.Context, each func(record.Body) error) error
 // after hands over what the record has at a position beside steps.
 func (r *Replayer) after(ctx context.Context, at verify.Position, each func(record.Body) error) error {
 	if err := r.evaluate(ctx, at, each); err != nil {
+		return err
+	}
+	if err := r.routing(at, each); err != nil {
 		return err
 	}
 	if r.log.At(at) != nil {
@@ -250,6 +256,20 @@ func (r *Replayer) after(ctx context.Context, at verify.Position, each func(reco
 		return err
 	}
 	return each(&record.End{Status: "complete", Weights: weights})
+}
+
+// routing hands over how tokens were routed where the record tells.
+func (r *Replayer) routing(at verify.Position, each func(record.Body) error) error {
+	said := r.log.RoutingTo(at)
+	if said == nil {
+		return nil
+	}
+	got := &record.Routing{Stage: at.Stage, From: r.since, To: at.Step, Counts: r.table}
+	r.table, r.since = nil, at.Step
+	if said.From != got.From { // it began before the segment
+		return nil
+	}
+	return each(got)
 }
 
 // evaluate measures where the record has a measurement.

@@ -59,6 +59,7 @@ var tampers = []tamper{
 	{"with the key: two steps exchanged", false, forgeExchanged},
 	{"with the key: a step forged from the one before", false, forgeCopied},
 	{"with the key: an evaluation", false, forgeEvaluation},
+	{"with the key: how tokens were routed", false, forgeRouting},
 	{"with the key: the tail of another run, with its states", false, forgeTail},
 	{"with the key: the weights of another run", false, forgeWeights},
 	{"with the key: a bit of a checkpoint, its digests put right", false, forgeCheckpoint},
@@ -417,6 +418,24 @@ func forgeEvaluation(t testing.TB, x *run, rng *rand.Rand, _ *verifier) string {
 		for name, s := range e.Suites {
 			e.Suites[name] = record.Score{Right: s.Right + 1, Total: s.Total}
 		}
+		return bodies
+	})
+	return ""
+}
+
+// forgeRouting moves a token from one expert to another.
+func forgeRouting(t testing.TB, x *run, rng *rand.Rand, _ *verifier) string {
+	x.forge(t, func(bodies []record.Body) []record.Body {
+		var all []*record.Routing
+		for _, b := range bodies {
+			if r, ok := b.(*record.Routing); ok {
+				all = append(all, r)
+			}
+		}
+		counts := pick(rng, pick(rng, all...).Counts...)
+		i := slices.Index(counts, slices.Max(counts))
+		counts[i]--
+		counts[(i+1)%len(counts)]++
 		return bodies
 	})
 	return ""

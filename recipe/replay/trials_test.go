@@ -92,7 +92,7 @@ func foundBy(r *verify.Report) string {
 
 func kindOf(check string) string {
 	switch check {
-	case "manifest", "signer", "entries", "heads", "sequence", "end", "states", "files":
+	case "manifest", "signer", "entries", "heads", "witness", "sequence", "steps taken twice", "end", "states", "files", "model":
 		return "form"
 	case "kept heads":
 		return "a kept head"

@@ -34,6 +34,7 @@ type Log struct {
 	Stages      []Stage
 	Checkpoints []Checkpoint
 	Evaluations []Evaluation
+	Routings    []Routing
 	// End is nil when the run has not ended.
 	End      *record.End
 	EndIndex int64
@@ -70,6 +71,26 @@ type Evaluation struct {
 
 // Position is where the evaluation was made.
 func (e *Evaluation) Position() Position { return Position{e.Stage, e.Evaluation.Step} }
+
+// Routing is a routing entry: how the tokens of steps From <= s < To of a stage
+// were routed.
+type Routing struct {
+	Stage    int
+	From, To int64
+	// Table is the digest of its counts.
+	Table record.Digest
+	Index int64
+}
+
+// RoutingTo returns the last standing routing entry that ends at a position, nil
+// without one.
+func (l *Log) RoutingTo(p Position) *Routing {
+	n := sort.Search(len(l.Routings), func(i int) bool { r := &l.Routings[i]; return p.Before(Position{r.Stage, r.To}) })
+	if n == 0 || l.Routings[n-1].Stage != p.Stage || l.Routings[n-1].To != p.Step {
+		return nil
+	}
+	return &l.Routings[n-1]
+}
 
 // step is what is kept of a step that stands: where its entry is, a hash to know
 // it again, and what totals are made of.

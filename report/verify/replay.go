@@ -63,7 +63,7 @@ func Replay(ctx context.Context, l *Log, r Replayer, plan Plan) (*Replayed, erro
 		}
 	}
 	if c.missed > 0 {
-		steps.skip(-1, "%d evaluations and checkpoints in replayed segments were not computed again", c.missed)
+		steps.skip(-1, "%d evaluations, tables and checkpoints in replayed segments were not computed again", c.missed)
 	}
 	states.saw("%s, checked against the record when loaded", many(len(segments), "state"))
 	steps.saw("%d of %s, %s and %s computed again, equal in every bit", out.Steps, many(l.Steps(), "step"), many(c.evaluations, "evaluation"), many(c.states, "complete state"))
@@ -109,6 +109,9 @@ func (c *comparison) segment(ctx context.Context, r Replayer, seg Segment) (done
 		case *record.Evaluation:
 			delete(due, event{"evaluation", Position{b.Stage, b.Step}})
 			return c.evaluation(b)
+		case *record.Routing:
+			delete(due, event{"routing", Position{b.Stage, b.To}})
+			return c.routing(b)
 		case *record.Checkpoint:
 			delete(due, event{"checkpoint", Position{b.Stage, b.Step}})
 			return c.checkpoint(b)
@@ -147,6 +150,11 @@ func (c *comparison) due(seg Segment) map[event]bool {
 			due[event{"evaluation", p}] = true
 		}
 	}
+	for i := range c.log.Routings {
+		if r := &c.log.Routings[i]; within(Position{r.Stage, r.To}) && r.From >= seg.From.Step {
+			due[event{"routing", Position{r.Stage, r.To}}] = true
+		}
+	}
 	for i := range c.log.Checkpoints {
 		if k := &c.log.Checkpoints[i]; within(k.Position()) && k.Parameters != "" {
 			due[event{"checkpoint", k.Position()}] = true
@@ -183,6 +191,14 @@ func (c *comparison) evaluation(b *record.Evaluation) error {
 	}
 	c.evaluations++
 	return c.differ(e.Index, p, scores(&e.Evaluation, b))
+}
+
+func (c *comparison) routing(b *record.Routing) error {
+	r := c.log.RoutingTo(Position{b.Stage, b.To})
+	if r == nil || r.From != b.From {
+		return nil
+	}
+	return c.differ(r.Index, Position{b.Stage, b.To}, digestsOf("routing.counts", r.Table, record.TableDigest(b.Counts)))
 }
 
 func (c *comparison) checkpoint(b *record.Checkpoint) error {

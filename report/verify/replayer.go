@@ -19,6 +19,8 @@ type Replayer interface {
 	//   - a *record.Step for each step, its times, MFU, memory and energy empty;
 	//   - a *record.Evaluation, Took empty, after the steps where the record has
 	//     one (those at the beginning of the segment first);
+	//   - a *record.Routing where the record has one of steps that are all in the
+	//     segment;
 	//   - a *record.Checkpoint with the position and the digests of the complete
 	//     state where the record has one, except at the beginning;
 	//   - a *record.End with Weights at the end of the last stage.

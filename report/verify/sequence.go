@@ -51,7 +51,7 @@ func (s *sequence) entry(e *record.Entry, at runlog.Place) error {
 	case *record.Rollout:
 		return s.here(b.Stage, b.Step)
 	case *record.Routing:
-		return s.span(b.Stage, b.From, b.To)
+		return s.routing(e, b)
 	case *record.Times:
 		return s.span(b.Stage, b.From, b.To)
 	case *record.Ranks:
@@ -168,6 +168,14 @@ func (s *sequence) evaluation(e *record.Entry, b *record.Evaluation) error {
 	return s.here(b.Stage, b.Step)
 }
 
+func (s *sequence) routing(e *record.Entry, b *record.Routing) error {
+	if len(s.log.Routings) >= maxEvents {
+		return fmt.Errorf("more than %d tables of routed tokens", maxEvents)
+	}
+	s.log.Routings = append(s.log.Routings, Routing{b.Stage, b.From, b.To, record.TableDigest(b.Counts), e.Index})
+	return s.span(b.Stage, b.From, b.To)
+}
+
 // recovery takes back what stands after its position.
 func (s *sequence) recovery(b *record.Recovery) error {
 	l := s.log
@@ -191,6 +199,9 @@ func (s *sequence) recovery(b *record.Recovery) error {
 	}
 	for n := len(l.Evaluations); n > 0 && s.after(l.Evaluations[n-1].Position(), to); n-- {
 		l.Evaluations = l.Evaluations[:n-1]
+	}
+	for n := len(l.Routings); n > 0 && s.after(Position{l.Routings[n-1].Stage, l.Routings[n-1].To}, to); n-- {
+		l.Routings = l.Routings[:n-1]
 	}
 	if b.Stage < len(l.Stages) {
 		l.Stages = l.Stages[:b.Stage+1]

@@ -46,6 +46,17 @@ func (r *Replayer) Replay(ctx context.Context, seg verify.Segment, each func(rec
 				return err
 			}
 		}
+		if t := r.Log.RoutingTo(p); t != nil && p != seg.From && t.From >= seg.From.Step {
+			a.counts = nil
+			for n := t.From; n < t.To; n++ {
+				if r.Run.world.step(p.Stage, n).Skipped == "" {
+					a.gather(r.Run.world.at(p.Stage, n).table)
+				}
+			}
+			if err := give(&record.Routing{Stage: p.Stage, From: t.From, To: t.To, Counts: a.counts}); err != nil {
+				return err
+			}
+		}
 		if p == seg.From || !r.Run.Options.Files || r.Log.At(p) == nil {
 			return nil
 		}
