@@ -40,11 +40,11 @@ type Distilled struct {
 // distillTile is how logits are cut: rows by columns at a time. Where columns are
 // fewer than the vocabulary, logits are computed several times: for maxima, for
 // normalisers, for divergences, and for the gradient.
-type distillTile struct{ rows, columns, buffers int }
+type distillTile struct{ rows, columns, buffers, top int }
 
 const (
 	distillState  = 24 + 4*kernel.Lanes // floats held for each row of a tile, without lessons
-	distillLesson = 4                   // and for each lesson
+	distillLesson = 6                   // and for each lesson
 	leastDistill  = 64 << 10            // floats: what a small batch may take
 	mostDistill   = 32 << 20            // and a large one
 	goodRows      = 16                  // fewer make products of whole rows slow
@@ -52,12 +52,12 @@ const (
 
 // distillTile chooses a tile of at most 1 % of the logits of rows, or MaxLogits
 // floats. What is shown of a row is in one piece.
-func (h *Head) distillTile(rows, lessons int, shown bool) distillTile {
+func (h *Head) distillTile(rows, lessons, top int, shown bool) distillTile {
 	limit := h.MaxLogits
 	if limit == 0 {
 		limit = min(max(rows*h.Out/100, leastDistill), mostDistill)
 	}
-	t := distillTile{buffers: 2}
+	t := distillTile{buffers: 2, top: top}
 	if lessons > 1 {
 		t.buffers = 3
 	}
@@ -65,7 +65,7 @@ func (h *Head) distillTile(rows, lessons int, shown bool) distillTile {
 		t.rows, t.columns = h.ChunkRows(rows), h.Out
 		return t
 	}
-	state := distillState + distillLesson*lessons
+	state := distillState + distillLesson*lessons + 2*top
 	if t.rows = min(rows, limit/(t.buffers*h.Out+state)); t.rows == rows || t.rows >= goodRows {
 		t.columns = h.Out
 		if t.rows < rows {
@@ -80,13 +80,17 @@ func (h *Head) distillTile(rows, lessons int, shown bool) distillTile {
 }
 
 // DistillFloats returns the arena memory, in 4-byte elements, that Distill holds
-// beside what it returns; shown tells whether the pass has a Watch.
-func (h *Head) DistillFloats(rows, lessons int, shown bool) int {
+// beside what it returns, for so many lessons and K of top-k; shown tells whether the pass
+// has a Watch.
+func (h *Head) DistillFloats(rows, lessons, top int, shown bool) int {
 	if rows == 0 {
 		return 0
 	}
-	t := h.distillTile(rows, lessons, shown)
+	t := h.distillTile(rows, lessons, top, shown)
 	n := t.buffers*ArenaSize(t.rows*t.columns) + 4*ArenaSize(t.rows) + ArenaSize(t.rows*kernel.Lanes) + ArenaSize(t.rows*2*kernel.Lanes)
+	if top > 0 {
+		n += 2*ArenaSize(t.rows*top) + lessons*2*ArenaSize(t.rows)
+	}
 	return n + lessons*3*ArenaSize(t.rows)
 }
 
@@ -102,7 +106,7 @@ func (h *Head) Distill(out *Distilled, dx, x []float32, labels []int32, coef []f
 	m := p.Arena.Mark()
 	defer p.Arena.Release(m)
 	t := distiller{h: h, d: d, p: p, out: out, x: x, dx: dx, labels: labels, coef: coef}
-	t.tile = h.distillTile(rows, len(d.Lessons), p.Watch != nil)
+	t.tile = h.distillTile(rows, len(d.Lessons), d.K, p.Watch != nil)
 	t.take(p.Arena)
 	for lo := 0; lo < rows; lo += t.tile.rows {
 		t.block(lo, min(t.tile.rows, rows-lo))
@@ -123,6 +127,8 @@ type distiller struct {
 	student, teacher, grad []float32 // logits [rows, columns], and the gradient
 	lanes, sums            []float32
 	picked                 []float32 // the label's logit
+	largest                []float32 // of a teacher's logits [rows, K], for top-k
+	tokens                 []int32   // and whose they are
 	of                     kernel.Softmax
 	lessons                []lessonRows
 	kernelLogits           kernel.Logits
@@ -132,6 +138,8 @@ type distiller struct {
 type lessonRows struct {
 	of     kernel.Softmax
 	center []float32
+	least  []float32 // for top-k
+	last   []int32
 }
 
 func (t *distiller) take(a *Arena) {
@@ -143,8 +151,16 @@ func (t *distiller) take(a *Arena) {
 	}
 	t.lanes, t.sums, t.picked = a.F32(n*kernel.Lanes), a.F32(n*2*kernel.Lanes), a.F32(n)
 	t.of = kernel.Softmax{Max: a.F32(n), Inverse: a.F32(n), LSE: a.F32(n)}
+	k := t.d.K
+	if k > 0 {
+		t.largest, t.tokens = a.F32(n*k), a.I32(n*k)
+	}
 	for range t.d.Lessons {
-		t.lessons = append(t.lessons, lessonRows{kernel.Softmax{Max: a.F32(n), Inverse: a.F32(n)}, a.F32(n)})
+		l := lessonRows{of: kernel.Softmax{Max: a.F32(n), Inverse: a.F32(n)}, center: a.F32(n)}
+		if k > 0 {
+			l.least, l.last = a.F32(n), a.I32(n)
+		}
+		t.lessons = append(t.lessons, l)
 	}
 }
 
@@ -240,30 +256,17 @@ func (t *distiller) studentSoftmax(lo, n int) {
 	t.p.SeeScored("losses", t.out.Losses[lo:lo+n], lo, n)
 }
 
-// lesson makes the teacher's softmax and the divergences of lesson k. If logits are
-// kept, it makes the gradient too.
+// lesson makes the divergences of lesson k. If logits are kept, it makes the gradient
+// too.
 func (t *distiller) lesson(k, lo, n int) {
-	lesson := &t.lessons[k]
-	value, lse := t.out.Divergences[k][lo:lo+n], t.out.Normalisers[k][lo:lo+n]
-	s := cut(lesson.of, n, lse)
 	if t.p.Watch != nil {
 		t.p.SeeScored(numbered("teacher.weights", k), t.d.Lessons[k].Coef[lo:lo+n], lo, n)
 	}
-	filled := false
-	t.softmax(s, n, func(at, to int) []float32 {
-		if !filled || !t.whole() {
-			t.fillTeacher(k, lo, n, at, to)
-			filled = true
-			if t.whole() && t.p.Watch != nil {
-				t.p.SeeScored(numbered("teacher.logits", k), t.teacher[:n*t.h.Out], lo, n)
-			}
-		}
-		return t.teacher[:n*(to-at)]
-	}, nil)
+	t.teacherSoftmax(k, lo, n)
 	if t.p.Watch != nil {
-		t.p.SeeScored(numbered("teacher.normalisers", k), lse, lo, n)
+		t.p.SeeScored(numbered("teacher.normalisers", k), t.out.Normalisers[k][lo:lo+n], lo, n)
 	}
-	sums := t.sums[:n*2*kernel.Lanes]
+	value, sums := t.out.Divergences[k][lo:lo+n], t.sums[:n*2*kernel.Lanes]
 	clear(sums)
 	t.chunks(func(at, to int) {
 		if !t.whole() {
@@ -272,7 +275,7 @@ func (t *distiller) lesson(k, lo, n int) {
 		}
 		t.d.Sums(sums, t.logits(k, lo, n, at, to))
 	})
-	t.d.Values(value, lesson.center[:n], sums, t.logits(k, lo, n, 0, t.tile.columns))
+	t.d.Values(value, t.lessons[k].center[:n], sums, t.logits(k, lo, n, 0, t.tile.columns))
 	if t.p.Watch != nil {
 		t.p.SeeScored(numbered("divergences", k), value, lo, n)
 	}
@@ -281,12 +284,40 @@ func (t *distiller) lesson(k, lo, n int) {
 	}
 }
 
+// teacherSoftmax makes the softmax of the teacher's logits, and of top-k finds the
+// largest.
+func (t *distiller) teacherSoftmax(k, lo, n int) {
+	l, top, filled := &t.lessons[k], t.d.K, false
+	for i := range t.largest {
+		t.largest[i] = float32(math.Inf(-1))
+	}
+	fill := func(at, to int) []float32 {
+		if !filled || !t.whole() {
+			t.fillTeacher(k, lo, n, at, to)
+			filled = true
+			if t.whole() && t.p.Watch != nil {
+				t.p.SeeScored(numbered("teacher.logits", k), t.teacher[:n*t.h.Out], lo, n)
+			}
+		}
+		return t.teacher[:n*(to-at)]
+	}
+	t.softmax(cut(l.of, n, t.out.Normalisers[k][lo:lo+n]), n, fill, func(at, to int, x []float32) {
+		if top > 0 {
+			kernel.LargestRows(t.largest[:n*top], t.tokens[:n*top], x, n, to-at, at, top)
+		}
+	})
+	for r := 0; r < n && top > 0; r++ {
+		l.least[r], l.last[r] = t.largest[(r+1)*top-1], t.tokens[(r+1)*top-1]
+	}
+}
+
 // logits are the chunk [at, to) of the rows, with what is known of them.
 func (t *distiller) logits(k, lo, n, at, to int) *kernel.Logits {
 	t.kernelLogits = kernel.Logits{
 		X: t.student[:n*(to-at)], T: t.teacher[:n*(to-at)], Student: cut(t.of, n, nil),
 		Teacher: cut(t.lessons[k].of, n, t.out.Normalisers[k][lo:lo+n]),
-		Coef:    t.d.Lessons[k].Coef[lo : lo+n], Rows: n, Dim: to - at,
+		Coef:    t.d.Lessons[k].Coef[lo : lo+n], Rows: n, Dim: to - at, First: at,
+		Least: t.lessons[k].least, Last: t.lessons[k].last,
 	}
 	return &t.kernelLogits
 }

@@ -21,6 +21,7 @@ type distillGolden struct {
 	Cases []struct {
 		Kind      string
 		Beta      float32
+		K         int
 		Objective float64
 		Values    [][]float64
 		Dx, Dw    []float64
@@ -44,7 +45,7 @@ func TestDistillMatchesPyTorch(t *testing.T) {
 		for d.Kind.String() != c.Kind {
 			d.Kind++
 		}
-		d.Beta = c.Beta
+		d.Beta, d.K = c.Beta, c.K
 		for j, n := range g.Widths {
 			d.Teachers = append(d.Teachers, Teacher{Name: "teacher", Linear: Linear{Weight: Weight{Data: g.Heads[j]}, In: n, Out: g.Vocab}})
 		}

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -95,6 +96,7 @@ func (l lessonsLearned) same(t *testing.T, what string, want lessonsLearned) {
 
 var measures = []kernel.Divergence{
 	{Kind: kernel.DivergenceReverse}, {Kind: kernel.DivergenceForward}, {Kind: kernel.DivergenceJensenShannon, Beta: .3},
+	{Kind: kernel.DivergenceTopK, K: 7},
 }
 
 // Neither tiles of rows and vocabulary, nor threads, nor instruction sets change a bit.
@@ -170,7 +172,7 @@ func TestDistillIsLoss(t *testing.T) {
 
 // A teacher that says what the student says teaches nothing: exactly.
 func TestDistillFromItself(t *testing.T) {
-	for _, by := range measures {
+	for _, by := range measures[:3] {
 		c := newClass(700, 2, by)
 		c.coef = nil
 		for j := range c.lesson.Teachers {
@@ -219,6 +221,17 @@ func (c *class) objective(x, w []float64) float64 {
 
 func divergence64(by kernel.Divergence, p, q []float64) float64 {
 	sum, beta := 0.0, float64(by.Beta)
+	if by.Kind == kernel.DivergenceTopK {
+		order := make([]int, len(q))
+		for v := range order {
+			order[v] = v
+		}
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(q[b], q[a]) })
+		for _, v := range order[:by.K] {
+			sum += math.Exp(q[v]) * (q[v] - p[v])
+		}
+		return max(0, sum)
+	}
 	for v := range p {
 		switch by.Kind {
 		case kernel.DivergenceReverse:
@@ -300,7 +313,7 @@ func TestDistillMemory(t *testing.T) {
 	for _, rows := range []int{64, 200, 1000, 4096, 16384, 65536, 1 << 20} {
 		for _, lessons := range []int{1, 2, 4} {
 			h := &Head{Linear: Linear{Out: vocab}}
-			if share := float64(h.DistillFloats(rows, lessons, false)) / (float64(rows) * vocab); share > .01 {
+			if share := float64(h.DistillFloats(rows, lessons, 64, false)) / (float64(rows) * vocab); share > .01 {
 				t.Errorf("%d rows, %d lessons: holds %.3f %% of the logits, want at most 1 %%", rows, lessons, 100*share)
 			}
 		}
@@ -317,9 +330,34 @@ func TestDistillMemory(t *testing.T) {
 		l.Teacher, l.State, l.Coef = l.Teacher[:32], l.State[:32], l.Coef[:32]
 	}
 	c.head.Distill(&out, make([]float32, len(c.x)), c.x, c.labels, c.coef[:32], 32, c.lesson, &Pass{Arena: a})
-	if want := int64(4 * c.head.DistillFloats(32, 2, false)); a.Peak() != want {
+	if want := int64(4 * c.head.DistillFloats(32, 2, c.lesson.K, false)); a.Peak() != want {
 		t.Errorf("held %d bytes, DistillFloats says %d", a.Peak(), want)
 	}
+}
+
+// Of equal logits the first are taken, wherever tiles end.
+func TestTopKTies(t *testing.T) {
+	c := newClass(300, 1, kernel.Divergence{Kind: kernel.DivergenceTopK, K: 40})
+	for j := range c.lesson.Teachers {
+		w := c.lesson.Teachers[j].Data
+		for i := range w { // three kinds of tokens
+			w[i] = float32(i / c.lesson.Teachers[j].In % 3)
+		}
+	}
+	want := c.learn(t, 1<<30, NewArena())
+	for _, limit := range []int{1, 9000} {
+		c.learn(t, limit, NewArena()).same(t, fmt.Sprint("at most ", limit), want)
+	}
+	total := 0.0
+	for i, v := range want.Divergences[0] {
+		total += float64(c.lesson.Lessons[0].Coef[i]) * float64(v)
+	}
+	entropy := c.coef
+	c.coef = nil
+	if exact := c.objective(widen(c.x), widen(c.head.Data)); math.Abs(total-exact) > 1e-5*math.Abs(exact) {
+		t.Errorf("divergences are %g, want %g", total, exact)
+	}
+	c.coef = entropy
 }
 
 func TestDistillationCheck(t *testing.T) {
@@ -330,10 +368,12 @@ func TestDistillationCheck(t *testing.T) {
 		"lesson 0: position 2 has state 46 of the 46":                             func(d *Distillation) { d.Lessons[0].State[2] = classRows + 3 },
 		"lesson 0: position 5 has coefficient NaN":                                func(d *Distillation) { d.Lessons[0].Coef[5] = float32(math.NaN()) },
 		"lesson 0: position 5 has coefficient 0.125 and no teacher":               func(d *Distillation) { d.Lessons[0].Teacher[5] = -1 },
-		"beta of jensen-shannon is 1":                                             func(d *Distillation) { d.Divergence = kernel.Divergence{Kind: 2, Beta: 1} },
-		"has states of 2 teachers, want 3":                                        func(d *Distillation) { d.States = d.States[:2] },
-		`has teacher "teacher1", whose head is not there`:                         func(d *Distillation) { d.Teachers[1].Data, d.States[1] = nil, nil },
-		"has 43 teachers, 42 states":                                              func(d *Distillation) { d.Lessons[0].State = d.Lessons[0].State[:42] },
+		"k of top-k is 0":                                 func(d *Distillation) { d.Divergence = kernel.Divergence{Kind: kernel.DivergenceTopK} },
+		"k is 3, but only top-k has one":                  func(d *Distillation) { d.K = 3 },
+		"beta of jensen-shannon is 1":                     func(d *Distillation) { d.Divergence = kernel.Divergence{Kind: 2, Beta: 1} },
+		"has states of 2 teachers, want 3":                func(d *Distillation) { d.States = d.States[:2] },
+		`has teacher "teacher1", whose head is not there`: func(d *Distillation) { d.Teachers[1].Data, d.States[1] = nil, nil },
+		"has 43 teachers, 42 states":                      func(d *Distillation) { d.Lessons[0].State = d.Lessons[0].State[:42] },
 	} {
 		c := newClass(33, 2, kernel.Divergence{})
 		spoil(c.lesson)
@@ -373,10 +413,10 @@ func BenchmarkDistill(b *testing.B) {
 			for b.Loop() {
 				head.Distill(&out, dx, x, labels, nil, rows, d, p)
 			}
-			t := head.distillTile(rows, 1, false)
+			t := head.distillTile(rows, 1, 0, false)
 			b.ReportMetric(float64(t.rows), "rows")
 			b.ReportMetric(float64(t.columns), "columns")
-			b.ReportMetric(4*float64(head.DistillFloats(rows, 1, false)), "bytes")
+			b.ReportMetric(4*float64(head.DistillFloats(rows, 1, 0, false)), "bytes")
 			head.MaxLogits = 0
 		})
 	}

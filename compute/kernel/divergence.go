@@ -11,9 +11,10 @@ const (
 	DivergenceReverse       DivergenceKind = iota // KL(p || q): the student's mass where the teacher has it
 	DivergenceForward                             // KL(q || p): the student's mass wherever the teacher has some
 	DivergenceJensenShannon                       // Beta·KL(q || m) + (1-Beta)·KL(p || m), m = (1-Beta)·p + Beta·q
+	DivergenceTopK                                // forward, over the teacher's K likeliest tokens only
 )
 
-var divergenceNames = [...]string{"reverse", "forward", "jensen-shannon"}
+var divergenceNames = [...]string{"reverse", "forward", "jensen-shannon", "top-k"}
 
 // String returns the name used in recipes.
 func (k DivergenceKind) String() string {
@@ -36,17 +37,29 @@ func (k DivergenceKind) String() string {
 //	  w = log((1-β) + β*u) where g >= 0, else log(β + (1-β)*u) - g       log(m/p)
 //	  s = Dot(-w, p);  value = β*Dot(-g-w, q) + (1-β)*s;  dx = (p*((-w)-s))*((1-β)*coef)
 //
-// Equal logits have value and gradient 0. A row whose coefficient is 0 too.
+//	top-k:    q' = q of the K largest t, of equals the first, else 0;  m = Sum(q')
+//	  value = max(0, Dot(t-x, q') + m*(lse(x) - lse(t)));  dx = (p*m - q')*coef, 0 where max takes the 0
+//
+// Equal logits have value and gradient 0, except for top-k, whose least value is not
+// where p is q. A row whose coefficient is 0 has both 0.
 type Divergence struct {
 	Kind DivergenceKind
 	Beta float32 // of Jensen-Shannon: between 0 and 1
+	K    int     // of top-k
 }
+
+// MaxTopK bounds K: a row holds its K largest logits while they are looked for.
+const MaxTopK = 256
 
 // Check tells what is impossible about d.
 func (d Divergence) Check() error {
 	switch {
 	case d.Kind < 0 || int(d.Kind) >= len(divergenceNames):
-		return fmt.Errorf("kernel: divergence %d is unknown, want reverse, forward or jensen-shannon", int(d.Kind))
+		return fmt.Errorf("kernel: divergence %d is unknown, want reverse, forward, jensen-shannon or top-k", int(d.Kind))
+	case d.Kind == DivergenceTopK && (d.K < 1 || d.K > MaxTopK):
+		return fmt.Errorf("kernel: k of top-k is %d, want 1 to %d: forward takes all tokens", d.K, MaxTopK)
+	case d.Kind != DivergenceTopK && d.K != 0:
+		return fmt.Errorf("kernel: k is %d, but only top-k has one: leave it 0 for %v", d.K, d.Kind)
 	case d.Kind == DivergenceJensenShannon && !(d.Beta > 0 && d.Beta < 1):
 		return fmt.Errorf("kernel: beta of jensen-shannon is %v, want more than 0 (which would be forward) and less than 1 (reverse)", d.Beta)
 	case d.Kind != DivergenceJensenShannon && d.Beta != 0:
@@ -62,6 +75,11 @@ type Logits struct {
 	Student, Teacher Softmax
 	Coef             []float32 // of each row's divergence in the gradient; 0 leaves a row out
 	Rows, Dim        int
+	First            int // token of the vocabulary that the chunk begins with
+	// Of top-k, the least of the K largest logits of each of the teacher's rows, and
+	// the last token that has it.
+	Least []float32
+	Last  []int32
 }
 
 func (l *Logits) check(op string) {
@@ -91,6 +109,11 @@ func (d Divergence) Sums(lanes []float32, l *Logits) {
 			difference(g, l.T[at:to], l.X[at:to])
 			probabilities(o, q, l.T[at:to], l.Teacher, r)
 			laneDot(o, first, g, q)
+		case DivergenceTopK:
+			difference(g, l.T[at:to], l.X[at:to])
+			l.likeliest(o, q, r, at, to)
+			laneDot(o, first, g, q)
+			laneSum(second, q)
 		default:
 			d.mixture(o, g, s.d[:n], l, r, at, to)
 			probabilities(o, p, l.X[at:to], l.Student, r)
@@ -123,6 +146,11 @@ func (d Divergence) Values(value, center, lanes []float32, l *Logits) {
 			value[r] = s + (lt - lx)
 		case DivergenceForward:
 			value[r] = s + (lx - lt)
+		case DivergenceTopK:
+			center[r] = laneTree(lanes[r*2*Lanes+Lanes : (r+1)*2*Lanes])
+			if value[r] = s + float32(center[r]*(lx-lt)); value[r] < 0 {
+				value[r], center[r] = 0, clamped
+			}
 		default:
 			of := laneTree(lanes[r*2*Lanes+Lanes : (r+1)*2*Lanes])
 			value[r] = float32(d.Beta*of) + float32((1-d.Beta)*s)
@@ -139,7 +167,7 @@ func (d Divergence) Gradient(g, center []float32, l *Logits, add bool) {
 	o := ops()
 	eachStrip(l.Rows, l.Dim, func(s *strips, r, at, to int) {
 		c := l.Coef[r]
-		if c == 0 {
+		if c == 0 || d.Kind == DivergenceTopK && center[r] == clamped {
 			if !add {
 				clear(g[at:to])
 			}
@@ -155,6 +183,10 @@ func (d Divergence) Gradient(g, center []float32, l *Logits, add bool) {
 		case DivergenceForward:
 			probabilities(o, q, l.T[at:to], l.Teacher, r)
 			difference(y, p, q)
+		case DivergenceTopK:
+			l.likeliest(o, q, r, at, to)
+			o.scale(p, center[r])
+			difference(y, p, q)
 		default:
 			d.mixture(o, y, s.d[:n], l, r, at, to)
 			pulled(y, p, center[r])
@@ -165,6 +197,43 @@ func (d Divergence) Gradient(g, center []float32, l *Logits, add bool) {
 			o.add(g[at:to], g[at:to], y)
 		} else {
 			copy(g[at:to], y)
+		}
+	})
+}
+
+// clamped is the center of a row of top-k whose value is held at 0.
+const clamped = -1
+
+// likeliest sets q to the teacher's probabilities of its K likeliest tokens, else 0.
+func (l *Logits) likeliest(o *rowOps, q []float32, r, at, to int) {
+	t := l.T[at:to]
+	probabilities(o, q, t, l.Teacher, r)
+	token := l.First + at - r*l.Dim
+	for i, v := range t {
+		if !(v > l.Least[r] || v == l.Least[r] && token+i <= int(l.Last[r])) {
+			q[i] = 0
+		}
+	}
+}
+
+// LargestRows continues, for each row of x [rows, dim], whose first column is token
+// first, the search for its k largest elements: values [rows, k] descending, of
+// equals the first, and their tokens. It begins with values of -Inf.
+func LargestRows(values []float32, tokens []int32, x []float32, rows, dim, first, k int) {
+	wantLen("LargestRows", "values", len(values), rows*k)
+	wantLen("LargestRows", "tokens", len(tokens), rows*k)
+	wantLen("LargestRows", "x", len(x), rows*dim)
+	eachRow(rows, dim, func(r, at, to int) {
+		v, id := values[r*k:(r+1)*k], tokens[r*k:(r+1)*k]
+		for i, y := range x[at:to] {
+			if !(y > v[k-1]) {
+				continue
+			}
+			j := k - 1
+			for ; j > 0 && v[j-1] < y; j-- {
+				v[j], id[j] = v[j-1], id[j-1]
+			}
+			v[j], id[j] = y, int32(first+i)
 		}
 	})
 }

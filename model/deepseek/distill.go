@@ -149,5 +149,5 @@ func (m *Model) distillFloats(n int, o *StepOptions) int {
 		return m.head.Floats(n)
 	}
 	k := len(o.Distill.Lessons)
-	return 5*k*nn.ArenaSize(n) + m.head.DistillFloats(n, k, o.Watch != nil)
+	return 5*k*nn.ArenaSize(n) + m.head.DistillFloats(n, k, o.Distill.K, o.Watch != nil)
 }

@@ -27,7 +27,10 @@ def kl(p, q):
     return F.kl_div(q, p, log_target=True, reduction="none").sum(-1)
 
 
-def divergence(kind, beta, student, teacher):
+def divergence(kind, beta, k, student, teacher):
+    if kind == "top-k":
+        q, tokens = torch.topk(teacher, k)
+        return (q.exp() * (q - student[tokens])).sum(-1).clamp(min=0)
     if kind == "reverse":
         return kl(student, teacher)
     if kind == "forward":
@@ -52,7 +55,7 @@ def main():
         weight[teacher < 0] = 0
         lessons.append((teacher, weight))
     cases = []
-    for kind, beta in [("reverse", 0), ("forward", 0), ("jensen-shannon", 0.25), ("jensen-shannon", 0.75)]:
+    for kind, beta, k in [("reverse", 0, 0), ("forward", 0, 0), ("jensen-shannon", 0.25, 0), ("jensen-shannon", 0.75, 0), ("top-k", 0, 5), ("top-k", 0, 1)]:
         tx, tw = torch.tensor(x, requires_grad=True), torch.tensor(w, requires_grad=True)
         student = F.log_softmax(tx @ tw.T, -1)
         loss = -(torch.tensor(entropy) * student[torch.arange(ROWS), torch.tensor(labels)]).sum()
@@ -64,12 +67,12 @@ def main():
                     row.append(torch.tensor(0.0, dtype=torch.float64))
                     continue
                 logits = torch.tensor(states[teacher[i]][i]) @ torch.tensor(heads[teacher[i]]).T
-                row.append(divergence(kind, beta, student[i], F.log_softmax(logits, -1)))
+                row.append(divergence(kind, beta, k, student[i], F.log_softmax(logits, -1)))
                 loss = loss + weight[i] * row[-1]
             values.append([v.item() for v in row])
         loss.backward()
         cases.append({
-            "kind": kind, "beta": beta, "objective": loss.item(), "values": values,
+            "kind": kind, "beta": beta, "k": k, "objective": loss.item(), "values": values,
             "dx": tx.grad.flatten().tolist(), "dw": tw.grad.flatten().tolist(),
         })
     out = {

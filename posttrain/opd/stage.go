@@ -186,6 +186,7 @@ func (s *Stage) identify(j int) error {
 // anything else is loaded.
 func (s *Stage) with(j int, use func(m *deepseek.Model) error) error {
 	clear(s.heads)
+	debug.FreeOSMemory()
 	err := s.teachers[j].with(use)
 	s.Loads++
 	debug.FreeOSMemory()
