@@ -1,8 +1,10 @@
 package render
 
 import (
+	"fmt"
 	"io"
 	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -105,4 +107,37 @@ func TestAnyRecordIsReported(t *testing.T) {
 		_ = Prometheus(io.Discard, r)
 		_ = MLLOG(io.Discard, r, submission())
 	})
+}
+
+// A record that names everything differently, again and again, is reported as
+// any other: what is told apart is bounded.
+func TestNamesWithoutEnd(t *testing.T) {
+	f := NewFiller(manifest())
+	for i := range int64(4000) {
+		name := fmt.Sprint(i)
+		for _, b := range []record.Body{
+			&record.Stage{Stage: int(i), Name: name, Steps: 1, Data: record.SHA256(nil)},
+			&record.Step{Stage: int(i), Examples: 1, Tokens: 1, Losses: map[string]float64{name: 1}, Convention: name, FLOPs: 1, Time: record.Split{Wall: 1, Other: 1}},
+			&record.Evaluation{Stage: int(i), Suites: map[string]record.Score{name: {Right: 1, Total: 1}}},
+			&record.Routing{Stage: int(i), Counts: [][]int64{{1}}}, &record.Times{Stage: int(i)}, &record.Fault{Fault: name}, &record.Recovery{Stage: int(i), Step: 1},
+			&record.Resume{Devices: []record.Device{{Name: name, Peak: map[string]float64{name: 1}}}},
+		} {
+			if err := f.Add(record.NewEntry(i+1, i+1, b)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r := f.Run()
+	if n := len(r.Conventions); n > mostNames || len(r.Routing) > mostStages {
+		t.Errorf("%d conventions, %d stages routed", n, len(r.Routing))
+	}
+	if p := pageOf(t, r); len(p) > 2_000_000 || !strings.Contains(p, "more, left out here") {
+		t.Errorf("%d bytes", len(p))
+	}
+	for name, write := range map[string]func(io.Writer, ...*Run) error{"csv": CSV, "json": JSON, "text": func(w io.Writer, runs ...*Run) error { return Text(w, 80, runs...) }} {
+		var b strings.Builder
+		if err := write(&b, r); err != nil || b.Len() > 8_000_000 {
+			t.Errorf("%s: %v, %d bytes", name, err, b.Len())
+		}
+	}
 }

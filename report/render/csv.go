@@ -55,7 +55,7 @@ func CSV(w io.Writer, runs ...*Run) error {
 // order of appearance.
 func columns(runs []*Run) (losses, parts, conventions []string) {
 	add := func(to *[]string, seen map[string]bool, name string) {
-		if !seen[name] {
+		if !seen[name] && len(*to) < mostNames {
 			seen[name] = true
 			*to = append(*to, name)
 		}

@@ -108,11 +108,17 @@ func (f *Filler) stage(e *record.Entry, b *record.Stage) {
 	r.EvalSamples = max(r.EvalSamples, b.HeldOut)
 }
 
+// mostStages bounds the stages of which routing and ranks are kept.
+const mostStages = 256
+
 // routing adds to what the stage's tokens were routed to so far.
 func (f *Filler) routing(b *record.Routing) {
 	all := &f.run.Routing
 	at := slices.IndexFunc(*all, func(r Routing) bool { return r.Stage == b.Stage })
 	if at < 0 {
+		if len(*all) == mostStages {
+			return
+		}
 		at = len(*all)
 		*all = append(*all, Routing{Stage: b.Stage})
 	}
@@ -136,6 +142,9 @@ func (f *Filler) times(b *record.Times) {
 	all := &f.run.RankTimes
 	at := slices.IndexFunc(*all, func(r RankTimes) bool { return r.Stage == b.Stage })
 	if at < 0 {
+		if len(*all) == mostStages {
+			return
+		}
 		at = len(*all)
 		*all = append(*all, RankTimes{Stage: b.Stage})
 	}

@@ -26,6 +26,10 @@ var published = []struct {
 	{arch.Torchtitan, "as megatron, attention not halved"},
 }
 
+// mostNames bounds the different conventions, losses and measures of a run that
+// are told apart: a record may name each of its steps' otherwise.
+const mostNames = 64
+
 // ownConvention is what the records of temper call their count.
 const ownConvention = "temper"
 
@@ -42,6 +46,9 @@ func (f *Filler) flops(s *Step, b *record.Step) {
 		name = "unnamed"
 	}
 	c := slices.IndexFunc(r.Conventions, func(c Convention) bool { return c.Name == name })
+	if c < 0 && len(r.Conventions) >= mostNames {
+		return
+	}
 	if c < 0 {
 		c = f.convention(name)
 	}

@@ -103,6 +103,13 @@ func HTML(w io.Writer, runs ...*Run) error {
 		d.Tiles = v.tiles()
 	}
 	d.Sections = v.sections()
+	for _, s := range d.Sections {
+		for _, p := range s.Parts {
+			if p.Table != nil {
+				capped(p.Table)
+			}
+		}
+	}
 	if v.alone() {
 		withoutRun(d.Sections)
 	}

@@ -66,7 +66,7 @@ func ledgers(name string, r *Run) []part {
 		return []part{silent("FLOP ledger of "+name, "The model’s architecture")}
 	}
 	var out []part
-	for i := range r.Stages {
+	for i := range r.Stages[:min(len(r.Stages), maxStages)] {
 		w, ok := r.work(i)
 		if !ok {
 			continue

@@ -32,7 +32,7 @@ func (v *view) lanes(k int, r *Run) *figure.Timeline {
 	spans, g := v.spans[k], &v.good[k]
 	t := &figure.Timeline{Title: "Timeline of " + v.names[k], From: spans[0].From, To: spans[len(spans)-1].To}
 	stages := figure.Lane{Name: "stage"}
-	for i := range r.Stages {
+	for i := range r.Stages[:min(len(r.Stages), maxStages)] {
 		if s, ok := stageSpan(spans, i); ok {
 			stages.Spans = append(stages.Spans, figure.Span{From: s.From, To: s.To, Color: i, Name: fmt.Sprintf("%s, %s", r.stageName(i), unit.Duration(duration(s.To-s.From)))})
 		}
@@ -137,6 +137,7 @@ func (v *view) time() []part {
 	f := &figure.Stack{Title: "Where the time of steps went"}
 	t := &table{Caption: "Where the time of steps went, in seconds", Head: []string{"stage", "wall"}}
 	bars, labels := v.bars(f)
+	bars = bars[:min(len(bars), maxStages*len(v.runs))]
 	t.Head = append(t.Head, f.Parts...)
 	for j, b := range bars {
 		row := figure.Row{Name: labels[j], Remark: b.wall.Round(time.Millisecond).String()}
@@ -188,7 +189,7 @@ func (v *view) bars(f *figure.Stack) (bars []bar, labels []string) {
 			}
 			bars[j].wall += s.Wall
 			for _, p := range s.Split {
-				if !at[p.Name] {
+				if !at[p.Name] && len(f.Parts) < mostNames {
 					at[p.Name] = true
 					f.Parts = append(f.Parts, p.Name)
 				}

@@ -110,7 +110,7 @@ func lossNames(r *Run) []string {
 	seen := map[string]bool{}
 	for i := range r.Steps {
 		for _, l := range r.Steps[i].Losses {
-			if !seen[l.Name] {
+			if !seen[l.Name] && len(out) < mostNames {
 				seen[l.Name] = true
 				out = append(out, l.Name)
 			}

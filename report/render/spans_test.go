@@ -131,6 +131,7 @@ func TestText(t *testing.T) {
 		"one":     {[]*Run{crashed}, []string{"synthetic: complete, 120 steps", "not verified", "held out loss 3.9 → 3.15", "math 10.0 % → 35.0 % of 100", "10 steps taken again", "busiest has"}},
 		"two":     {[]*Run{crashed, other}, []string{"stages[0].lr.peak", "0.002"}},
 		"same":    {[]*Run{crashed, same}, []string{"synthetic (2)"}},
+		"many":    {[]*Run{crashed, other, same, crashed, other, same, crashed, other, same, {}}, []string{"unnamed"}},
 		"hostile": {[]*Run{hostile()}, nil},
 		"control": {[]*Run{{Name: "a\x1b[31m\u202eb\n"}}, []string{"a·[31m·b"}},
 		"empty":   {[]*Run{{}, {}}, []string{"unnamed (2)"}},

@@ -269,6 +269,9 @@ func (o *StageSummary) measured(v Value, step int64) {
 			return
 		}
 	}
+	if len(o.Measures) == mostNames {
+		return
+	}
 	o.Measures = append(o.Measures, Measure{v.Name, finite(v.Value), step, finite(v.Value), step})
 }
 

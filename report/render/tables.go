@@ -104,14 +104,25 @@ func (v *view) data() *table {
 	if len(t.Rows) == 0 {
 		return &table{Caption: t.Caption, Rows: [][]string{{"data", notRecorded}}}
 	}
-	if len(t.Rows) > maxRows {
-		t.Rows = append(t.Rows[:maxRows], []string{itoa(int64(len(t.Rows)-maxRows)) + " more", "", "in the manifest, left out here", "", "", "", "", "", ""})
-	}
 	return t
 }
 
-// maxRows bounds tables that a record may make long.
-const maxRows = 500
+// Bounds of what a record may make long: rows of a table, stages in figures and
+// ledgers.
+const (
+	maxRows   = 500
+	maxStages = 24
+)
+
+// capped keeps the beginning of a long table and says how much is left out.
+func capped(t *table) *table {
+	if more := len(t.Rows) - maxRows; more > 0 {
+		row := make([]string, len(t.Rows[0]))
+		row[0] = grouped(int64(more)) + " more, left out here"
+		t.Rows = append(t.Rows[:maxRows:maxRows], row)
+	}
+	return t
+}
 
 // recipes are the recipe of each run, and of several what they differ in.
 func (v *view) recipes() []part {

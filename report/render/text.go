@@ -113,7 +113,11 @@ func (t *terminal) stages(v *view) {
 	}
 	left := name + 46
 	fmt.Fprintf(&t.b, "%-*s  %-8s %7s %8s  %-16s %s\n", name, "stage", "method", "steps", "tokens", "loss", "before → after")
-	for _, o := range s.Stages {
+	for i, o := range s.Stages {
+		if i == maxStages {
+			fmt.Fprintf(&t.b, "and %d more\n", len(s.Stages)-i)
+			break
+		}
 		var measured []string
 		for _, m := range o.Measures {
 			measured = append(measured, strings.ReplaceAll(m.Name, "_", " ")+" "+v.runs[0].change(&m))
@@ -295,54 +299,72 @@ func dataText(r *Run) string {
 	return fmt.Sprintf("%s, %v, each with its digest", plural(int64(len(r.Data)), "file", "files"), unit.Bytes(bytes))
 }
 
-// several is a table with a column for each run.
+// leastColumn is the narrowest column of a run.
+const leastColumn = 14
+
+// several is a table with a column for each run, and another below it where the
+// terminal has no room for all.
 func (t *terminal) several(v *view) {
 	table := v.compare("", v.inNumbers)
 	label := 0
 	for _, row := range table.Rows {
 		label = min(max(label, utf8.RuneCountInString(row[0])), 26)
 	}
-	column := max((t.width-label)/len(v.runs)-2, 12)
-	line := func(cells []string) {
-		parts := [][]string{wrap(plain(cells[0]), label)}
-		height := 1
-		for _, c := range cells[1:] {
-			p := wrap(plain(c), column)
-			if len(p) > 3 {
-				p = append(p[:2:2], fit(p[2]+"…", column))
-			}
-			parts = append(parts, p)
+	differ := v.differences()
+	most := max((t.width-label)/(leastColumn+2), 1)
+	for from := 0; from < len(v.runs); from += most {
+		to := min(from+most, len(v.runs))
+		c := layout{label: label, width: (t.width-label)/(to-from) - 2}
+		cells := func(row []string) []string { return append([]string{row[0]}, row[1+from:1+to]...) }
+		if from > 0 {
+			t.b.WriteString("\n")
 		}
-		for _, p := range parts {
-			height = max(height, len(p))
+		c.line(&t.b, append([]string{"run"}, v.names[from:to]...))
+		for _, row := range table.Rows {
+			c.line(&t.b, cells(row))
 		}
-		for h := range height {
-			var b strings.Builder
-			for i, p := range parts {
-				cell, wide := "", column+2
-				if h < len(p) {
-					cell = p[h]
-				}
-				if i == 0 {
-					wide = label + 2
-				}
-				b.WriteString(cell + strings.Repeat(" ", max(wide-utf8.RuneCountInString(cell), 1)))
-			}
-			t.b.WriteString(strings.TrimRight(b.String(), " ") + "\n")
+		if len(differ.Head) == 0 {
+			continue
 		}
-	}
-	line(append([]string{"run"}, v.names...))
-	for _, row := range table.Rows {
-		line(row)
-	}
-	if d := v.differences(); len(d.Head) > 0 {
 		t.b.WriteString("\nfields in which the recipes differ\n")
-		for _, row := range d.Rows[:min(len(d.Rows), 20)] {
-			line(row)
+		for _, row := range differ.Rows[:min(len(differ.Rows), 20)] {
+			c.line(&t.b, cells(row))
 		}
-		if n := len(d.Rows) - 20; n > 0 {
+		if n := len(differ.Rows) - 20; n > 0 {
 			fmt.Fprintf(&t.b, "and %d more: see the page (--html)\n", n)
 		}
+	}
+}
+
+// layout is a label and columns of one width.
+type layout struct{ label, width int }
+
+// line writes cells below each other where they are too long, of each at most
+// three lines.
+func (c layout) line(b *strings.Builder, cells []string) {
+	parts := [][]string{wrap(plain(cells[0]), c.label)}
+	height := len(parts[0])
+	for _, cell := range cells[1:] {
+		p := wrap(plain(cell), c.width)
+		if len(p) > 3 {
+			p = append(p[:2:2], fit(p[2]+"…", c.width))
+		}
+		parts = append(parts, p)
+		height = max(height, len(p))
+	}
+	for h := range height {
+		var l strings.Builder
+		for i, p := range parts {
+			cell, wide := "", c.width+2
+			if h < len(p) {
+				cell = p[h]
+			}
+			if i == 0 {
+				wide = c.label + 2
+			}
+			l.WriteString(cell + strings.Repeat(" ", max(wide-utf8.RuneCountInString(cell), 1)))
+		}
+		b.WriteString(strings.TrimRight(l.String(), " ") + "\n")
 	}
 }
 
