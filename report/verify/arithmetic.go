@@ -35,28 +35,40 @@ type arithmetic struct {
 
 	recipe, counts, rates, losses, load, evaluations, totals, clock, utilization, flops, device *finding
 
-	text   *recipe // nil when it cannot be read
-	config *arch.Config
-	ranks  int
-	total  sums
-	stage  stageState
-	ticks  ticks
-	loads  loadRule
-	power  power
+	text       *recipe // nil when it cannot be read
+	config     *arch.Config
+	bounds     map[shape]*bounds // of the stages so far
+	parameters int64
+	ranks      int
+	times      stretch
+	stage      stageState
+	ticks      ticks
+	loads      loadRule
+	power      power
 	// for evidence
 	steps, skipped, offPeak int64
 	least, most             float64 // utilization
 	narrow                  float64 // the widest ratio of bounds
 }
 
-// sums are of the steps that stand.
-type sums struct{ examples, tokens, supervised, wall int64 }
+// sums are what steps have in all. Of a hostile log they may wrap around, which
+// only makes them wrong.
+type sums struct{ examples, tokens, supervised, wall, skipped int64 }
 
-func (s *sums) add(examples, tokens, supervised, wall int64) {
-	s.examples += examples
-	s.tokens += tokens
-	s.supervised += supervised
-	s.wall += wall
+func sumOf(b *record.Step) sums {
+	s := sums{b.Examples, b.Tokens, b.Supervised, b.Time.Wall, 0}
+	if b.Skipped != "" {
+		s.skipped = b.Tokens
+	}
+	return s
+}
+
+func (s *sums) add(o sums) {
+	*s = sums{s.examples + o.examples, s.tokens + o.tokens, s.supervised + o.supervised, s.wall + o.wall, s.skipped + o.skipped}
+}
+
+func (s *sums) sub(o sums) {
+	*s = sums{s.examples - o.examples, s.tokens - o.tokens, s.supervised - o.supervised, s.wall - o.wall, s.skipped - o.skipped}
 }
 
 // stageState is of the stage under way.
@@ -65,13 +77,16 @@ type stageState struct {
 	recipe *recipeStage
 	bounds *bounds
 	bytes  float64 // that a step moves through memory at least
-	tokens int64   // of its standing steps
-	labels int64
-	taken  int64
+}
+
+// shape is what bounds of operations follow from, beside the architecture.
+type shape struct {
+	sequence     int64
+	mtp, indexer bool
 }
 
 func newArithmetic(l *Log) *arithmetic {
-	a := &arithmetic{log: l, least: math.Inf(1)}
+	a := &arithmetic{log: l, least: math.Inf(1), bounds: map[shape]*bounds{}, times: stretch{stage: -1}}
 	for _, f := range []struct {
 		name string
 		to   **finding
@@ -109,7 +124,8 @@ func (a *arithmetic) manifest() {
 		a.config = nil
 		a.flops.fail(0, "manifest: architecture: %v", err)
 	}
-	if a.config != nil && len(m.Model) > 0 {
+	if a.config != nil {
+		a.parameters, _, _ = a.config.Count()
 		a.tensors(m)
 	}
 	a.loads = newLoadRule(a.config)
@@ -121,6 +137,9 @@ func (a *arithmetic) manifest() {
 
 // tensors compares the names of the tensors that were loaded with the architecture's.
 func (a *arithmetic) tensors(m *record.Manifest) {
+	if len(m.Model) == 0 {
+		return
+	}
 	n := 0
 	for _, t := range a.config.Tensors() {
 		n++
@@ -182,25 +201,47 @@ func (a *arithmetic) entry(e *record.Entry) {
 	case *record.Routing:
 		a.loads.routing(a.load, e, b, a.log)
 	case *record.Times:
-		a.times(e, b)
+		a.ranksTime(e, b)
 	case *record.End:
 		a.end(e, b)
 	}
 }
 
-// times compares the time of ranks with that of the steps they took part in.
-func (a *arithmetic) times(e *record.Entry, b *record.Times) {
-	var wall int64
-	first := int64(a.log.Stages[b.Stage].first)
-	for _, s := range a.log.steps[first+b.From : first+b.To] {
-		wall += s.wall
+// ranksTime compares the time of ranks with that of the steps they took part in.
+func (a *arithmetic) ranksTime(e *record.Entry, b *record.Times) {
+	if from := a.times.next(b.Stage, b.From, b.To); from != b.From {
+		a.clock.fail(e.Index, "entry %d: times of steps %d to %d; those from %d on are next", e.Index, b.From, b.To, from)
+		return
 	}
+	wall := a.log.between(b.Stage, b.From, b.To).wall
 	for _, r := range b.Ranks {
 		if r.Rank >= a.ranks || r.Split.Wall > wall || a.ranks == 1 && r.Split.Wall != wall {
 			a.clock.fail(e.Index, "entry %d: rank %d of %d has %d ns; steps %d to %d took %d ns", e.Index, r.Rank, a.ranks, r.Split.Wall, b.From, b.To, wall)
 		}
 	}
 }
+
+// stretch follows entries about stretches of steps, each of which begins where
+// the last one ended.
+type stretch struct {
+	stage int
+	from  int64
+}
+
+// next returns where the next stretch must begin, and moves to its end.
+func (s *stretch) next(stage int, from, to int64) int64 {
+	want := s.from
+	if s.stage != stage {
+		want = 0
+	}
+	if from == want {
+		*s = stretch{stage, to}
+	}
+	return want
+}
+
+// back follows a recovery.
+func (s *stretch) back(b *record.Recovery) { *s = stretch{b.Stage, b.Step} }
 
 func (a *arithmetic) begin(e *record.Entry, b *record.Begin) {
 	if a.config == nil {
@@ -236,37 +277,35 @@ func (a *arithmetic) enter(e *record.Entry, b *record.Stage) {
 		a.flops.skip(e.Index, "entry %d: stage %d has no architecture or sequence to count by", e.Index, b.Stage)
 		return
 	}
-	var err error
-	if s.bounds, err = newBounds(a.config, b.Sequence, b.MTP, b.Indexer); err != nil {
-		a.flops.fail(e.Index, "entry %d: stage %d: %v", e.Index, b.Stage, err)
+	by := shape{b.Sequence, b.MTP, b.Indexer}
+	if s.bounds = a.bounds[by]; s.bounds == nil {
+		var err error
+		if s.bounds, err = newBounds(a.config, b.Sequence, b.MTP, b.Indexer); err != nil {
+			a.flops.fail(e.Index, "entry %d: stage %d: %v", e.Index, b.Stage, err)
+		}
+		a.bounds[by] = s.bounds
 	}
-	s.bytes = touched(a.log.Manifest, a.config, b.Optimizer)
+	s.bytes = touched(a.log.Manifest, a.parameters, b.Optimizer)
 }
-
-// dropped is told of a step that a recovery takes back.
-func (a *arithmetic) dropped(s *step) { a.total.add(-s.examples, -s.tokens, -s.supervised, -s.wall) }
 
 // goBack makes the stage that a recovery returned to the present one.
 func (a *arithmetic) goBack(b *record.Recovery) {
-	if b.Stage >= len(a.log.Stages) {
+	a.times.back(b)
+	a.loads.counted.back(b)
+	if b.Stage >= len(a.log.Stages) || a.stage.entry != nil && a.stage.entry.Stage == b.Stage {
 		return
 	}
-	if a.stage.entry == nil || a.stage.entry.Stage != b.Stage {
-		a.stage = stageState{}
-		again := a.log.Stages[b.Stage].Stage
-		a.enter(&record.Entry{Index: a.log.Stages[b.Stage].Index}, &again)
-	}
-	a.stage.tokens, a.stage.labels, a.stage.taken = 0, 0, b.Step
-	for _, s := range a.log.steps[a.log.Stages[b.Stage].first:] {
-		a.stage.tokens += s.tokens
-		a.stage.labels += s.supervised
-	}
-	a.loads.back(b)
+	a.stage = stageState{}
+	again := a.log.Stages[b.Stage].Stage
+	a.enter(&record.Entry{Index: a.log.Stages[b.Stage].Index}, &again)
 }
 
 // end compares the totals of a run with its steps.
 func (a *arithmetic) end(e *record.Entry, b *record.End) {
-	t := &a.total
+	var t sums
+	for i := range a.log.Stages {
+		t.add(a.log.between(i, 0, a.log.Taken(i)))
+	}
 	for _, f := range []struct {
 		what      string
 		said, sum int64
@@ -325,7 +364,9 @@ func (a *arithmetic) settle() {
 	if a.log.End == nil {
 		a.totals.skip(-1, "the run has no end, and so no totals")
 	}
-	a.totals.saw("%d steps, %d examples, %d tokens, %d supervised", a.log.Steps(), a.total.examples, a.total.tokens, a.total.supervised)
+	if end := a.log.End; end != nil {
+		a.totals.saw("%d steps, %d examples, %d tokens, %d supervised", end.Steps, end.Examples, end.Tokens, end.Supervised)
+	}
 	a.ticks.settle(a.clock)
 	if a.power.peak == 0 {
 		a.log.notChecked("MFU, and that no step was faster than the device: the manifest has no measured peak of all ranks")

@@ -10,14 +10,9 @@ import (
 // step compares the numbers of a step.
 func (a *arithmetic) step(e *record.Entry, b *record.Step) {
 	a.steps++
-	a.total.add(b.Examples, b.Tokens, b.Supervised, b.Time.Wall)
-	s := &a.stage
-	if s.entry == nil {
+	if a.stage.entry == nil {
 		return
 	}
-	s.taken++
-	s.tokens += b.Tokens
-	s.labels += b.Supervised
 	a.count(e, b)
 	a.rate(e, b)
 	a.loss(e, b)
@@ -43,15 +38,17 @@ func (a *arithmetic) count(e *record.Entry, b *record.Step) {
 	if s.Rows < 1 || s.Tokens < 1 {
 		return
 	}
-	rows := float64(a.stage.taken) * float64(s.Batch)
+	taken := b.Step + 1
+	seen := a.log.between(b.Stage, 0, taken)
+	rows := float64(taken) * float64(s.Batch)
 	low, high := math.Floor(rows/float64(s.Rows)), math.Ceil(rows/float64(s.Rows))
 	for _, q := range []struct {
 		what        string
 		seen, epoch int64
-	}{{"tokens", a.stage.tokens, s.Tokens}, {"supervised tokens", a.stage.labels, s.Supervised}} {
+	}{{"tokens", seen.tokens, s.Tokens}, {"supervised tokens", seen.supervised, s.Supervised}} {
 		if seen := float64(q.seen); seen < low*float64(q.epoch) || seen > high*float64(q.epoch) {
 			a.counts.fail(e.Index, "%s: %d %s since the stage began; %d steps of %d rows are %.4g epochs of %d", say(e, b),
-				q.seen, q.what, a.stage.taken, s.Batch, rows/float64(s.Rows), q.epoch)
+				q.seen, q.what, taken, s.Batch, rows/float64(s.Rows), q.epoch)
 		}
 	}
 }

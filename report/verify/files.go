@@ -43,8 +43,15 @@ func checkFiles(root *directory, l *Log, f *finding) {
 	c := &files{root: root, log: l, f: f}
 	c.recipe()
 	c.file(tokenizerFile, l.Manifest.Tokenizer, 0)
+	seen := map[string]bool{}
 	for i := range l.Checkpoints {
-		c.checkpoint(&l.Checkpoints[i])
+		k := &l.Checkpoints[i]
+		if seen[k.Path] {
+			f.fail(k.Index, "entry %d: checkpoint %.200s was named before", k.Index, k.Path)
+			continue
+		}
+		seen[k.Path] = k.Path != ""
+		c.checkpoint(k)
 	}
 	if l.End != nil {
 		for _, name := range slices.Sorted(maps.Keys(l.End.Export)) {

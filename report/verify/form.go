@@ -82,7 +82,6 @@ func newPass(ctx context.Context, dir string, trust runlog.Trust) *pass {
 	p.log.arithmetic = newArithmetic(p.log)
 	p.retaken = &retaken{f: p.twice, first: map[Position]step{}}
 	p.sequence = &sequence{log: p.log, at: Position{-1, 0}, dropped: func(at Position, s *step) {
-		p.log.arithmetic.dropped(s)
 		p.retaken.first[at] = *s
 	}}
 	return p

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/runlog"
@@ -16,8 +15,8 @@ import (
 	"github.com/temper-ml/temper/report/verify/verifytest"
 )
 
-// Hostile run directories are refused with the entry's index and the reason, in
-// bounded time and without waiting for anything.
+// Hostile run directories are refused with the entry's index and the reason,
+// without waiting for anything.
 func TestHostileRuns(t *testing.T) {
 	o := verifytest.Default()
 	o.Stages = o.Stages[:1]
@@ -113,11 +112,7 @@ func TestHostileRuns(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.do(tr)
-			begin := time.Now()
 			l, cs := all(tr.dir, runlog.Trust{})
-			if took := time.Since(begin); took > 20*time.Second {
-				t.Errorf("took %v", took)
-			}
 			r := verify.NewReport(l, cs, nil)
 			var b strings.Builder
 			if err := r.Text(&b); err != nil || r.Verdict == verify.Pass || strings.ContainsRune(b.String(), 0x1b) {

@@ -15,17 +15,16 @@ import (
 // max/mean - 1 is at most E/K - 1. The tokens of a block of the trunk are all
 // tokens of a step; an MTP block works on fewer.
 type loadRule struct {
-	config *arch.Config
-	blocks []int // those with experts
-	from   int64 // where the next routing entry of the stage begins
-	stage  int
+	config  *arch.Config
+	blocks  []int // those with experts
+	counted stretch
 
 	steps, tables int64
 	highest       float64
 }
 
 func newLoadRule(c *arch.Config) loadRule {
-	r := loadRule{config: c, stage: -1}
+	r := loadRule{config: c, counted: stretch{stage: -1}}
 	if c == nil {
 		return r
 	}
@@ -36,9 +35,6 @@ func newLoadRule(c *arch.Config) loadRule {
 	}
 	return r
 }
-
-// back follows a recovery: the next counts may begin there.
-func (r *loadRule) back(b *record.Recovery) { r.stage, r.from = b.Stage, b.Step }
 
 func (r *loadRule) step(f *finding, e *record.Entry, b *record.Step) {
 	if r.config == nil || b.Skipped != "" {
@@ -66,18 +62,18 @@ func (r *loadRule) step(f *finding, e *record.Entry, b *record.Step) {
 
 // routing compares counts with the tokens of their steps.
 func (r *loadRule) routing(f *finding, e *record.Entry, b *record.Routing, l *Log) {
-	if r.stage != b.Stage {
-		r.stage, r.from = b.Stage, 0
+	from := r.counted.next(b.Stage, b.From, b.To)
+	if from < b.From {
+		gap := l.between(b.Stage, from, b.From)
+		if gap.tokens == gap.skipped { // nothing was routed
+			from = b.From
+			r.counted = stretch{b.Stage, b.To}
+		}
 	}
-	first := int64(l.Stages[b.Stage].first)
-	for r.from < b.From && l.steps[first+r.from].skipped { // nothing was routed
-		r.from++
-	}
-	if b.From > r.from || b.To < b.From {
-		f.fail(e.Index, "entry %d: routing of steps %d to %d; steps from %d on are not in one yet", e.Index, b.From, b.To, r.from)
+	if from != b.From {
+		f.fail(e.Index, "entry %d: routing of steps %d to %d; those from %d on are next", e.Index, b.From, b.To, from)
 		return
 	}
-	r.from = b.To
 	if r.config == nil {
 		return
 	}
@@ -85,12 +81,8 @@ func (r *loadRule) routing(f *finding, e *record.Entry, b *record.Routing, l *Lo
 		f.fail(e.Index, "entry %d: routing of %d blocks, %d have experts", e.Index, len(b.Counts), len(r.blocks))
 		return
 	}
-	var tokens int64
-	for _, s := range l.steps[first+b.From : first+b.To] {
-		if !s.skipped { // what was routed before such a step ended is not counted
-			tokens += s.tokens
-		}
-	}
+	sum := l.between(b.Stage, b.From, b.To)
+	tokens := sum.tokens - sum.skipped // what was routed before a step was given up is not counted
 	r.tables++
 	for i, counts := range b.Counts {
 		if err := r.block(r.blocks[i], counts, tokens); err != nil {

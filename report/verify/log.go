@@ -93,17 +93,14 @@ func (l *Log) RoutingTo(p Position) *Routing {
 }
 
 // step is what is kept of a step that stands: where its entry is, a hash to know
-// it again, and what totals are made of.
+// it again, and sums of its stage up to and with it.
 type step struct {
-	offset     int64
-	index      int64
-	examples   int64
-	tokens     int64
-	supervised int64
-	wall       int64
-	length     int32
-	skipped    bool
-	hash       [16]byte
+	offset  int64
+	index   int64
+	sum     sums
+	length  int32
+	skipped bool
+	hash    [16]byte
 }
 
 // Steps is the number of steps that stand.
@@ -119,6 +116,19 @@ func (l *Log) Taken(stage int) int64 {
 		end = l.Stages[stage+1].first
 	}
 	return int64(end - l.Stages[stage].first)
+}
+
+// between adds up the steps from <= s < to of a stage, which stand.
+func (l *Log) between(stage int, from, to int64) sums {
+	first := int64(l.Stages[stage].first)
+	var out sums
+	if to > 0 {
+		out = l.steps[first+to-1].sum
+	}
+	if from > 0 {
+		out.sub(l.steps[first+from-1].sum)
+	}
+	return out
 }
 
 // Step reads the standing entry of step p.Step of a stage again. It is an error

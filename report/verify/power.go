@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/report/record"
 )
 
@@ -107,8 +106,7 @@ func (p *power) regroup() { p.peak, p.bandwidth, p.regrouped = 0, 0, true }
 // reads parameters, gradients and moments and writes parameters and moments.
 // Matrices that Muon takes have one moment, all others two; with Muon only one
 // is counted. A tenth is left off for what a stage may freeze (routers).
-func touched(m *record.Manifest, c *arch.Config, optimizer string) float64 {
-	total, _, _ := c.Count()
+func touched(m *record.Manifest, total int64, optimizer string) float64 {
 	moments, width := 2.0, 4.0
 	if optimizer == "muon" {
 		moments = 1

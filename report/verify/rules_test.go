@@ -114,12 +114,14 @@ func TestEveryRule(t *testing.T) {
 		{"load", "load given false", step(1, func(b *record.Step) { b.Load = nil })},
 		{"load", "mean 0.9", step(1, func(b *record.Step) { l := *b.Load; l.Max, l.Mean = 0.2, 0.9; b.Load = &l })},
 		{"load", "block 99", step(1, func(b *record.Step) { l := *b.Load; l.Block = 99; b.Load = &l })},
-		{"load", "steps from 0 on are not in one yet", change(0, func(b *record.Routing) { b.From = 4 })},
+		{"load", "those from 0 on are next", change(0, func(b *record.Routing) { b.From = 4 })},
 		{"load", "routing of 1 blocks", change(0, func(b *record.Routing) { b.Counts = b.Counts[:1] })},
 		{"load", "2 experts, want 8", change(0, func(b *record.Routing) { b.Counts[0] = b.Counts[0][:2] })},
 		{"load", "expert 0 has", change(0, func(b *record.Routing) { b.Counts[0][0] = 1 << 40 })},
 		{"load", "tokens routed", change(0, func(b *record.Routing) { b.Counts[0][0]--; b.Counts[0][1]-- })},
 		{"load", "tokens routed", change(0, func(b *record.Routing) { b.Counts[len(b.Counts)-1][0]-- })},
+		{"clock", "those from 0 on are next", change(0, func(b *record.Times) { b.From = 4 })},
+		{"clock", "those from 10 on are next", change(1, func(b *record.Times) { b.From = 0 })},
 		{"clock", "rank 5 of 1", change(0, func(b *record.Times) { b.Ranks[0].Rank = 5 })},
 		{"evaluations", "a loss of NaN", change(0, func(b *record.Evaluation) { b.HeldOut.Loss = math.NaN() })},
 		{"evaluations", "given: false", change(0, func(b *record.Evaluation) { b.HeldOut = nil })},
@@ -177,6 +179,10 @@ func TestEveryRule(t *testing.T) {
 		{"files", "its parameters after the last step have digest", step(9, func(b *record.Step) { b.Parameters = other })},
 		{"files", "its content is", change(-1, func(b *record.Checkpoint) { b.Content = other })},
 		{"files", "its parameters have digest", change(-1, func(b *record.Checkpoint) { b.Parameters = other })},
+		{"files", "was named before", func(_ *record.Manifest, es []*record.Entry) []*record.Entry {
+			i, b := nth[*record.Checkpoint](es, 0)
+			return slices.Insert(es, i+1, record.NewEntry(1, es[i].Time, b))
+		}},
 		{"files", "checkpoint", change(-1, func(b *record.Checkpoint) { b.Path = "tokenizer.json" })},
 		{"model", "no checkpoint of the end", drop[*record.Checkpoint](-1)},
 		{"model", "the record names no model", change(0, func(b *record.End) { b.Export = nil })},

@@ -144,9 +144,10 @@ func (s *sequence) step(e *record.Entry, b *record.Step, at runlog.Place) error 
 	case len(l.steps) >= maxSteps:
 		return fmt.Errorf("more than %d steps", maxSteps)
 	}
+	sum := l.between(b.Stage, 0, b.Step)
+	sum.add(sumOf(b))
 	l.steps = append(l.steps, step{
-		offset: at.Offset, length: int32(at.Bytes), hash: [16]byte(at.Hash[:16]), index: e.Index,
-		examples: b.Examples, tokens: b.Tokens, supervised: b.Supervised, wall: b.Time.Wall, skipped: b.Skipped != "",
+		offset: at.Offset, length: int32(at.Bytes), hash: [16]byte(at.Hash[:16]), index: e.Index, sum: sum, skipped: b.Skipped != "",
 	})
 	s.at.Step++
 	return nil
