@@ -95,7 +95,9 @@ func (l lessonsLearned) same(t *testing.T, what string, want lessonsLearned) {
 }
 
 var measures = []kernel.Divergence{
-	{Kind: kernel.DivergenceReverse}, {Kind: kernel.DivergenceForward}, {Kind: kernel.DivergenceJensenShannon, Beta: .3},
+	{Kind: kernel.DivergenceReverse},
+	{Kind: kernel.DivergenceForward},
+	{Kind: kernel.DivergenceJensenShannon, Beta: .3},
 	{Kind: kernel.DivergenceTopK, K: 7},
 }
 

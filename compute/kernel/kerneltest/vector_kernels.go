@@ -5,7 +5,7 @@ import "github.com/temper-ml/temper/compute/kernel"
 // RowKernels lists every elementwise and row kernel.
 func RowKernels() []RowKernel {
 	var ks []RowKernel
-	for _, l := range [][]RowKernel{mapKernels(), reduceKernels(), layerKernels(), softmaxKernels(), indexKernels(), streamKernels(), formatKernels()} {
+	for _, l := range [][]RowKernel{mapKernels(), reduceKernels(), layerKernels(), softmaxKernels(), divergenceKernels(), indexKernels(), streamKernels(), formatKernels()} {
 		ks = append(ks, l...)
 	}
 	return ks
