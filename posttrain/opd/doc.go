@@ -4,7 +4,7 @@
 //
 // A [Stage] is both the [train.Source] of the rows and their [train.Teaching]:
 //
-//	stage, err := opd.New(config, teachers, lessons, options)
+//	stage, err := opd.New(ctx, vocabulary, teachers, lessons, options)
 //	trainer, err := train.New(cfg, student, stage, rows, now)
 //	err = trainer.Teach(stage, 0)
 //
@@ -23,7 +23,8 @@
 // States and heads are kept in memory, or in a directory ([Options].Dir): every file
 // is named after what it was made from, the digests of the teacher and of the row,
 // and ends with a digest of its bytes. After a crash the files that are there are used.
-// A damaged file is computed again; results do not depend on what was cached.
+// A damaged file is computed again; results do not depend on what was cached. A directory
+// belongs to one process.
 //
 // # What decides the result
 //

@@ -81,7 +81,7 @@ func TestCrashes(t *testing.T) {
 	for at := 1; ; at += 3 {
 		dir := t.TempDir()
 		fs := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS), FailAt: at, Dead: true}
-		s, err := New(vocabulary, threeTeachers(t), routed, Options{Dir: filepath.Join(dir, "states"), FS: fs})
+		s, err := New(t.Context(), vocabulary, threeTeachers(t), routed, Options{Dir: filepath.Join(dir, "states"), FS: fs})
 		failed := err != nil
 		if err == nil {
 			rows, err := s.Rows(0)
@@ -155,9 +155,9 @@ func TestRefusals(t *testing.T) {
 		"disk -1": func(ts []Teacher, _ *Vocabulary, o *Options) []Teacher { o.Disk = -1; return ts },
 	} {
 		v, o := vocabulary, Options{}
-		if _, err := New(v, spoil(threeTeachers(t), &v, &o), routed, o); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := New(t.Context(), v, spoil(threeTeachers(t), &v, &o), routed, o); err == nil || !strings.Contains(err.Error(), want) {
 			if v != vocabulary { // the student was changed
-				_, err = New(v, spoil(threeTeachers(t), &v, &o), routed, o)
+				_, err = New(t.Context(), v, spoil(threeTeachers(t), &v, &o), routed, o)
 			}
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v, want %q", err, want)
@@ -221,7 +221,7 @@ func TestBadTeachers(t *testing.T) {
 		if strings.Contains(want, "reads") || strings.Contains(want, "finite") {
 			ts[1].Digest = digest.Digest{}
 		}
-		s, err := New(vocabulary, ts, routed, Options{})
+		s, err := New(t.Context(), vocabulary, ts, routed, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package opd
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -44,6 +45,7 @@ type Options struct {
 // Stage gives a trainer its rows and what teachers say of them. It is not safe for
 // concurrent use.
 type Stage struct {
+	ctx      context.Context
 	o        Options
 	teachers []Teacher
 	source   Lessons
@@ -55,8 +57,9 @@ type Stage struct {
 	Loads    int // teachers loaded so far
 }
 
-// New returns the stage of a student with that vocabulary. It loads no teacher.
-func New(student Vocabulary, teachers []Teacher, source Lessons, o Options) (*Stage, error) {
+// New returns the stage of a student with that vocabulary. It loads no teacher. When ctx
+// ends, so does reading, after the rows that are being read; what was read is kept.
+func New(ctx context.Context, student Vocabulary, teachers []Teacher, source Lessons, o Options) (*Stage, error) {
 	if len(teachers) == 0 {
 		return nil, fmt.Errorf("opd: no teacher: give at least one")
 	}
@@ -92,7 +95,7 @@ func New(student Vocabulary, teachers []Teacher, source Lessons, o Options) (*St
 	if err != nil {
 		return nil, err
 	}
-	return &Stage{o: o, teachers: slices.Clone(teachers), source: source, cache: c, step: -1, heads: make([][]float32, len(teachers))}, nil
+	return &Stage{ctx: ctx, o: o, teachers: slices.Clone(teachers), source: source, cache: c, step: -1, heads: make([][]float32, len(teachers))}, nil
 }
 
 // Close gives the directory up.
@@ -141,13 +144,14 @@ func (s *Stage) Begin(step int64, rows []train.Row) error {
 	if got, want := batchOf(s.lessons), train.BatchDigest(rows); got != want {
 		return fmt.Errorf("opd: step %d has rows %s, the lessons are of rows %s", step, want, got)
 	}
-	for j := range s.teachers {
+	used := s.used()
+	for _, j := range used {
 		if err := s.identify(j); err != nil {
 			return err
 		}
 	}
 	wanted := map[digest.Digest]bool{}
-	for j := range s.teachers {
+	for _, j := range used {
 		wanted[s.head(j).key] = true
 		for i := range s.lessons {
 			if m := s.states(j, i); m.rows > 0 {
@@ -158,12 +162,23 @@ func (s *Stage) Begin(step int64, rows []train.Row) error {
 	if err := s.cache.prune(wanted, s.o.Disk); err != nil {
 		return err
 	}
-	for j := range s.teachers {
+	for _, j := range used {
 		if err := s.ask(j); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// used are the teachers that have something to say in the present step.
+func (s *Stage) used() []int {
+	var all []int
+	for j := range s.teachers {
+		if slices.ContainsFunc(s.lessons, func(l Lesson) bool { return l.labels(l.taughtBy(j)) > 0 }) {
+			all = append(all, j)
+		}
+	}
+	return all
 }
 
 func batchOf(lessons []Lesson) digest.Digest {
@@ -174,12 +189,19 @@ func batchOf(lessons []Lesson) digest.Digest {
 	return train.BatchDigest(rows)
 }
 
-// identify finds out the digest of a teacher that came without.
+// identify finds out the digest of a teacher that came without; as it is there then, it
+// reads too.
 func (s *Stage) identify(j int) error {
 	if !s.teachers[j].Digest.IsZero() {
 		return nil
 	}
-	return s.with(j, func(*deepseek.Model) error { return nil })
+	return s.with(j, func(m *deepseek.Model) error {
+		w, err := s.lacking(j)
+		if err != nil {
+			return err
+		}
+		return s.read(m, j, w)
+	})
 }
 
 // with loads a teacher for the time of use. Its memory is given back before
@@ -209,81 +231,107 @@ func (s *Stage) states(j, row int) matrix {
 	return m
 }
 
-// ask has a teacher read what is not in the cache. If all is, the teacher is not loaded.
-func (s *Stage) ask(j int) error {
-	var missing []int
-	var bytes int64
-	used := false
+// work is what a teacher has to do.
+type work struct {
+	rows  []int
+	head  bool  // its head is not in the cache
+	bytes int64 // that the cache will take
+}
+
+// lacking tells what is not in the cache.
+func (s *Stage) lacking(j int) (work, error) {
+	var w work
+	head := s.head(j)
+	ok, err := s.cache.has(head)
+	if err != nil {
+		return w, err
+	}
+	if w.head = !ok; w.head {
+		w.bytes = head.bytes()
+	}
 	for i := range s.lessons {
 		m := s.states(j, i)
 		if m.rows == 0 {
 			continue
 		}
-		used = true
 		ok, err := s.cache.has(m)
 		if err != nil {
-			return err
+			return w, err
 		}
 		if !ok {
-			missing = append(missing, i)
-			bytes += m.bytes()
+			w.rows = append(w.rows, i)
+			w.bytes += m.bytes()
 		}
 	}
-	if !used {
-		return nil
-	}
-	head := s.head(j)
-	known, err := s.cache.has(head)
-	if err != nil || known && len(missing) == 0 {
-		return err
-	}
-	if s.o.Dir != "" {
-		if err := durable.Reserve(s.o.Dir, bytes+head.bytes()); err != nil {
-			return fmt.Errorf("opd: teacher %q: %w", s.teachers[j].Name, err)
-		}
-	}
-	s.o.Warn(fmt.Sprintf("opd: teacher %q reads %d rows of step %d", s.teachers[j].Name, len(missing), s.step))
-	return s.with(j, func(m *deepseek.Model) error {
-		if !known {
-			head.values = slices.Clone(m.Teacher("").Data)
-			if err := s.cache.put(&head); err != nil {
-				return err
-			}
-		}
-		return s.read(m, j, missing)
-	})
+	return w, nil
 }
 
-// read has the teacher read rows, as many tokens at once as is allowed.
-func (s *Stage) read(m *deepseek.Model, j int, rows []int) error {
-	for len(rows) > 0 {
-		b, n := &deepseek.Batch{}, 0
-		for n < len(rows) {
-			part := s.lessons[rows[n]].part(s.lessons[rows[n]].taughtBy(j))
-			if n > 0 && len(b.Tokens)+len(part.Tokens) > s.o.Tokens {
-				break
-			}
-			join(b, part)
-			n++
+// ask has a teacher read what is not in the cache. If all is, it is not loaded.
+func (s *Stage) ask(j int) error {
+	w, err := s.lacking(j)
+	if err != nil || !w.head && len(w.rows) == 0 {
+		return err
+	}
+	return s.with(j, func(m *deepseek.Model) error { return s.read(m, j, w) })
+}
+
+// read has the teacher do its work.
+func (s *Stage) read(m *deepseek.Model, j int, w work) error {
+	t := &s.teachers[j]
+	if s.o.Dir != "" {
+		if err := durable.Reserve(s.o.Dir, w.bytes); err != nil {
+			return fmt.Errorf("opd: teacher %q: %w", t.Name, err)
 		}
-		states, err := m.HiddenStates(b)
-		if err != nil { // not wrapped: a teacher's numbers are no reason to skip a step
-			return fmt.Errorf("opd: teacher %q reads row %d of step %d and up to %d after it: %v", s.teachers[j].Name, rows[0], s.step, n-1, err)
+	}
+	s.o.Warn(fmt.Sprintf("opd: teacher %q reads %d rows of step %d", t.Name, len(w.rows), s.step))
+	if w.head {
+		head := s.head(j)
+		head.values = slices.Clone(m.Teacher("").Data)
+		if err := s.cache.put(&head); err != nil {
+			return err
 		}
-		if s.o.BF16 {
-			kernel.RoundBF16(states)
+	}
+	for rows := w.rows; len(rows) > 0; {
+		if err := s.ctx.Err(); err != nil {
+			return fmt.Errorf("opd: teacher %q: %w", t.Name, err)
 		}
-		for _, row := range rows[:n] {
-			at := s.states(j, row)
-			at.values = slices.Clone(states[:at.rows*at.columns])
-			states = states[at.rows*at.columns:]
-			if err := s.cache.put(&at); err != nil {
-				return err
-			}
+		n, err := s.some(m, j, rows)
+		if err != nil {
+			return err
 		}
 		rows = rows[n:]
 	}
 	return nil
+}
+
+// some has the teacher read the first of the rows, as many tokens as are allowed at once,
+// and returns how many rows those were.
+func (s *Stage) some(m *deepseek.Model, j int, rows []int) (int, error) {
+	b, n := &deepseek.Batch{}, 0
+	for n < len(rows) {
+		part := s.lessons[rows[n]].part(s.lessons[rows[n]].taughtBy(j))
+		if n > 0 && len(b.Tokens)+len(part.Tokens) > s.o.Tokens {
+			break
+		}
+		join(b, part)
+		n++
+	}
+	states, err := m.HiddenStates(b)
+	if err != nil { // not wrapped: a teacher's numbers are no reason to skip a step
+		return 0, fmt.Errorf("opd: teacher %q reads row %d of step %d and up to %d after it: %v", s.teachers[j].Name, rows[0], s.step, n-1, err)
+	}
+	if s.o.BF16 {
+		kernel.RoundBF16(states)
+	}
+	for _, row := range rows[:n] {
+		at := s.states(j, row)
+		at.values = slices.Clone(states[:at.rows*at.columns])
+		states = states[at.rows*at.columns:]
+		if err := s.cache.put(&at); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
 }
 
 // part is the batch of some segments of the row.

@@ -1,6 +1,8 @@
 package opd
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -107,7 +109,7 @@ func still(source Lessons) Lessons { return func(int64) ([]Lesson, error) { retu
 
 func newStage(t testing.TB, source Lessons, o Options) *Stage {
 	t.Helper()
-	s, err := New(vocabulary, threeTeachers(t), source, o)
+	s, err := New(context.Background(), vocabulary, threeTeachers(t), source, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,8 +241,61 @@ func TestTeachersAreLoadedWhenNeeded(t *testing.T) {
 	if s.Loads != 3 {
 		t.Errorf("loaded %d teachers with room for both steps, want 3", s.Loads)
 	}
-	if _, err := New(vocabulary, threeTeachers(t), routed, Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in use") {
+	if _, err := New(t.Context(), vocabulary, threeTeachers(t), routed, Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("%v, want the directory to be in use", err)
+	}
+}
+
+// A teacher whose digest is not given is loaded once all the same, and not at all if the
+// step does not need it.
+func TestUnknownTeachers(t *testing.T) {
+	ts := threeTeachers(t)
+	known := ts[2].Digest
+	for j := range ts {
+		ts[j].Digest = digest.Digest{}
+	}
+	two := func(step int64) ([]Lesson, error) {
+		l, err := routed(step)
+		return l[1:], err
+	}
+	one := func(step int64) ([]Lesson, error) {
+		l, err := two(step)
+		return l[1:2], err
+	}
+	s, err := New(t.Context(), vocabulary, ts, one, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked(t, s, 0)
+	asked(t, s, 1)
+	if s.Loads != 2 || s.teachers[2].Digest != known || !s.teachers[0].Digest.IsZero() {
+		t.Errorf("loaded %d teachers for two steps of one, want 2", s.Loads)
+	}
+}
+
+// When the context ends, reading does, and what was read is there afterwards.
+func TestInterruptedReading(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	o := Options{Dir: t.TempDir(), FS: durabletest.NoSync(durable.OS), Tokens: 1, Warn: func(s string) {
+		if strings.Contains(s, `"expert1"`) {
+			cancel()
+		}
+	}}
+	s, err := New(ctx, vocabulary, threeTeachers(t), routed, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.Rows(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Begin(0, rows); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "expert1") {
+		t.Errorf("%v, want the context's end", err)
+	}
+	s.Close()
+	after := newStage(t, routed, o)
+	if got := asked(t, after, 0); got != asked(t, newStage(t, routed, Options{}), 0) || after.Loads != 2 {
+		t.Errorf("loaded %d teachers afterwards, want the 2 that had not read", after.Loads)
 	}
 }
 
