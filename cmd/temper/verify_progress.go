@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -23,7 +24,7 @@ type replayProgress struct {
 	out    io.Writer
 	bars   *mpb.Progress // nil off a terminal
 	bar    *mpb.Bar
-	status string // right of the bar
+	status atomic.Pointer[string] // right of the bar, which another goroutine draws
 	last   time.Time
 }
 
@@ -52,12 +53,13 @@ func (p *replayProgress) begin(ctx context.Context, l *verify.Log, r *replay.Rep
 		fmt.Fprintf(p.out, "temper: plain Go is slow, and the only other way of this machine: --simd %s takes the run's own\n", run.SIMD)
 	}
 	if f, ok := p.out.(*os.File); ok && isTerminal(f) && steps > 0 {
+		p.status.Store(new(string))
 		p.bars = mpb.New(mpb.WithOutput(p.out), mpb.WithWidth(32), mpb.WithRefreshRate(150*time.Millisecond))
 		p.bar = p.bars.AddBar(
 			steps,
 			mpb.PrependDecorators(decor.Name("replay"), decor.CountersNoUnit(" %d/%d")),
 			mpb.AppendDecorators(
-				decor.Any(func(decor.Statistics) string { return p.status }),
+				decor.Any(func(decor.Statistics) string { return *p.status.Load() }),
 				decor.OnComplete(decor.Name("  "), ""), decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO), ""),
 			),
 		)
@@ -72,7 +74,8 @@ func (p *replayProgress) stepped(s *record.Step) {
 		return
 	}
 	now := time.Now()
-	p.status = fmt.Sprintf("loss %.4f  %s tok/s", s.Losses["lm"], unit.Count(float64(s.Tokens)/now.Sub(p.last).Seconds()))
+	text := fmt.Sprintf("loss %.4f  %s tok/s", s.Losses["lm"], unit.Count(float64(s.Tokens)/now.Sub(p.last).Seconds()))
+	p.status.Store(&text)
 	p.last = now
 	p.bar.Increment()
 }
