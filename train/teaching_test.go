@@ -125,3 +125,29 @@ func TestTeachingRefuses(t *testing.T) {
 		t.Errorf("%d steps taken", taken)
 	}
 }
+
+// Teachers and an objective are minimised together: here the cross-entropy, which Teach
+// can weigh by itself.
+func TestTeachersBesideAnObjective(t *testing.T) {
+	source := pairs{4, 40, tiny().VocabSize, -1}
+	both, a := newTrainer(t, testConfig(2), source, 4)
+	one, b := newTrainer(t, testConfig(2), source, 4)
+	both.Objective(&crossEntropy{})
+	for tr, weight := range map[*Trainer]float64{both: 0, one: 1} {
+		if err := tr.Teach(&noise{vocab: tiny().VocabSize, lessons: 1}, weight); err != nil {
+			t.Fatal(err)
+		}
+		for !tr.Done() {
+			r, err := tr.Step(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := r.Terms["loss"]; ok != (tr == both) || r.Terms["divergence"] <= 0 {
+				t.Errorf("terms are %v", r.Terms)
+			}
+		}
+	}
+	if !slices.Equal(patterns(a), patterns(b)) {
+		t.Error("the same sum of losses by two ways has other bits")
+	}
+}
