@@ -29,7 +29,8 @@ DeepSeek-V4 (every kind of layer, hash routing, MTP) on the text, instruction-
 tunes it on the questions, and measures it on questions it has never seen,
 before and after. Then it verifies the run as anybody can: the form of its record,
 its arithmetic, and a few of its steps, taken again on other instructions and
-threads, which must come out the same in every bit. The recipe it runs is left in the run directory: copy it to
+threads, which must come out the same in every bit. A page about all of it is left in
+report.html. The recipe it runs is left in the run directory: copy it to
 start your own.`,
 		Args: exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -93,5 +94,10 @@ func verifyDemo(cmd *cobra.Command, s *execution.Summary, asJSON bool) error {
 	}
 	fmt.Fprintf(out, "verify  PASS: form, arithmetic, and %d of %d steps taken again on %s (the run: %s), equal in every bit\n", v.ReplayedSteps, v.Steps, v.Replay.Way, v.Replay.Run)
 	fmt.Fprintf(out, "        all steps: temper verify %s --replay all\n", s.Run)
+	page := filepath.Join(filepath.Dir(s.Run), "report.html")
+	if err := reportVerified(cmd.Context(), s.Run, page, v.Report); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "report  %s\n", page)
 	return nil
 }

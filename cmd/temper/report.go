@@ -62,11 +62,14 @@ and rows on as many devices of other hardware (--compare).`,
 	flags.StringVar(&f.mlperf, "mlperf", "", "file for an MLPerf log, with --submission")
 	flags.StringVar(&f.submission, "submission", "", "YAML file of what the submitter declares")
 	flags.StringArrayVar(&f.verified, "verified", nil, "file with what temper verify --json found, one for each RUN")
-	flags.StringSliceVar(&f.hardware, "compare", []string{"h100", "ascend-910c"}, "hardware for which the page predicts the run's step, or none")
+	flags.StringSliceVar(&f.hardware, "compare", comparedTo, "hardware for which the page predicts the run's step, or none")
 	flags.BoolVar(&f.check, "check", true, "check form and arithmetic; reads all files that the record names")
 	flags.BoolVar(&f.json, "json", false, "print the summary as JSON")
 	return cmd
 }
+
+// comparedTo is the hardware that a page compares with unless told otherwise.
+var comparedTo = []string{"h100", "ascend-910c"}
 
 // settle refuses what contradicts itself, before anything is read.
 func (f *reportFlags) settle(dirs []string) error {

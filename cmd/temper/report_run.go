@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -125,6 +126,24 @@ func judge(dir string, m *record.Manifest, file string) (*render.Verdict, error)
 	}
 	v.Text = told(v, fmt.Sprintf("; replay: %d of %d steps, as %s says", found.ReplayedSteps, found.Steps, filepath.Base(file)))
 	return v, nil
+}
+
+// reportVerified writes a page about a run that was verified just now.
+func reportVerified(ctx context.Context, dir, page string, found *verify.Report) error {
+	r, _, err := readRun(dir)
+	if err != nil {
+		return err
+	}
+	r.Verdict = &render.Verdict{Result: string(found.Verdict)}
+	for _, c := range found.Checks {
+		r.Verdict.Checks = append(r.Verdict.Checks, render.Check{Name: c.Name, Result: string(c.Result), Evidence: c.Evidence})
+	}
+	r.Verdict.Text = fmt.Sprintf("%d checks hold; replay: %d of %d steps, on the machine of the run", len(found.Checks), found.ReplayedSteps, found.Steps)
+	f := &reportFlags{hardware: comparedTo}
+	if err := f.compare(ctx, []*render.Run{r}); err != nil {
+		return err
+	}
+	return writeOutput(nil, io.Discard, page, func(w io.Writer) error { return render.HTML(w, r) })
 }
 
 // byVerify marks checks that another program, or this one before, made.
