@@ -66,5 +66,8 @@ func describeEvaluation(b *record.Evaluation) string {
 		s := b.Suites[name]
 		parts = append(parts, fmt.Sprintf("%s %d of %d", name, s.Right, s.Total))
 	}
+	for _, name := range slices.Sorted(maps.Keys(b.Metrics)) {
+		parts = append(parts, name+" "+short(b.Metrics[name].Value))
+	}
 	return strings.Join(parts, ", ")
 }

@@ -278,6 +278,11 @@ func (r *run) scores() grid {
 				names[name] = true
 			}
 		}
+		for name := range e.Metrics {
+			if len(names) < 24 {
+				names[name] = true
+			}
+		}
 	}
 	suites := slices.Sorted(maps.Keys(names))
 	g := grid{Caption: "Evaluations", Quiet: true, Head: []string{"stage", "step"}}
@@ -301,6 +306,8 @@ func (r *run) scores() grid {
 			text := none
 			if s, ok := e.Suites[n]; ok && s.Total > 0 {
 				text = fmt.Sprintf("%s (%d/%d)", percent(float64(s.Right)/float64(s.Total)), s.Right, s.Total)
+			} else if m, ok := e.Metrics[n]; ok {
+				text = short(m.Value)
 			}
 			row = append(row, text)
 		}

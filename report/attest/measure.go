@@ -24,6 +24,7 @@ type measure struct {
 const (
 	lossKind  = "loss, nats per supervised token"
 	exactKind = "exact answers, fraction"
+	meanKind  = "mean"
 )
 
 // measures lists what was evaluated, in the order of stages.
@@ -65,6 +66,16 @@ func (s *stage) measures(before *record.Evaluation) []measure {
 		if before != nil {
 			if score, ok := before.Suites[name]; ok {
 				m.before = fraction(score)
+			}
+		}
+		ms = append(ms, m)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.after.Metrics)) {
+		m, metric := blank, s.after.Metrics[name]
+		m.of, m.kind, m.after, m.n, m.unit = "suite "+name, meanKind, &metric.Value, metric.Count, "values"
+		if before != nil {
+			if metric, ok := before.Metrics[name]; ok {
+				m.before = &metric.Value
 			}
 		}
 		ms = append(ms, m)

@@ -80,6 +80,8 @@ type Evaluation struct {
 	// HeldOut is the loss on held-out rows, nil without any.
 	HeldOut *HeldOut         `json:"held_out,omitempty"`
 	Suites  map[string]Score `json:"suites,omitempty"`
+	// Metrics are further numbers of suites, as suite/metric.
+	Metrics map[string]Metric `json:"metrics,omitempty"`
 	// Took is nanoseconds.
 	Took int64 `json:"took"`
 }
@@ -90,10 +92,18 @@ type HeldOut struct {
 	Tokens int64   `json:"tokens"`
 }
 
-// Score counts exact answers.
+// Score counts questions whose answers are right, or what the suite asks for.
 type Score struct {
 	Right int64 `json:"right"`
 	Total int64 `json:"total"`
+}
+
+// Metric is a mean over Count things.
+type Metric struct {
+	Value float64 `json:"value"`
+	Count int64   `json:"count"`
+	// Interval holds the true value with 95 % confidence: none, or its ends.
+	Interval []float64 `json:"interval,omitempty"`
 }
 
 // Rollout is a batch of generations for a step.
@@ -240,6 +250,11 @@ func (e *Evaluation) Check() error {
 	for name, s := range e.Suites {
 		if s.Right < 0 || s.Right > s.Total {
 			return fmt.Errorf("suites: %.40q: %d right of %d", name, s.Right, s.Total)
+		}
+	}
+	for name, m := range e.Metrics {
+		if n := len(m.Interval); m.Count < 0 || n != 0 && n != 2 {
+			return fmt.Errorf("metrics: %.40q: a mean over %d, with an interval of %d ends", name, m.Count, n)
 		}
 	}
 	if e.HeldOut != nil && e.HeldOut.Tokens < 0 {

@@ -50,7 +50,8 @@ func body(t *rapid.T) record.Body {
 	case "evaluation":
 		return &record.Evaluation{
 			Stage: stage, Step: n, Took: wholes.Draw(t, "took"), HeldOut: &record.HeldOut{Loss: reals.Draw(t, "loss")},
-			Suites: map[string]record.Score{words.Draw(t, "suite"): {Right: 1, Total: wholes.Draw(t, "total")}},
+			Suites:  map[string]record.Score{words.Draw(t, "suite"): {Right: 1, Total: wholes.Draw(t, "total")}},
+			Metrics: map[string]record.Metric{words.Draw(t, "metric"): {Value: reals.Draw(t, "value"), Count: n}},
 		}
 	case "rollout":
 		return &record.Rollout{Stage: stage, Step: n, Reward: reals.Draw(t, "reward"), Took: wholes.Draw(t, "took"), Tokens: n}

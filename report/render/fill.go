@@ -225,6 +225,9 @@ func (f *Filler) evaluation(e *record.Entry, b *record.Evaluation) {
 			f.run.Samples[name] = s.Total
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(b.Metrics)) {
+		ev.Values = append(ev.Values, Value{name, b.Metrics[name].Value})
+	}
 }
 
 func (f *Filler) recovery(e *record.Entry, b *record.Recovery) error {

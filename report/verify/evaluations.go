@@ -12,6 +12,11 @@ func (a *arithmetic) evaluation(e *record.Entry, b *record.Evaluation) {
 			a.evaluations.fail(e.Index, "entry %d: a loss of %v over %d tokens", e.Index, h.Loss, h.Tokens)
 		}
 	}
+	for name, m := range b.Metrics {
+		if bad := unsound(m); bad != "" {
+			a.evaluations.fail(e.Index, "entry %d: %.40q %s", e.Index, name, bad)
+		}
+	}
 	if a.stage.entry != nil && (b.HeldOut != nil) != (a.stage.entry.HeldOut > 0) {
 		a.evaluations.fail(e.Index, "entry %d: a loss on held-out rows given: %v; the stage has %d such rows", e.Index, b.HeldOut != nil, a.stage.entry.HeldOut)
 	}
@@ -31,6 +36,25 @@ func (a *arithmetic) evaluation(e *record.Entry, b *record.Evaluation) {
 			a.evaluations.fail(e.Index, "entry %d: suite %.40q has %d questions, entry %d of the same stage has %d", e.Index, name, s.Total, before.Index, t.Total)
 		}
 	}
+	if len(b.Metrics) != len(before.Metrics) {
+		a.evaluations.fail(e.Index, "entry %d: %d metrics, entry %d of the same stage has %d", e.Index, len(b.Metrics), before.Index, len(before.Metrics))
+	}
+	for name, m := range b.Metrics {
+		if n := before.Metrics[name].Count; m.Count != n {
+			a.evaluations.fail(e.Index, "entry %d: %.40q is a mean over %d, entry %d of the same stage has one over %d", e.Index, name, m.Count, before.Index, n)
+		}
+	}
+}
+
+// unsound says what no mean over anything can be.
+func unsound(m record.Metric) string {
+	switch i := m.Interval; {
+	case !finite(m.Value) || m.Count < 1:
+		return "is " + float(m.Value) + ", a mean over " + integer(m.Count)
+	case len(i) == 2 && !(i[0] <= m.Value && m.Value <= i[1]):
+		return "is " + float(m.Value) + ", outside its interval from " + float(i[0]) + " to " + float(i[1])
+	}
+	return ""
 }
 
 // settleEvaluations refuses a run that left out what its recipe asks for: a

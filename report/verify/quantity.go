@@ -70,7 +70,29 @@ func scores(said, got *record.Evaluation) []quantity {
 		a, b := said.Suites[name], got.Suites[name]
 		qs = append(qs, quantity{"evaluation.suites." + name, integer(a.Right) + "/" + integer(a.Total), integer(b.Right) + "/" + integer(b.Total)})
 	}
+	names = slices.Sorted(maps.Keys(said.Metrics))
+	for _, name := range slices.Sorted(maps.Keys(got.Metrics)) {
+		if _, ok := said.Metrics[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		qs = append(qs, quantity{"evaluation.metrics." + name, metricOf(said.Metrics, name), metricOf(got.Metrics, name)})
+	}
 	return qs
+}
+
+// metricOf is a metric as text, its interval included.
+func metricOf(ms map[string]record.Metric, name string) string {
+	m, ok := ms[name]
+	if !ok {
+		return "none"
+	}
+	text := float(m.Value) + " over " + integer(m.Count)
+	for _, end := range m.Interval {
+		text += " | " + float(end)
+	}
+	return text
 }
 
 // digestsOf pairs digests on record with those computed; one that is not on

@@ -133,6 +133,19 @@ func TestEveryRule(t *testing.T) {
 			a.Suites, b.Suites = map[string]record.Score{"a": {Total: 1}}, map[string]record.Score{"a": {Total: 2}}
 			return es
 		}},
+		{"evaluations", "1 metrics", change(1, func(b *record.Evaluation) { b.Metrics = map[string]record.Metric{"a/sum": {Value: 1, Count: 1}} })},
+		{"evaluations", "is NaN, a mean over 3", change(0, func(b *record.Evaluation) {
+			b.Metrics = map[string]record.Metric{"a/loss": {Value: math.NaN(), Count: 3}}
+		})},
+		{"evaluations", "outside its interval", change(0, func(b *record.Evaluation) {
+			b.Metrics = map[string]record.Metric{"a/sum": {Value: 0.5, Count: 3, Interval: []float64{0.6, 0.7}}}
+		})},
+		{"evaluations", "a mean over 2", func(_ *record.Manifest, es []*record.Entry) []*record.Entry {
+			_, a := nth[*record.Evaluation](es, 0)
+			_, b := nth[*record.Evaluation](es, 1)
+			a.Metrics, b.Metrics = map[string]record.Metric{"a/sum": {Count: 1}}, map[string]record.Metric{"a/sum": {Count: 2}}
+			return es
+		}},
 		{"totals", "the steps that stand add up to 20 (and 4 more)", func(_ *record.Manifest, es []*record.Entry) []*record.Entry {
 			i, _ := nth[*record.Stage](es, -1)
 			for ; es[i].Body.(*record.Stage).Stage == 1 && es[i].Body.(*record.Stage).From > 0; i-- {
