@@ -115,9 +115,10 @@ func (s *Stage) check() error {
 	if err := s.Data.Check(s.Method); err != nil {
 		return under("data", asField(err))
 	}
-	for name, suite := range s.Eval.Suites {
-		if suite.File == "" {
-			return field("eval.suites."+name+".file", "missing: give a file of questions")
+	for _, name := range s.SuiteNames() {
+		suite := s.Eval.Suites[name]
+		if err := suite.Check(); err != nil {
+			return under("eval.suites."+name, asField(err))
 		}
 	}
 	cfg := s.Config

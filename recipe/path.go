@@ -1,11 +1,15 @@
 package recipe
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 
+	"github.com/temper-ml/temper/data"
+	"github.com/temper-ml/temper/data/source"
+	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/posttrain"
 )
 
@@ -64,16 +68,21 @@ func (r *Recipe) StageData(i int) (*posttrain.Data, error) {
 	return &d, err
 }
 
-// SuiteData returns how a suite of stage i is read: in the stage's encoding and
-// rows, with everything that says what to train on left out.
-func (r *Recipe) SuiteData(i int, name string) (*posttrain.Data, error) {
-	stage, suite := &r.Stages[i].Data, r.Stages[i].Eval.Suites[name]
-	path, err := r.Path(suite.File)
-	return &posttrain.Data{
-		Files: []string{path}, Format: suite.Format, Fields: suite.Fields, System: stage.System,
-		Thinking: stage.Thinking, SplitThink: stage.SplitThink, SkipReasoning: stage.SkipReasoning,
-		Encoding: stage.Encoding, Sequence: stage.Sequence, Rows: 1,
-	}, err
+// LoadSuite reads a suite of stage i: in the stage's encoding, and in passes of
+// the length of its rows.
+func (r *Recipe) LoadSuite(ctx context.Context, i int, name string, tok data.Tokenizer) (*eval.Questions, error) {
+	d, suite := &r.Stages[i].Data, r.Stages[i].Eval.Suites[name]
+	var err error
+	if suite.File, err = r.Path(suite.File); err == nil {
+		var q *eval.Questions
+		if q, err = suite.Load(ctx, eval.Reader{
+			Tokenizer: tok, Encoding: d.Encoding, System: d.System, Thinking: source.Thinking(d.Thinking),
+			SplitThink: d.SplitThink, KeepReasoning: d.KeepReasoning, SkipReasoning: d.SkipReasoning, Sequence: d.Sequence,
+		}); err == nil {
+			return q, nil
+		}
+	}
+	return nil, fmt.Errorf("suite %s: %w", name, err)
 }
 
 // Dir returns the folder that relative paths start from.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/train"
 )
@@ -90,18 +91,8 @@ type Eval struct {
 	Every int64 `yaml:"every" json:"every"`
 	// Rows bounds how many held-out rows are read for the loss; 0 means all.
 	Rows int `yaml:"rows" json:"rows"`
-	// Suites are questions with exact answers, by name.
-	Suites map[string]Suite `yaml:"suites,omitempty" json:"suites,omitempty"`
-}
-
-// Suite is a file of conversations whose answers are to be given exactly.
-type Suite struct {
-	// File is JSONL in any of the conversation formats.
-	File string `yaml:"file" json:"file"`
-	// Format is auto, pair, messages, ...
-	Format string `yaml:"format,omitempty" json:"format,omitempty"`
-	// Fields maps temper's field names to the file's own.
-	Fields map[string]string `yaml:"fields,omitempty" json:"fields,omitempty"`
+	// Suites are files of questions, by name.
+	Suites map[string]eval.Suite `yaml:"suites,omitempty" json:"suites,omitempty"`
 }
 
 // Checkpoint says when training state is saved and how much of it is kept.

@@ -40,10 +40,11 @@ func summaryText(w io.Writer, s *execution.Summary) error {
 func metrics(m map[string]float64) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(m)) {
-		if strings.HasSuffix(name, "_before") {
+		suite, _, _ := strings.Cut(name, "/")
+		if _, counted := m[suite]; strings.HasSuffix(name, "_before") || counted && suite != name {
 			continue
 		}
-		format := func(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) }
+		format, _ := metricFormat(name)
 		if name == "held_out_loss" {
 			format = func(v float64) string { return fmt.Sprintf("%.4f", v) }
 		}

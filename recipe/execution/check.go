@@ -156,13 +156,9 @@ func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok data.Tokenizer
 	if err := c.Check(d.Rows); err != nil {
 		return nil, err
 	}
-	for name := range s.Eval.Suites {
-		sd, err := r.SuiteData(i, name)
-		if err == nil {
-			_, err = sd.Pack(ctx, "sft", tok, "")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("suite %s: %w", name, err)
+	for _, name := range s.SuiteNames() {
+		if _, err := r.LoadSuite(ctx, i, name, tok); err != nil {
+			return nil, err
 		}
 	}
 	out := &CheckedStage{Name: s.Name, Method: s.Method, Steps: c.Steps, Data: m.Report, Packing: m.Packing(), HeldOut: len(m.HeldOut)}

@@ -82,6 +82,16 @@ func EvaluationEntry(m *Measured) *record.Evaluation {
 		}
 		e.Suites[name] = score(a)
 	}
+	for name, m := range m.Metrics {
+		if e.Metrics == nil {
+			e.Metrics = map[string]record.Metric{}
+		}
+		x := record.Metric{Value: m.Value, Count: m.Count}
+		if m.Interval != nil {
+			x.Interval = m.Interval[:]
+		}
+		e.Metrics[name] = x
+	}
 	return e
 }
 

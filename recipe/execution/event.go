@@ -56,10 +56,31 @@ type Measured struct {
 	Step  int64 `json:"step"`
 	// Loss is of the held-out rows, nil without any.
 	Loss *eval.Loss `json:"held_out,omitempty"`
-	// Suites are exact answers by suite.
+	// Suites are counts by suite; those of perplexity and pass@k have none.
 	Suites map[string]eval.Accuracy `json:"suites,omitempty"`
+	// Metrics are the other numbers of suites, by suite/metric.
+	Metrics map[string]eval.Metric `json:"metrics,omitempty"`
 	// Took is the time it cost.
 	Took time.Duration `json:"took"`
+}
+
+// add takes what a suite says; headline names the metric that its score is of.
+func (m *Measured) add(suite string, r *eval.Result, headline string) {
+	if r.Score != nil {
+		if m.Suites == nil {
+			m.Suites = map[string]eval.Accuracy{}
+		}
+		m.Suites[suite] = *r.Score
+	}
+	for name, x := range r.Metrics {
+		if name == headline {
+			continue
+		}
+		if m.Metrics == nil {
+			m.Metrics = map[string]eval.Metric{}
+		}
+		m.Metrics[suite+"/"+name] = x
+	}
 }
 
 // Saved is a checkpoint on the disk.

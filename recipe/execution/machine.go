@@ -61,14 +61,14 @@ type Part struct {
 	Index    int
 	Machine  *Machine
 	Material *posttrain.Material
-	Suites   map[string][]train.Row
+	Suites   map[string]*eval.Questions
 	Trainer  *train.Trainer
 }
 
 // Open reads the data of stage i and makes its trainer, at step 0. change, if
 // not nil, may change what decides no result.
 func (m *Machine) Open(ctx context.Context, i int, change func(*recipe.Stage)) (*Part, error) {
-	p := &Part{Stage: m.Recipe.Stages[i], Index: i, Machine: m, Suites: map[string][]train.Row{}}
+	p := &Part{Stage: m.Recipe.Stages[i], Index: i, Machine: m, Suites: map[string]*eval.Questions{}}
 	if change != nil {
 		change(&p.Stage)
 	}
@@ -80,12 +80,8 @@ func (m *Machine) Open(ctx context.Context, i int, change func(*recipe.Stage)) (
 		return nil, err
 	}
 	for name := range p.Eval.Suites {
-		d, err := m.Recipe.SuiteData(i, name)
-		if err != nil {
+		if p.Suites[name], err = m.Recipe.LoadSuite(ctx, i, name, m.Tokenizer); err != nil {
 			return nil, err
-		}
-		if p.Suites[name], err = d.Pack(ctx, "sft", m.Tokenizer, m.Cache); err != nil {
-			return nil, fmt.Errorf("suite %s: %w", name, err)
 		}
 	}
 	if p.Epochs > 0 {
@@ -167,14 +163,11 @@ func (p *Part) Measure(ctx context.Context) (*Measured, error) {
 		e.Loss = &l
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Suites)) {
-		a, err := eval.Exact(ctx, m.Model, p.Suites[name])
+		r, err := p.Suites[name].Measure(ctx, m.Model, eval.Options{})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("suite %s: %w", name, err)
 		}
-		if e.Suites == nil {
-			e.Suites = map[string]eval.Accuracy{}
-		}
-		e.Suites[name] = a
+		e.add(name, r, p.Suites[name].Headline())
 	}
 	e.Took = m.Now().Sub(start)
 	return e, nil

@@ -117,15 +117,11 @@ func (x *runner) survey(ctx context.Context, files []record.File) (record.Digest
 		count(s.Data.Files, m)
 		orders = append(orders, order(s, m))
 		for _, name := range s.SuiteNames() {
-			d, err := x.recipe.SuiteData(i, name)
+			q, err := x.recipe.LoadSuite(ctx, i, name, x.tok)
 			if err != nil {
-				return "", err
+				return "", fmt.Errorf("stage %s: %w", s.Name, err)
 			}
-			m, err := d.Load(ctx, "sft", x.tok, x.cache(), x.recipe.Seed)
-			if err != nil {
-				return "", fmt.Errorf("stage %s: suite %s: %w", s.Name, name, err)
-			}
-			count([]string{s.Eval.Suites[name].File}, m)
+			rows[s.Eval.Suites[name].File] = q.Rows
 		}
 	}
 	for i := range files {

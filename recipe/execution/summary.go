@@ -119,6 +119,9 @@ func (s *Summary) measured(e *record.Evaluation) {
 			put(name, float64(a.Right)/float64(a.Total))
 		}
 	}
+	for name, m := range e.Metrics {
+		put(name, m.Value)
+	}
 }
 
 // totals are those of the steps that stand.

@@ -1,0 +1,407 @@
+package eval
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/temper-ml/temper/data"
+	"github.com/temper-ml/temper/data/chat"
+	"github.com/temper-ml/temper/data/source"
+	"github.com/temper-ml/temper/internal/jsonvalue"
+)
+
+// Reader says how the model reads conversations.
+type Reader struct {
+	Tokenizer data.Tokenizer
+	// Encoding is the chat encoding's name.
+	Encoding string
+	// System is used for rows that bring no system message.
+	System string
+	// Thinking is the mode of rows that do not say it.
+	Thinking source.Thinking
+	// SplitThink, KeepReasoning and SkipReasoning are as for training data.
+	SplitThink, KeepReasoning, SkipReasoning bool
+	// Sequence is the most tokens of a question with an answer, and of a pass.
+	Sequence int
+}
+
+// Questions are a suite's rows, as tokens.
+type Questions struct {
+	// Kind is the suite's, recognised if it was not given.
+	Kind Kind
+	// Rows is how many the file holds, Bad and Long how many of those read were
+	// left out, and FirstBad why the first ones were.
+	Rows, Bad, Long int64
+	FirstBad        []string
+
+	suite   Suite
+	reader  Reader
+	builder *data.Builder
+	eos     int32
+	items   []item
+}
+
+// item is a question, or a document.
+type item struct {
+	line, part int
+	answers    []answer
+	// right is the answer that should win (choice).
+	right int
+	// prompt is what the model continues, asked the last message of it, and fields
+	// the row's own (generated answers).
+	prompt   []int32
+	asked    string
+	thinking bool
+	fields   map[string]json.RawMessage
+	// unsafe says whether to refuse, if the row does.
+	unsafe *bool
+}
+
+// answer is a sequence whose labels' log-probabilities are added up.
+type answer struct {
+	tokens, labels []int32
+	bytes, words   int64
+}
+
+// Len returns the number of questions.
+func (q *Questions) Len() int { return len(q.items) }
+
+// Fields a row can have its question in: see plainQuestion.
+var promptFields = []string{"prompt", "instruction", "messages", "conversations", "chosen"}
+
+// Load reads the suite's file. Rows that cannot be used are named by file and
+// line.
+func (s Suite) Load(ctx context.Context, r Reader) (*Questions, error) {
+	if err := s.Check(); err != nil {
+		return nil, fmt.Errorf("eval: %w", err)
+	}
+	enc, err := chat.Lookup(r.Encoding)
+	if err != nil {
+		return nil, err
+	}
+	q := &Questions{Kind: s.Kind, suite: s, reader: r}
+	if q.builder, err = data.NewBuilder(r.Tokenizer, enc, s.builder(&r)); err != nil {
+		return nil, err
+	}
+	q.eos, _ = r.Tokenizer.Special(enc.EOS())
+	f, err := q.open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := q.read(ctx, f); err != nil {
+		return nil, err
+	}
+	if len(q.items) == 0 {
+		return nil, fmt.Errorf("%s: no question is left: %d too long, %d bad", s.File, q.Long, q.Bad)
+	}
+	return q, nil
+}
+
+// open recognises the kind and opens the file for it.
+func (q *Questions) open() (*source.File, error) {
+	o := q.suite.source()
+	o.Thinking, o.System = q.reader.Thinking, q.reader.System
+	o.SplitThink, o.KeepReasoning = q.reader.SplitThink, q.reader.KeepReasoning
+	first, err := q.first()
+	if err != nil {
+		return nil, err
+	}
+	if q.Kind == Auto && q.field(first, "choices") != nil {
+		q.Kind = Choice
+	}
+	if q.Kind == Choice && o.Format == source.Auto {
+		o.Format = source.PromptFormat
+	}
+	if (q.Kind == Choice || q.Kind.generates()) && plainQuestion(first) && o.Mapping["prompt"] == "" {
+		o.Mapping = maps.Clone(o.Mapping)
+		if o.Mapping == nil {
+			o.Mapping = map[string]string{}
+		}
+		o.Mapping["prompt"] = "question"
+	}
+	f, err := source.Open(q.suite.File, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.settle(f.Decoder().Format()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// first is the first row's object, nil of a file of text.
+func (q *Questions) first() (*jsonvalue.Value, error) {
+	name := strings.TrimSuffix(q.suite.File, ".gz")
+	if strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, ".md") {
+		return nil, nil
+	}
+	f, err := source.Open(q.suite.File, source.Options{Format: source.PromptFormat}) // any format: nothing is decoded
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	line, _, err := f.Next()
+	if err != nil {
+		return nil, err
+	}
+	v, err := jsonvalue.Parse(line.Text)
+	if err != nil {
+		return nil, nil // what opens the file says what is wrong with it, or reads text
+	}
+	return &v, nil
+}
+
+// plainQuestion reports whether a row has its question under that name alone.
+func plainQuestion(row *jsonvalue.Value) bool {
+	return row != nil && row.Lookup("question") != nil &&
+		!slices.ContainsFunc(promptFields, func(name string) bool { return row.Lookup(name) != nil })
+}
+
+// settle makes the kind that of a format, or refuses those that do not belong
+// together.
+func (q *Questions) settle(f source.Format) error {
+	fits := map[source.Format][]Kind{
+		source.PreferenceFormat: {Preference, Refusal, PassAtK},
+		source.TextFormat:       {Perplexity},
+		source.PromptFormat:     {Choice, Refusal, PassAtK},
+		source.Pair:             {Exact, Refusal, PassAtK},
+		source.Alpaca:           {Exact, Refusal, PassAtK},
+		source.Messages:         {Exact, Refusal, PassAtK},
+		source.ShareGPT:         {Exact, Refusal, PassAtK},
+	}[f]
+	switch {
+	case len(fits) == 0:
+		return fmt.Errorf("%s: no kind of suite reads %s rows", q.suite.File, f)
+	case q.Kind == Auto && f == source.PromptFormat:
+		return fmt.Errorf("%s: the rows are prompts without an answer to compare with: give kind refusal or pass@k", q.suite.File)
+	case q.Kind == Auto:
+		q.Kind = fits[0]
+	case !slices.Contains(fits, q.Kind):
+		names := make([]string, len(fits))
+		for i, k := range fits {
+			names[i] = string(k)
+		}
+		return fmt.Errorf("%s: a suite of kind %s cannot be of %s rows, which are for %s", q.suite.File, q.Kind, f, strings.Join(names, ", "))
+	}
+	if q.suite.Measure != "" && !q.Kind.compares() {
+		return fmt.Errorf("%s: measure %s is for choice and preference, the rows are for %s", q.suite.File, q.suite.Measure, q.Kind)
+	}
+	return nil
+}
+
+// errLong is what every question that does not fit a row is.
+var errLong = errors.New("too long")
+
+// tooLong is a question that does not fit a row.
+type tooLong struct{ tokens, row int }
+
+func (e *tooLong) Error() string {
+	return fmt.Sprintf("question and answer have %d tokens, a row has %d", e.tokens, e.row)
+}
+
+func (*tooLong) Is(target error) bool { return target == errLong }
+
+// full reports whether there are as many questions as the suite asks for.
+func (q *Questions) full() bool { return q.suite.Limit > 0 && len(q.items) >= q.suite.Limit }
+
+// read makes questions of the file's rows, and counts those beyond the limit.
+func (q *Questions) read(ctx context.Context, f *source.File) error {
+	var bad data.RowErrors
+	for {
+		line, ok, err := f.Next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err = q.row(f, line)
+		switch {
+		case err == nil:
+		case errors.Is(err, errLong) && q.suite.Overlong != "":
+			q.Long++
+		case q.suite.BadRows != "" && !errors.Is(err, errLong):
+			if q.Bad++; len(q.FirstBad) < 3 {
+				q.FirstBad = append(q.FirstBad, err.Error())
+			}
+		case len(bad.Errors) < 20:
+			bad.Errors = append(bad.Errors, err)
+		default:
+			bad.More++
+		}
+	}
+	if len(bad.Errors) > 0 {
+		return &bad
+	}
+	return nil
+}
+
+// row adds the questions of a line.
+func (q *Questions) row(f *source.File, line source.Line) error {
+	rows, err := f.Decoder().Decode(line)
+	q.Rows += int64(max(1, len(rows)))
+	if q.full() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		if q.full() {
+			return nil
+		}
+		it, err := q.item(&rows[i], line)
+		if err != nil {
+			return q.at(line, err)
+		}
+		it.line, it.part = line.Number, rows[i].Part
+		q.items = append(q.items, it)
+	}
+	return nil
+}
+
+// at names the place of an error.
+func (q *Questions) at(line source.Line, err error) error {
+	e := &source.Error{File: q.suite.File, Line: line.Number, Rule: err.Error()}
+	var refusal *data.Refusal
+	var field *fieldError
+	switch {
+	case errors.As(err, &refusal):
+		e.Rule, e.Fix = refusal.Rule, refusal.Fix
+	case errors.As(err, &field):
+		e.Rule, e.Fix = field.rule, field.fix
+	}
+	if errors.Is(err, errLong) {
+		e.Fix = "raise the sequence length, or let overlong be skip"
+		return &longError{e}
+	}
+	return e
+}
+
+// longError is an error with its place that is also errLong.
+type longError struct{ at *source.Error }
+
+func (e *longError) Error() string { return e.at.Error() }
+
+func (*longError) Is(target error) bool { return target == errLong }
+
+// fieldError is a rule that a field of a row breaks.
+type fieldError struct{ rule, fix string }
+
+func (e *fieldError) Error() string { return e.rule }
+
+func refuse(fix, format string, args ...any) error {
+	return &fieldError{fmt.Sprintf(format, args...), fix}
+}
+
+// item makes a question of a row.
+func (q *Questions) item(r *source.Row, line source.Line) (item, error) {
+	switch q.Kind {
+	case Exact:
+		return q.exact(r)
+	case Choice:
+		return q.choice(r, line)
+	case Preference:
+		return q.preference(r)
+	case Perplexity:
+		return q.document(r.Text), nil
+	}
+	return q.question(r, line)
+}
+
+func (q *Questions) exact(r *source.Row) (item, error) {
+	es, err := q.builder.Conversation(&r.Conversation)
+	if err != nil {
+		return item{}, err
+	}
+	a, err := q.answer(&es[0], said(r.Conversation.Messages))
+	return item{answers: []answer{a}}, err
+}
+
+func (q *Questions) preference(r *source.Row) (item, error) {
+	var it item
+	for _, c := range []*chat.Conversation{&r.Conversation, &r.Rejected} {
+		a, err := q.completion(c, r.PromptLen)
+		if err != nil {
+			return it, err
+		}
+		it.answers = append(it.answers, a)
+	}
+	return it, nil
+}
+
+// completion is what follows the first n messages as an answer.
+func (q *Questions) completion(c *chat.Conversation, n int) (answer, error) {
+	e, err := q.builder.Completion(c, n)
+	if err != nil {
+		return answer{}, err
+	}
+	return q.answer(&e, said(c.Messages[n:]))
+}
+
+// said counts the bytes that the assistant says.
+func said(ms []chat.Message) int64 {
+	n := 0
+	for i := range ms {
+		if m := &ms[i]; m.Role == chat.Assistant {
+			n += len(m.Reasoning) + len(m.Content)
+		}
+	}
+	return int64(n)
+}
+
+// answer takes an example whose learnt tokens are the answer.
+func (q *Questions) answer(e *data.Example, bytes int64) (answer, error) {
+	if n := len(e.Tokens); n > q.reader.Sequence {
+		return answer{}, &tooLong{n, q.reader.Sequence}
+	}
+	a := answer{tokens: e.Tokens, labels: labels(e.Tokens, e.Mask), bytes: bytes}
+	if a.supervised() == 0 {
+		return a, refuse("", "the answer has no tokens")
+	}
+	return a, nil
+}
+
+// labels are the next tokens where those are learnt.
+func labels(tokens []int32, mask []bool) []int32 {
+	out := make([]int32, len(tokens))
+	for i := range out {
+		out[i] = -1
+		if i+1 < len(tokens) && mask[i+1] {
+			out[i] = tokens[i+1]
+		}
+	}
+	return out
+}
+
+func (a *answer) supervised() (n int64) {
+	for _, l := range a.labels {
+		if l >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// document cuts a text into windows that overlap by one token: each token but the
+// first is predicted once, and what the text is is not changed by the cuts.
+func (q *Questions) document(text string) item {
+	e := q.builder.Document(text)
+	var it item
+	for lo := 0; lo+1 < len(e.Tokens); lo += q.reader.Sequence - 1 {
+		hi := min(len(e.Tokens), lo+q.reader.Sequence)
+		it.answers = append(it.answers, answer{tokens: e.Tokens[lo:hi], labels: labels(e.Tokens[lo:hi], e.Mask[lo:hi])})
+	}
+	it.answers[0].bytes, it.answers[0].words = int64(len(text)), int64(len(strings.Fields(text)))
+	return it
+}
