@@ -81,7 +81,7 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 		width = 4
 	}
 	c.DiskBytes += width * c.Parameters
-	c.AvailableBytes, c.FreeBytes = available(), free(dir)
+	c.AvailableBytes, c.FreeBytes = Available(), free(dir)
 	return c, c.fits()
 }
 
@@ -201,8 +201,8 @@ func (c *Checked) fits() error {
 	return nil
 }
 
-// available returns the memory that a new process can have, 0 if unknown.
-func available() int64 {
+// Available returns the memory that a new process can have, 0 if unknown.
+func Available() int64 {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return 0

@@ -103,6 +103,36 @@ func TestStatesOfTheRunAreHeldAgainstTheRecord(t *testing.T) {
 	}
 }
 
+// A model that no machine holds is refused before memory is asked for.
+func TestModelsThatDoNotFitAreRefused(t *testing.T) {
+	for name, change := range map[string]func(m *record.Manifest){
+		"experts": func(m *record.Manifest) {
+			m.Recipe = strings.Replace(m.Recipe, "moe_intermediate_size: 16", "moe_intermediate_size: 16777216", 1)
+			m.Architecture = strings.Replace(m.Architecture, `"moe_intermediate_size": 16`, `"moe_intermediate_size": 16777216`, 1)
+		},
+		"rows": func(m *record.Manifest) {
+			m.Recipe = strings.Replace(m.Recipe, "sequence: 48\n      rows: 4", "sequence: 1048576\n      rows: 1048576", 1)
+			m.Recipe = strings.Replace(m.Recipe, "micro_rows: 2", "micro_rows: 1048576", 1)
+		},
+	} {
+		l, _ := verify.Form(shared(t).dir, runlog.Trust{})
+		text := l.Manifest.Recipe
+		change(l.Manifest)
+		if l.Manifest.Recipe == text {
+			t.Fatalf("%s: nothing to change in %s", name, text)
+		}
+		r, err := replay.Open(l, replay.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = r.Replay(context.Background(), verify.Segment{To: 1}, func(record.Body) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), "memory: ") || !strings.Contains(err.Error(), "this machine has") {
+			t.Errorf("%s: %v", name, err)
+		}
+		r.Close()
+	}
+}
+
 // A recipe in a manifest that is not one is an error, whatever it does to its reader.
 func TestHostileRecipes(t *testing.T) {
 	for _, text := range []string{

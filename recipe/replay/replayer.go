@@ -12,6 +12,7 @@ import (
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/data/tokenizer"
 	"github.com/temper-ml/temper/internal/config"
+	"github.com/temper-ml/temper/internal/unit"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/recipe/execution"
@@ -180,8 +181,35 @@ func (r *Replayer) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.fits(cfg); err != nil {
+		return err
+	}
 	r.machine, err = execution.NewMachine(r.recipe, tok, cfg, r.temp, time.Now)
 	return err
+}
+
+// unknownMemory is what a machine is taken to have that does not tell.
+const unknownMemory = 1 << 42
+
+// fits refuses a model, or rows of a micro-batch, that this machine cannot hold:
+// parameters, gradients and a moment, and one activation of each token at least.
+func (r *Replayer) fits(cfg *arch.Config) error {
+	has := execution.Available()
+	if has == 0 {
+		has = unknownMemory
+	}
+	total, _, _ := cfg.Count()
+	needs := 12 * float64(total)
+	for i := range r.recipe.Stages {
+		s := r.recipe.Stages[i]
+		r.way.apply(&s)
+		tokens := float64(s.MicroRows) * float64(s.Data.Sequence)
+		needs = max(needs, 12*float64(total)+4*float64(tokens*float64(cfg.HiddenSize)))
+	}
+	if total < 1 || needs > float64(has) {
+		return missing("memory: %s parameters and their micro-batches need %s at least, this machine has %s", unit.Count(total), unit.Bytes(min(needs, 1<<62)), unit.Bytes(has))
+	}
+	return nil
 }
 
 // tokenizer reads the run's vocabulary.
