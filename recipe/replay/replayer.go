@@ -199,12 +199,13 @@ func (r *Replayer) fits(cfg *arch.Config) error {
 		has = unknownMemory
 	}
 	total, _, _ := cfg.Count()
-	needs := 12 * float64(total)
+	state := 12 * float64(total)
+	needs := state
 	for i := range r.recipe.Stages {
 		s := r.recipe.Stages[i]
 		r.way.apply(&s)
-		tokens := float64(s.MicroRows) * float64(s.Data.Sequence)
-		needs = max(needs, 12*float64(total)+4*float64(tokens*float64(cfg.HiddenSize)))
+		activation := 4 * float64(s.MicroRows) * float64(s.Data.Sequence) * float64(cfg.HiddenSize)
+		needs = max(needs, state+activation)
 	}
 	if total < 1 || needs > float64(has) {
 		return missing("memory: %s parameters and their micro-batches need %s at least, this machine has %s", unit.Count(total), unit.Bytes(min(needs, 1<<62)), unit.Bytes(has))
