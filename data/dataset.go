@@ -138,6 +138,18 @@ func (d *Dataset) Pairs() int { return d.Len() / 2 }
 // Pair returns pair i of a Preference data set.
 func (d *Dataset) Pair(i int) (chosen, rejected Example) { return d.Example(2 * i), d.Example(2*i + 1) }
 
+// Chosen returns the chosen examples of a Preference data set as a data set of
+// their own: conversations to imitate.
+func (d *Dataset) Chosen() *Dataset {
+	s := &Dataset{kind: source.Supervised, files: d.files, options: d.options}
+	for i := 0; i < d.Len(); i += 2 {
+		s.cols.add(d.Example(i), int(d.cols.lines[i]), int(d.cols.parts[i]), 0)
+		s.cols.file[i/2] = d.cols.file[i]
+	}
+	s.digest = s.cols.digest(s.kind)
+	return s
+}
+
 // Digest identifies the examples: kind, tokens, masks, boundaries, judgements
 // and answers. File names and lines are not part of it.
 func (d *Dataset) Digest() [32]byte { return d.digest }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -188,6 +189,9 @@ func TestKindsOfRows(t *testing.T) {
 	if d.Kind() != source.Preference || d.Pairs() != 1 || learntText(chosen, tok) != "good<｜end▁of▁sentence｜>" || learntText(rejected, tok) != "bad<｜end▁of▁sentence｜>" {
 		t.Errorf("preference: %s, %q and %q", d.Kind(), learntText(chosen, tok), learntText(rejected, tok))
 	}
+	if one := d.Chosen(); one.Kind() != source.Supervised || one.Len() != 1 || learntText(one.Example(0), tok) != "good<｜end▁of▁sentence｜>" || one.Source(0) != d.Source(0) {
+		t.Errorf("chosen: %s, %d examples", one.Kind(), one.Len())
+	}
 	kto := write(t, "k.jsonl", `{"prompt": "u", "completion": "a", "label": true}`+"\n"+`{"prompt": "u", "completion": "b", "label": false}`)
 	d, _ = mustLoad(t, byteLoader(data.Options{}), kto)
 	if d.Kind() != source.Feedback || !d.Desirable(0) || d.Desirable(1) {
@@ -246,5 +250,62 @@ func TestOptionsRefuse(t *testing.T) {
 		if err := o.Check(); err == nil {
 			t.Errorf("%+v was accepted", o)
 		}
+	}
+}
+
+// Rows that are no pairs are named with their place, or counted.
+func TestBadPairs(t *testing.T) {
+	const good = `{"prompt": "u", "chosen": "good", "rejected": "bad"}`
+	for row, want := range map[string]string{
+		`{"prompt": "u", "chosen": "same", "rejected": "same"}`:                                                                                                     "the same",
+		`{"prompt": "u", "chosen": "", "rejected": "bad"}`:                                                                                                          "chosen is empty",
+		`{"prompt": "u", "chosen": "good", "rejected": "  "}`:                                                                                                       "rejected is empty",
+		`{"chosen": "\n\nHuman: u\n\nAssistant: good", "rejected": "\n\nHuman: u\n\nAssistant:"}`:                                                                   "says nothing",
+		`{"prompt": "u", "chosen": {"role": "assistant", "content": " "}, "rejected": "bad"}`:                                                                       "chosen is empty",
+		`{"chosen": "\n\nHuman: u\n\nAssistant: good", "rejected": "\n\nHuman: v\n\nAssistant: bad"}`:                                                               "different prompts",
+		`{"prompt": "u", "chosen": [{"role": "assistant", "content": "x"}], "rejected": [{"role": "assistant", "content": "y"}, {"role": "user", "content": "z"}]}`: "nothing to learn after it",
+	} {
+		path := write(t, "p.jsonl", good+"\n"+row+"\n"+good+"\n")
+		_, _, err := byteLoader(data.Options{}).Load(t.Context(), path)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path+":2") {
+			t.Errorf("%s: error %v, want the place and %q", row, err, want)
+		}
+		d, r := mustLoad(t, byteLoader(data.Options{BadRows: data.SkipRows}), path)
+		if d.Pairs() != 2 || r.Bad != 1 || len(r.FirstBad) != 1 {
+			t.Errorf("%s: %d pairs, report %+v", row, d.Pairs(), r)
+		}
+	}
+}
+
+// Both sides of a pair lose the same tokens of their prompt, and no other.
+func TestLongPairs(t *testing.T) {
+	path := write(t, "p.jsonl", `{"prompt": "0123456789abcdefghij", "chosen": "good", "rejected": "bad"}`+"\n"+
+		`{"prompt": "u", "chosen": "`+strings.Repeat("long ", 20)+`", "rejected": "bad"}`+"\n")
+	whole, _ := mustLoad(t, byteLoader(data.Options{}), path)
+	n := whole.Length(0) + whole.Length(1)
+	most := n - 9
+	_, _, err := byteLoader(data.Options{MaxTokens: most}).Load(t.Context(), path)
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("p.jsonl:1: the pair has %d tokens, the limit of both sides together is %d", n, most)) {
+		t.Errorf("error %v", err)
+	}
+	if d, r := mustLoad(t, byteLoader(data.Options{MaxTokens: n, Overlong: data.SkipLong}), path); d.Pairs() != 1 || r.TooLong != 1 {
+		t.Errorf("skip: %d pairs, report %+v", d.Pairs(), r)
+	}
+	cut, r := mustLoad(t, byteLoader(data.Options{MaxTokens: most, Overlong: data.TruncateLong}), path)
+	if cut.Pairs() != 1 || r.Truncated != 2 || r.CutTokens != 10 || r.TooLong != 1 {
+		t.Fatalf("truncate: %d pairs, report %+v", cut.Pairs(), r)
+	}
+	for i, e := range []data.Example{cut.Example(0), cut.Example(1)} {
+		full := whole.Example(i)
+		if want := append(full.Tokens[:1:1], full.Tokens[6:]...); !slices.Equal(e.Tokens, want) || e.Supervised() != full.Supervised() {
+			t.Errorf("side %d has tokens %v, want %v", i, e.Tokens, want)
+		}
+	}
+	s, err := data.NewStream(cut, data.StreamConfig{SeqLen: most, Rows: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Examples(0); !slices.Equal(got, []int{0, 1}) {
+		t.Errorf("row 0 has examples %v", got)
 	}
 }

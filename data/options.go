@@ -33,7 +33,7 @@ type Overlong string
 // counted in the Report.
 const (
 	RefuseLong   Overlong = ""         // the row is an error
-	TruncateLong Overlong = "truncate" // the end is cut off
+	TruncateLong Overlong = "truncate" // the end is cut off; of pairs, the beginning of the prompt
 	SkipLong     Overlong = "skip"     // the row is left out
 	SplitLong    Overlong = "split"    // plain text is cut into consecutive examples
 )
@@ -53,7 +53,7 @@ type Options struct {
 	Source    source.Options `json:"source"`
 	Turns     Turns          `json:"turns,omitempty"`
 	History   History        `json:"history,omitempty"`
-	MaxTokens int            `json:"max_tokens,omitempty"` // 0: no limit
+	MaxTokens int            `json:"max_tokens,omitempty"` // of an example, of both sides of a pair together; 0: no limit
 	Overlong  Overlong       `json:"overlong,omitempty"`
 	BadRows   BadRows        `json:"bad_rows,omitempty"`
 	// SkipReasoning leaves the reasoning in the text but does not learn it.

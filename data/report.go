@@ -13,7 +13,7 @@ type Report struct {
 	Tokens     int64 `json:"tokens"`     // tokens in them
 	Supervised int64 `json:"supervised"` // tokens to learn
 	Longest    int   `json:"longest"`    // tokens of the longest example, before any cut
-	Truncated  int64 `json:"truncated"`  // examples whose end was cut off
+	Truncated  int64 `json:"truncated"`  // examples that were cut
 	CutTokens  int64 `json:"cut_tokens"` // tokens that were cut off
 	Split      int64 `json:"split"`      // documents cut into several examples
 	TooLong    int64 `json:"too_long"`   // rows left out for their length

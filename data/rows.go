@@ -2,7 +2,10 @@ package data
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
+	"github.com/temper-ml/temper/data/chat"
 	"github.com/temper-ml/temper/data/source"
 )
 
@@ -66,7 +69,7 @@ func (b *Builder) row(blk *block, row *source.Row) error {
 		if err != nil {
 			return err
 		}
-		return b.add(blk, row, row.Part, 0, chosen, rejected)
+		return b.pair(blk, row, chosen, rejected)
 	case source.Feedback:
 		e, err := b.Completion(&row.Conversation, row.PromptLen)
 		if err != nil {
@@ -130,6 +133,69 @@ func (b *Builder) add(blk *block, row *source.Row, part int, flags uint8, exampl
 		r.count(e)
 	}
 	return nil
+}
+
+// pair adds the two sides of a preference, which share one row: the length limit
+// is that of both together. What is too long loses the beginning of its prompt,
+// the same tokens on both sides, as far as the prompt reaches; answers stay whole.
+func (b *Builder) pair(blk *block, row *source.Row, chosen, rejected Example) error {
+	r, most := &blk.report, b.opts.MaxTokens
+	switch {
+	case chosen.Supervised() == 0 || rejected.Supervised() == 0:
+		return refuse("", "no token of the row is to be learnt")
+	case slices.Equal(chosen.Tokens, rejected.Tokens):
+		return refuse("remove the row", "chosen and rejected are the same tokens")
+	case blankAnswer(&row.Conversation, row.PromptLen):
+		return refuse("remove the row or fill it in", "chosen is empty")
+	case blankAnswer(&row.Rejected, row.PromptLen):
+		return refuse("remove the row or fill it in", "rejected is empty")
+	}
+	r.Longest = max(r.Longest, len(chosen.Tokens), len(rejected.Tokens))
+	if n := len(chosen.Tokens) + len(rejected.Tokens); most > 0 && n > most {
+		cut := (n - most + 1) / 2
+		switch {
+		case b.opts.Overlong == SkipLong, b.opts.Overlong == TruncateLong && cut > sharedPrompt(&chosen, &rejected)-2:
+			r.TooLong++
+			return nil
+		case b.opts.Overlong != TruncateLong:
+			return refuse("raise the limit, or set overlong to truncate or skip", "the pair has %d tokens, the limit of both sides together is %d", n, most)
+		}
+		r.Truncated += 2
+		r.CutTokens += 2 * int64(cut)
+		chosen, rejected = chosen.without(cut), rejected.without(cut)
+	}
+	for _, e := range []Example{chosen, rejected} {
+		blk.cols.add(e, row.Line, row.Part, 0)
+		r.count(e)
+	}
+	return nil
+}
+
+// blankAnswer reports whether an assistant says nothing after the first n messages.
+func blankAnswer(c *chat.Conversation, n int) bool {
+	for _, m := range c.Messages[n:] {
+		if m.Role == chat.Assistant && len(m.ToolCalls) == 0 && strings.TrimSpace(m.Content) == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// sharedPrompt counts the tokens that both examples begin with and neither learns.
+func sharedPrompt(a, b *Example) int {
+	n := 0
+	for n < min(len(a.Tokens), len(b.Tokens)) && a.Tokens[n] == b.Tokens[n] && !a.Mask[n] && !b.Mask[n] {
+		n++
+	}
+	return n
+}
+
+// without returns e with n tokens less after its first.
+func (e *Example) without(n int) Example {
+	o := *e
+	o.Tokens = append(e.Tokens[:1:1], e.Tokens[1+n:]...)
+	o.Mask = append(e.Mask[:1:1], e.Mask[1+n:]...)
+	return o
 }
 
 func longFix(kind source.Kind) string {

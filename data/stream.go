@@ -189,6 +189,17 @@ func (s *Stream) Row(g int64) Row {
 	return r
 }
 
+// Examples returns the numbers of the examples of row g, one for each segment.
+func (s *Stream) Examples(g int64) []int {
+	var all []int
+	for _, u := range s.units(g) {
+		for i := range s.unit {
+			all = append(all, u*s.unit+i)
+		}
+	}
+	return all
+}
+
 // Order returns the digest of which examples are in the first n rows, in order:
 // with the data set's digest, of everything that these rows are. It is SHA-256 of
 //

@@ -86,6 +86,7 @@ var sameLevel = map[string][]string{
 	"cluster/validation":           {"cluster/validation/measured"},
 	"cluster/costmodel":            {"cluster/costmodel/fabric", "cluster/costmodel/memory", "cluster/costmodel/operator"},
 	"cluster/campaign":             {"cluster/campaign/goodput", "cluster/campaign/rollout"},
+	"posttrain/preference":         {"posttrain/dpo"},
 	"recipe/execution":             {"recipe"},
 	"report/record/trace":          {"report/record", "report/record/digest"},
 	"recipe/replay":                {"recipe", "recipe/execution"},

@@ -63,6 +63,10 @@ func (l *Loss) Check() error {
 // NeedsReference reports whether log-probabilities of the reference are used.
 func (l *Loss) NeedsReference() bool { return l.Kind != "simpo" && !l.ReferenceFree }
 
+// ByToken reports whether answers are compared by their mean log-ratio of a token,
+// not by the sum of all.
+func (l *Loss) ByToken() bool { return l.Kind == "ipo" || l.Kind == "norm" || l.Kind == "simpo" }
+
 // Answer is an answer's log-probability, summed over its tokens.
 type Answer struct {
 	Policy, Reference float64

@@ -1,0 +1,9 @@
+// Package preference is preference optimisation as a stage: the log-probabilities
+// that a reference gives to answers, the objective over a step's pairs, and what
+// held-out pairs say of a model. The losses themselves are package dpo's.
+//
+// A pair's two answers are neighbouring segments of one row: an even segment is
+// chosen, the odd one after it rejected, and an answer's tokens are those with
+// labels. All means are over the pairs of the whole step, so neither micro-batches
+// nor ranks change a bit.
+package preference
