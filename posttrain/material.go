@@ -44,8 +44,9 @@ type Data struct {
 	Sequence int `yaml:"sequence" json:"sequence"`
 	// Rows is the number of packed rows in an optimizer step.
 	Rows int `yaml:"rows" json:"rows"`
-	// Overlong says what happens to an example beyond Sequence: truncate, skip,
-	// split (plain text only), or empty to refuse it.
+	// Overlong says what happens to an example beyond Sequence, or to a pair that
+	// is longer with both sides together: truncate (of a pair, the beginning of the
+	// prompt), skip, split (plain text only), or empty to refuse it.
 	Overlong string `yaml:"overlong,omitempty" json:"overlong,omitempty"`
 	// HoldOut is the fraction of the examples, from the end, that is kept for
 	// evaluation and never trained on.
@@ -53,7 +54,10 @@ type Data struct {
 }
 
 // Methods are the names that Check and Load take.
-func Methods() []string { return []string{"cpt", "sft"} }
+func Methods() []string { return []string{"cpt", "sft", "dpo"} }
+
+// takes says in words what rows a method takes.
+var takes = map[string]string{"cpt": "plain text or conversations", "sft": "conversations, or pairs of which it learns the chosen answer", "dpo": "pairs of a chosen and a rejected answer"}
 
 // Check returns the first field out of range for the method; it reads no file.
 // Its errors begin with the field's name.
@@ -76,6 +80,9 @@ func (d *Data) Check(method string) error {
 	}
 	if method == "sft" && format == source.TextFormat {
 		return fmt.Errorf("format: text has no answers to supervise: use method cpt, or a conversation format")
+	}
+	if method == "dpo" && format != source.Auto && format != source.PreferenceFormat {
+		return fmt.Errorf("format: %s has no pairs of answers: use preference, or auto", format)
 	}
 	if _, err := chat.Lookup(d.Encoding); err != nil {
 		return fmt.Errorf("encoding: %w", err)
@@ -122,7 +129,7 @@ func (d *Data) Load(ctx context.Context, method string, tok data.Tokenizer, cach
 		return nil, err
 	}
 	used, held := all, (*data.Dataset)(nil)
-	if n := int(d.HoldOut * float64(all.Len())); n > 0 {
+	if n := d.heldOut(all); n > 0 {
 		if used, err = all.Slice(0, all.Len()-n); err != nil {
 			return nil, err
 		}
@@ -143,6 +150,14 @@ func (d *Data) Load(ctx context.Context, method string, tok data.Tokenizer, cach
 		m.HeldOut, err = d.pack(held)
 	}
 	return m, err
+}
+
+// heldOut is how many examples from the end are not trained on. Pairs stay whole.
+func (d *Data) heldOut(all *data.Dataset) int {
+	if all.Kind() == source.Preference {
+		return 2 * int(d.HoldOut*float64(all.Pairs()))
+	}
+	return int(d.HoldOut * float64(all.Len()))
 }
 
 // Pack reads all of the data and lays it out in rows, in order: for evaluation.
@@ -171,8 +186,19 @@ func (d *Data) read(ctx context.Context, method string, tok data.Tokenizer, cach
 	if err != nil {
 		return nil, nil, err
 	}
-	if k := all.Kind(); k != source.Supervised && !(method == "cpt" && k == source.Text) {
-		return nil, nil, fmt.Errorf("posttrain: %s holds %s rows, %s takes %s", d.Files[0], k, method, map[string]string{"cpt": "plain text or conversations", "sft": "conversations"}[method])
+	k := all.Kind()
+	if k == source.Preference && method == "sft" {
+		return all.Chosen(), report, nil
+	}
+	fits := k == source.Supervised
+	switch method {
+	case "cpt":
+		fits = fits || k == source.Text
+	case "dpo":
+		fits = k == source.Preference
+	}
+	if !fits {
+		return nil, nil, fmt.Errorf("posttrain: %s holds %s rows, %s takes %s", d.Files[0], k, method, takes[method])
 	}
 	return all, report, nil
 }

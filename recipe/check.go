@@ -102,7 +102,7 @@ func (s *Stage) check() error {
 	case s.Name == "" || strings.ContainsAny(s.Name, "/\\\x00\n"):
 		return field("name", "%q must be given and hold no slashes", s.Name)
 	case !slices.Contains(posttrain.Methods(), s.Method):
-		return field("method", "%q is not known: use %s", s.Method, strings.Join(posttrain.Methods(), " or "))
+		return field("method", "%q is not known: use %s", s.Method, strings.Join(posttrain.Methods(), ", "))
 	case (s.Epochs == 0) == (s.Steps == 0):
 		return field("steps", "give exactly one of steps and epochs")
 	case !(s.Epochs >= 0) || s.Epochs > 1e6:
@@ -115,10 +115,16 @@ func (s *Stage) check() error {
 	if err := s.Data.Check(s.Method); err != nil {
 		return under("data", asField(err))
 	}
+	if err := s.checkDPO(); err != nil {
+		return under("dpo", err)
+	}
 	for _, name := range s.SuiteNames() {
 		suite := s.Eval.Suites[name]
 		if err := suite.Check(); err != nil {
 			return under("eval.suites."+name, asField(err))
+		}
+		if name == PreferenceSuite && s.Method == "dpo" {
+			return field("eval.suites."+name, "the stage measures this by itself, on its held-out pairs: choose another name")
 		}
 	}
 	cfg := s.Config
@@ -127,6 +133,24 @@ func (s *Stage) check() error {
 		cfg.Steps = max(1, cfg.LR.Warmup+cfg.LR.Decay)
 	}
 	return asField(cfg.Check(s.Data.Rows))
+}
+
+// PreferenceSuite is the name under which a dpo stage reports how many held-out
+// pairs it tells apart.
+const PreferenceSuite = "preference_accuracy"
+
+func (s *Stage) checkDPO() error {
+	switch {
+	case s.Method != "dpo" && s.DPO != nil:
+		return fmt.Errorf("method %s has no pairs to compare: use method dpo, or leave the section out", s.Method)
+	case s.Method != "dpo":
+		return nil
+	case s.DPO == nil:
+		return fmt.Errorf("empty: give kind and beta, or leave the section out for sigmoid with 0.1")
+	case s.DPO.Kind == "kto":
+		return &FieldError{"kind", fmt.Errorf("kto judges single answers, whose loss needs the step's mismatched answers, and no stage computes those: use one of the losses of pairs, such as sigmoid or apo-zero")}
+	}
+	return asField(s.DPO.Check())
 }
 
 func field(path, format string, args ...any) error {

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"github.com/temper-ml/temper/posttrain"
+	"github.com/temper-ml/temper/posttrain/dpo"
 	"github.com/temper-ml/temper/report/record/digest"
 	"github.com/temper-ml/temper/train"
 	"github.com/temper-ml/temper/train/optim"
@@ -19,8 +20,8 @@ func defaults() Recipe {
 
 // defaultStage returns what a stage is before its part of the file is read.
 // Routers: their weights train; the balance bias moves at V4's published rate
-// in continued pre-training and is frozen in instruction tuning, whose small,
-// skewed batches would only add noise to it.
+// in continued pre-training and is frozen afterwards, where small, skewed batches
+// would only add noise to it.
 func defaultStage(method string) Stage {
 	s := Stage{
 		Method: method,
@@ -38,6 +39,12 @@ func defaultStage(method string) Stage {
 		s.Loss.MTP = 0.1
 		s.Router.BiasRate = 0
 	}
+	if method == "dpo" {
+		s.DPO = &dpo.Loss{Kind: "sigmoid", Beta: 0.1}
+		s.LR.Peak = 1e-6 // the policy must stay near its reference
+		s.Loss.MTP = 0   // an MTP block would learn the rejected answers too
+		s.Router.BiasRate = 0
+	}
 	if method == "cpt" {
 		s.Data.Overlong = "split"
 	}
@@ -53,6 +60,9 @@ func (s *Stage) UnmarshalYAML(decode func(any) error) error {
 	method, _ := peek["method"].(string)
 	type plain Stage // without this method
 	p := plain(defaultStage(method))
+	if section, _ := peek["dpo"].(map[string]any); p.DPO != nil && section["kind"] == "simpo" {
+		p.DPO.Beta, p.DPO.Margin = 2, 1 // by token, rewards are some hundred times smaller
+	}
 	if err := decode(&p); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/posttrain"
+	"github.com/temper-ml/temper/posttrain/dpo"
 	"github.com/temper-ml/temper/train"
 )
 
@@ -70,7 +71,8 @@ type TokenizerTraining struct {
 type Stage struct {
 	// Name is unique within the recipe.
 	Name string `yaml:"name" json:"name"`
-	// Method is cpt (continued pre-training) or sft (instruction tuning).
+	// Method is cpt (continued pre-training), sft (instruction tuning) or dpo
+	// (preference optimisation).
 	Method string `yaml:"method" json:"method"`
 	// Data is what is trained on.
 	Data posttrain.Data `yaml:"data" json:"data"`
@@ -78,6 +80,8 @@ type Stage struct {
 	Epochs float64 `yaml:"epochs,omitempty" json:"epochs,omitempty"`
 	// Config decides the steps.
 	train.Config `yaml:",inline"`
+	// DPO is the loss of a stage whose method is dpo, nil for others.
+	DPO *dpo.Loss `yaml:"dpo,omitempty" json:"dpo,omitempty"`
 	// Eval says what is measured, and when.
 	Eval Eval `yaml:"eval" json:"eval"`
 }
@@ -89,7 +93,8 @@ func (s *Stage) SuiteNames() []string { return slices.Sorted(maps.Keys(s.Eval.Su
 type Eval struct {
 	// Every is the number of steps between measurements; 0 means only before and after.
 	Every int64 `yaml:"every" json:"every"`
-	// Rows bounds how many held-out rows are read for the loss; 0 means all.
+	// Rows bounds how many held-out rows are read, for the loss and for how many
+	// pairs are told apart; 0 means all.
 	Rows int `yaml:"rows" json:"rows"`
 	// Suites are files of questions, by name.
 	Suites map[string]eval.Suite `yaml:"suites,omitempty" json:"suites,omitempty"`

@@ -71,7 +71,8 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"name: x", "name: x\nname: y", "already defined"},
 		{"steps: 10", "steps: 10\n  epochs: 2", "exactly one of steps and epochs"},
 		{"peak: 1e-3", "peak: -1", "dir/r.yaml:9:14: stages[0].lr.peak: -1 must be positive"},
-		{"method: cpt", "method: rlhf", `stages[0].method: "rlhf" is not known: use cpt or sft`},
+		{"method: cpt", "method: rlhf", `stages[0].method: "rlhf" is not known: use cpt, sft, dpo`},
+		{"steps: 10", "steps: 10\n  dpo: {beta: 1}", "stages[0].dpo: method cpt has no pairs"},
 		{"{files: [a.txt]}", "{files: []}", "stages[0].data.files: empty"},
 		{"{files: [a.txt]}", "{files: [a.txt], sequence: 1}", "stages[0].data.sequence: 1 is outside"},
 		{"{files: [a.txt]}", "{files: [a.txt], overlong: chop}", "stages[0].data.overlong"},
@@ -101,6 +102,50 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 	}
 	if _, err := decode(""); err == nil || !strings.Contains(err.Error(), "empty") {
 		t.Errorf("an empty file: error is %v", err)
+	}
+}
+
+// preferring is the least recipe of a dpo stage.
+var preferring = strings.Replace(strings.Replace(least, "method: cpt", "method: dpo", 1), "a.txt", "a.jsonl", 1)
+
+func TestPreferenceStages(t *testing.T) {
+	r, err := decode(strings.Replace(preferring, "lr: {peak: 1e-3}", "", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &r.Stages[0]
+	if s.DPO.Kind != "sigmoid" || s.DPO.Beta != 0.1 || s.LR.Peak != 1e-6 || s.Loss.MTP != 0 || s.Router.BiasRate != 0 {
+		t.Errorf("defaults %+v, %+v", s.DPO, s.Config)
+	}
+	for _, c := range []struct{ dpo, want string }{
+		{"{kind: simpo}", ""},
+		{"{kind: cdpo, smoothing: 0.1, sft: 0.2}", ""},
+		{"{kind: nonsense}", `stages[0].dpo.kind: "nonsense" is unknown`},
+		{"{kind: kto}", "stages[0].dpo.kind: kto judges single answers"},
+		{"{beta: 0}", "stages[0].dpo.beta: 0, want above 0"},
+		{"{smoothing: 0.1}", "stages[0].dpo.smoothing: 0.1, only cdpo and robust have it"},
+		{"{betta: 1}", "unknown field"},
+		{"null", "stages[0].dpo: empty"},
+		{"{}\n  eval: {suites: {preference_accuracy: {file: x.jsonl}}}", "stages[0].eval.suites.preference_accuracy: the stage measures this"},
+	} {
+		r, err := decode(strings.Replace(preferring, "steps: 10", "steps: 10\n  dpo: "+c.dpo, 1))
+		if c.want == "" && err == nil {
+			if s := r.Stages[0].DPO; s.Kind == "simpo" && (s.Beta != 2 || s.Margin != 1) {
+				t.Errorf("%s: %+v", c.dpo, s)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || c.want == "" {
+			t.Errorf("%s: error is %v, want %q", c.dpo, err, c.want)
+		}
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"[a.jsonl]", "[a.jsonl], format: text", "stages[0].data.format: text has no pairs"},
+		{"[a.jsonl]", "[a.jsonl], overlong: split", "stages[0].data.overlong: split is for plain text"},
+	} {
+		if _, err := decode(strings.Replace(preferring, c.old, c.new, 1)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error is %v, want %q", c.new, err, c.want)
+		}
 	}
 }
 

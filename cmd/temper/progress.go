@@ -13,6 +13,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/temper-ml/temper/internal/unit"
+	"github.com/temper-ml/temper/posttrain/preference"
 	"github.com/temper-ml/temper/recipe/execution"
 )
 
@@ -56,6 +57,8 @@ func (p *progress) Observe(e execution.Event) {
 		fmt.Fprintf(p.out, "temper: the record is signed by %s\n", e.Signer)
 	case execution.StageBegan:
 		p.begin(e)
+	case execution.Referring:
+		p.refer(e)
 	case execution.Stepped:
 		p.step(e)
 	case execution.Measured:
@@ -92,9 +95,24 @@ func (p *progress) begin(e execution.StageBegan) {
 	p.bar.SetCurrent(e.From)
 }
 
+// refer shows how far the log-probabilities of a reference are.
+func (p *progress) refer(e execution.Referring) {
+	if now := time.Now(); e.Done == e.Rows || now.Sub(p.last) >= plainEvery {
+		p.last = now
+		fmt.Fprintf(p.out, "temper: %s: log-probabilities of the reference: %d of %d rows\n", e.Name, e.Done, e.Rows)
+	}
+}
+
 func (p *progress) step(e execution.Stepped) {
 	r, st := &e.Result, p.stages[len(p.stages)-1]
-	text := fmt.Sprintf("loss %.4f  lr %.2e  %s tok/s", r.LM, r.LR, unit.Count(float64(r.Counts.Tokens)/r.Time.Total.Seconds()))
+	loss := r.LM
+	if v, ok := r.Terms[preference.LossTerm]; ok {
+		loss = v
+	}
+	text := fmt.Sprintf("loss %.4f  lr %.2e  %s tok/s", loss, r.LR, unit.Count(float64(r.Counts.Tokens)/r.Time.Total.Seconds()))
+	if r.Terms != nil {
+		text += fmt.Sprintf("  accuracy %.2f  margin %.4f", r.Terms[preference.AccuracyTerm], r.Terms[preference.MarginTerm])
+	}
 	if r.Skipped {
 		text = "SKIPPED: " + r.Why
 	}
@@ -114,6 +132,9 @@ func (p *progress) measure(e execution.Measured) {
 	var parts []string
 	if e.Loss != nil {
 		parts = append(parts, fmt.Sprintf("held-out loss %.4f (perplexity %.2f, %s tokens)", e.Loss.Mean, e.Loss.Perplexity, unit.Count(e.Loss.Tokens)))
+	}
+	if q := e.Pairs; q != nil {
+		parts = append(parts, fmt.Sprintf("held-out loss %.4f, %d/%d pairs preferred rightly (%.1f %%)", q.Loss, q.Right, q.Pairs, 100*float64(q.Right)/float64(q.Pairs)))
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Suites)) {
 		a := e.Suites[name]

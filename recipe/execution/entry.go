@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"github.com/temper-ml/temper/eval"
+	"github.com/temper-ml/temper/posttrain/preference"
+	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/train"
 )
@@ -29,6 +31,11 @@ func StepEntry(stage int, r *train.Result) *record.Step {
 	}
 	for name, v := range map[string]float64{"lm": r.LM, "mtp": r.MTP, "balance": r.Balance, "indexer": r.Indexer} {
 		if v != 0 { // 0: no such part, or the step ended before it was known
+			e.Losses[name] = v
+		}
+	}
+	for name, v := range r.Terms {
+		if !r.Skipped {
 			e.Losses[name] = v
 		}
 	}
@@ -76,10 +83,14 @@ func EvaluationEntry(m *Measured) *record.Evaluation {
 	if m.Loss != nil {
 		e.HeldOut = &record.HeldOut{Loss: m.Loss.Mean, Tokens: m.Loss.Tokens}
 	}
+	if len(m.Suites) > 0 || m.Pairs != nil {
+		e.Suites = map[string]record.Score{}
+	}
+	if p := m.Pairs; p != nil {
+		e.HeldOut = &record.HeldOut{Loss: p.Loss, Tokens: p.Tokens}
+		e.Suites[recipe.PreferenceSuite] = record.Score{Right: p.Right, Total: p.Pairs}
+	}
 	for name, a := range m.Suites {
-		if e.Suites == nil {
-			e.Suites = map[string]record.Score{}
-		}
 		e.Suites[name] = score(a)
 	}
 	for name, m := range m.Metrics {
@@ -146,4 +157,12 @@ func (s *since) entries(stage int, to int64) []record.Body {
 	out = append(out, &record.Times{Stage: stage, From: s.from, To: to, Ranks: []record.RankTime{{Rank: 0, Split: s.split}}})
 	*s = since{from: to}
 	return out
+}
+
+// minimised is the loss of a step that its stage minimises.
+func minimised(losses map[string]float64) float64 {
+	if v, ok := losses[preference.LossTerm]; ok {
+		return v
+	}
+	return losses["lm"]
 }

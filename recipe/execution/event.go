@@ -5,6 +5,7 @@ import (
 
 	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/eval"
+	"github.com/temper-ml/temper/posttrain/preference"
 	"github.com/temper-ml/temper/train"
 )
 
@@ -44,6 +45,15 @@ type StageBegan struct {
 	Digest string      `json:"data_digest"`
 }
 
+// Referring says that a stage computes the log-probabilities of its reference, and
+// how far it is.
+type Referring struct {
+	Stage int    `json:"stage"`
+	Name  string `json:"name"`
+	Done  int64  `json:"done"`
+	Rows  int64  `json:"rows"`
+}
+
 // Stepped is one optimizer step.
 type Stepped struct {
 	Stage  int          `json:"stage"`
@@ -56,6 +66,8 @@ type Measured struct {
 	Step  int64 `json:"step"`
 	// Loss is of the held-out rows, nil without any.
 	Loss *eval.Loss `json:"held_out,omitempty"`
+	// Pairs are what held-out pairs say, nil where none are compared.
+	Pairs *preference.Measured `json:"pairs,omitempty"`
 	// Suites are counts by suite; those of perplexity and pass@k have none.
 	Suites map[string]eval.Accuracy `json:"suites,omitempty"`
 	// Metrics are the other numbers of suites, by suite/metric.
@@ -104,6 +116,7 @@ type Ended struct {
 func (Reading) event()    {}
 func (Began) event()      {}
 func (StageBegan) event() {}
+func (Referring) event()  {}
 func (Stepped) event()    {}
 func (Measured) event()   {}
 func (Saved) event()      {}

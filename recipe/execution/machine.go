@@ -13,6 +13,7 @@ import (
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/posttrain"
+	"github.com/temper-ml/temper/posttrain/preference"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/train"
@@ -63,6 +64,11 @@ type Part struct {
 	Material *posttrain.Material
 	Suites   map[string]*eval.Questions
 	Trainer  *train.Trainer
+	// Pairs are those of a dpo stage, nil for other methods.
+	Pairs *preference.Pairs
+
+	reference *preference.Reference // that the loss compares with, nil until Compare
+	digest    record.Digest         // of its file
 }
 
 // Open reads the data of stage i and makes its trainer, at step 0. change, if
@@ -90,6 +96,9 @@ func (m *Machine) Open(ctx context.Context, i int, change func(*recipe.Stage)) (
 	if p.Trainer, err = train.New(p.Config, m.Model, p.Material, data.Rows, m.Now); err != nil {
 		return nil, err
 	}
+	if err := p.pair(); err != nil {
+		return nil, err
+	}
 	return p, p.Trainer.Reserve(data.Sequence)
 }
 
@@ -102,8 +111,8 @@ func (p *Part) Entry(taken int64) *record.Stage {
 		Data: sum, Order: record.Digest(order(&p.Stage, p.Material).String()), Tokens: p.Material.Tokens, Supervised: p.Material.Labels,
 		Batch: int64(p.Data.Rows), Micro: int64(p.MicroRows), Accumulation: accumulation(p.Data.Rows, p.Slots, p.MicroRows),
 		Sequence: int64(p.Data.Sequence), Optimizer: p.Optimizer.Name,
-		LR:  record.Schedule{Kind: p.LR.Name, Peak: p.LR.Peak, Final: p.LR.Final, Warmup: p.LR.Warmup, Decay: p.LR.Decay},
-		MTP: p.Loss.MTP > 0, Indexer: p.Loss.Indexer > 0,
+		LR:        record.Schedule{Kind: p.LR.Name, Peak: p.LR.Peak, Final: p.LR.Final, Warmup: p.LR.Warmup, Decay: p.LR.Decay},
+		Reference: p.digest, MTP: p.Loss.MTP > 0, Indexer: p.Loss.Indexer > 0,
 	}
 }
 
@@ -155,7 +164,15 @@ func (p *Part) Measure(ctx context.Context) (*Measured, error) {
 	start := m.Now()
 	taken, _ := p.Trainer.Steps()
 	e := &Measured{Stage: p.Index, Step: taken}
-	if len(p.Material.HeldOut) > 0 {
+	switch {
+	case len(p.Material.HeldOut) == 0:
+	case p.Pairs != nil:
+		q, err := preference.Measure(ctx, m.Model, p.DPO, p.Pairs, p.reference)
+		if err != nil {
+			return nil, err
+		}
+		e.Pairs = &q
+	default:
 		l, err := eval.Measure(ctx, m.Model, p.Material.HeldOut, p.Eval.Rows)
 		if err != nil {
 			return nil, err

@@ -1,9 +1,11 @@
 package execution
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -52,7 +54,7 @@ func trainTokenizer(ctx context.Context, r *recipe.Recipe) (*tokenizer.Tokenizer
 		if err != nil {
 			return nil, err
 		}
-		b, err := os.ReadFile(path)
+		b, err := readText(path)
 		if err != nil {
 			return nil, fmt.Errorf("tokenizer: %w", err)
 		}
@@ -66,6 +68,33 @@ func trainTokenizer(ctx context.Context, r *recipe.Recipe) (*tokenizer.Tokenizer
 		VocabSize: t.VocabSize, MinFrequency: t.MinFrequency,
 		Special: tokenizer.V4Specials(), PreTokenizer: t.PreTokenizer,
 	})
+}
+
+// maxText bounds a compressed file, as its size says little.
+const maxText = 4 << 30
+
+// readText reads a file, decompressing .gz.
+func readText(path string) ([]byte, error) {
+	if !strings.HasSuffix(path, ".gz") {
+		return os.ReadFile(path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	zip, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	b, err := io.ReadAll(io.LimitReader(zip, maxText+1))
+	if err == nil && len(b) > maxText {
+		err = fmt.Errorf("more than %d bytes once decompressed", int64(maxText))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return b, nil
 }
 
 // untilDone yields texts until the context ends.

@@ -58,6 +58,9 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 			return nil
 		}
 	}
+	if err := s.refer(ctx); err != nil {
+		return err
+	}
 	if p := x.recipe.Record.DigestPeriod; p > 0 {
 		if err := s.Trainer.Digest(p); err != nil {
 			return err
@@ -194,6 +197,9 @@ func (s *stage) begin(ctx context.Context) error {
 	e := s.Entry(taken)
 	if all := s.run.standing.stages; s.Index < len(all) && (all[s.Index].Data != e.Data || all[s.Index].Order != e.Order || all[s.Index].Steps != e.Steps) {
 		return fmt.Errorf("the stage began with other data (digest %s, now %s): a resumed run needs the same files", all[s.Index].Data, e.Data)
+	}
+	if err := s.sameReference(); err != nil {
+		return err
 	}
 	if err := s.run.enter(e); err != nil {
 		return err

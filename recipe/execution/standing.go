@@ -150,7 +150,7 @@ func (s *standing) step(index int64, b *record.Step) error {
 	}
 	t := takenStep{
 		position: at, examples: b.Examples, tokens: b.Tokens, supervised: b.Supervised,
-		wall: b.Time.Wall, flops: b.FLOPs, loss: b.Losses["lm"], skipped: b.Skipped != "",
+		wall: b.Time.Wall, flops: b.FLOPs, loss: minimised(b.Losses), skipped: b.Skipped != "",
 	}
 	s.steps = append(s.steps, t)
 	return nil

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 
+	"github.com/temper-ml/temper/posttrain/preference"
 	"github.com/temper-ml/temper/recipe/execution"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/verify"
@@ -38,7 +41,82 @@ func (r *Replayer) restore(ctx context.Context, at verify.Position) error {
 			return err
 		}
 	}
-	return r.open(ctx, at.Stage)
+	return r.openFirst(ctx, at.Stage)
+}
+
+// openFirst opens a stage whose first weights the model has, and computes what
+// they say of its pairs.
+func (r *Replayer) openFirst(ctx context.Context, stage int) error {
+	if err := r.open(ctx, stage); err != nil || !r.part.Refers() {
+		return err
+	}
+	if _, err := r.keptReference(); err != nil {
+		return err
+	}
+	weights, err := r.weights()
+	if err != nil {
+		return err
+	}
+	ref := preference.NewReference(r.part.Pairs, string(weights))
+	if err := ref.Compute(ctx, r.machine.Model, func(int64) error { return nil }); err != nil {
+		return err
+	}
+	return r.compare(ref)
+}
+
+// compare takes a reference, which must be the one on record.
+func (r *Replayer) compare(ref *preference.Reference) error {
+	if err := r.part.Compare(ref); err != nil {
+		return err
+	}
+	if i := r.part.Index; i < len(r.log.Stages) && r.log.Stages[i].Reference != r.part.Digest() {
+		return fmt.Errorf("%w: the reference of stage %s has digest %s, on record is %s", verify.ErrState, r.part.Name, r.part.Digest(), r.log.Stages[i].Reference)
+	}
+	return nil
+}
+
+// keptReference reads the reference that the run keeps of the open stage, which
+// must be the one on record; nil if it keeps none.
+func (r *Replayer) keptReference() (*preference.Reference, error) {
+	name := record.ReferencePath(r.part.Index, r.part.Name)
+	path := filepath.Join(r.log.Dir, filepath.FromSlash(name))
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist) || r.part.Index >= len(r.log.Stages):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() || info.Size() > r.part.Pairs.MaxBytes():
+		return nil, fmt.Errorf("%w: %s is no file of at most %d bytes", verify.ErrState, name, r.part.Pairs.MaxBytes())
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if got, want := record.SHA256(text), r.log.Stages[r.part.Index].Reference; got != want {
+		return nil, fmt.Errorf("%w: %s has digest %s, on record is %s", verify.ErrState, name, got, want)
+	}
+	ref := preference.NewReference(r.part.Pairs, "")
+	if err := ref.Decode(text); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", verify.ErrState, name, err)
+	}
+	return ref, nil
+}
+
+// refer gives the open stage its reference before a checkpoint of it is loaded:
+// the one that the run keeps, or else the one that the stage's beginning gives.
+func (r *Replayer) refer(ctx context.Context) error {
+	if !r.part.Refers() || r.part.Reference() != nil {
+		return nil
+	}
+	ref, err := r.keptReference()
+	if err != nil {
+		return err
+	}
+	if ref != nil {
+		return r.compare(ref)
+	}
+	return r.restore(ctx, verify.Position{Stage: r.part.Index})
 }
 
 // reach puts the machine at any position: at the last start before it, and then
@@ -71,7 +149,7 @@ func (r *Replayer) begin(ctx context.Context) error {
 	if err := r.sameModel(); err != nil {
 		return err
 	}
-	if err := r.open(ctx, 0); err != nil {
+	if err := r.openFirst(ctx, 0); err != nil {
 		return err
 	}
 	if b := r.log.Begin; b != nil && b.Parameters != "" {
@@ -130,6 +208,9 @@ func (r *Replayer) open(ctx context.Context, stage int) error {
 func sameStage(said *record.Stage, part *execution.Part) error {
 	got := part.Entry(said.From)
 	got.Micro, got.Accumulation = said.Micro, said.Accumulation // the replay's own
+	if part.Refers() {
+		got.Reference = said.Reference // compared once it is computed or read
+	}
 	if *got == *said {
 		return nil
 	}
@@ -165,6 +246,9 @@ func (r *Replayer) load(ctx context.Context, at verify.Position) error {
 		if err := r.open(ctx, at.Stage); err != nil {
 			return err
 		}
+	}
+	if err := r.refer(ctx); err != nil {
+		return err
 	}
 	meta, err := c.Load(r.part.State())
 	if err != nil {

@@ -86,7 +86,8 @@ type Evaluation struct {
 	Took int64 `json:"took"`
 }
 
-// HeldOut is a mean loss per supervised token, in nats.
+// HeldOut is a mean loss per supervised token, in nats; of a stage that compares
+// pairs of answers, its loss per pair.
 type HeldOut struct {
 	Loss   float64 `json:"loss"`
 	Tokens int64   `json:"tokens"`

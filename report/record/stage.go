@@ -33,9 +33,17 @@ type Stage struct {
 	// Optimizer is "adamw" or "muon", LR its learning rate.
 	Optimizer string   `json:"optimizer,omitempty"`
 	LR        Schedule `json:"lr"`
+	// Reference is the SHA-256 of the file with the log-probabilities that the
+	// stage's first weights give to answers, where a loss compares with them.
+	Reference Digest `json:"reference,omitempty"`
 	// MTP and Indexer say that these losses take part, as their FLOPs then do.
 	MTP     bool `json:"mtp,omitempty"`
 	Indexer bool `json:"indexer,omitempty"`
+}
+
+// ReferencePath is where the file of Stage.Reference is in a run directory.
+func ReferencePath(stage int, name string) string {
+	return fmt.Sprintf("reference/%02d-%s.bin", stage, name)
 }
 
 // Schedule decides the learning rate of every step of a stage of S steps: step s
@@ -116,7 +124,7 @@ func (s *Stage) Check() error {
 		place(s.Stage, s.From),
 		atLeast0("rows", s.Rows, "held_out", s.HeldOut, "tokens", s.Tokens, "supervised", s.Supervised,
 			"batch", s.Batch, "micro", s.Micro, "accumulation", s.Accumulation, "sequence", s.Sequence),
-		checkDigests("data", s.Data, "order", s.Order),
+		checkDigests("data", s.Data, "order", s.Order, "reference", s.Reference),
 	)
 }
 

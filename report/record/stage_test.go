@@ -39,6 +39,7 @@ func TestTextOfStages(t *testing.T) {
 			`"lr":{"decay":10,"final":1e-05,"kind":"wsd","peak":0.001,"warmup":5},"method":"sft","micro":4,"mtp":true,"name":"sft",` +
 			`"optimizer":"muon","order":` + empty + `,"rows":100,"sequence":128,"stage":1,"steps":30,"supervised":4000,"tokens":9000}`},
 		{&record.Stage{Name: "a", Steps: 1}, `{"from":0,"lr":{},"method":"","name":"a","rows":0,"stage":0,"steps":1}`},
+		{&record.Stage{Name: "a", Steps: 1, Reference: record.SHA256(nil)}, `{"from":0,"lr":{},"method":"","name":"a","reference":` + empty + `,"rows":0,"stage":0,"steps":1}`},
 		{routing(), `{"counts":[[3,0],[1,2]],"from":2,"stage":1,"to":4}`},
 		{times(), `{"from":2,"ranks":[{"rank":0,"split":{"model":3,"other":2,"wall":5}},{"rank":7,"split":{"communication":5,"wall":5}}],"stage":1,"to":4}`},
 	} {
@@ -62,6 +63,7 @@ func TestStagesRefused(t *testing.T) {
 		"2 micro-batches of 4 rows do not hold": func(s *record.Stage) { s.Accumulation = 2 },
 		"sequence: -1":                          func(s *record.Stage) { s.Sequence = -1 },
 		"data: digest":                          func(s *record.Stage) { s.Data = "sha256:" },
+		"reference: digest":                     func(s *record.Stage) { s.Reference = "sha256:" },
 		`lr: kind: "step" is unknown`:           func(s *record.Stage) { s.LR.Kind = "step" },
 		"lr: kind: missing":                     func(s *record.Stage) { s.LR.Kind = "" },
 		"lr: peak: NaN":                         func(s *record.Stage) { s.LR.Peak = math.NaN() },

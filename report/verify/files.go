@@ -53,6 +53,10 @@ func checkFiles(root *directory, l *Log, f *finding) {
 		seen[k.Path] = k.Path != ""
 		c.checkpoint(k)
 	}
+	for i := range l.Stages {
+		s := &l.Stages[i]
+		c.reference(s.Index, &s.Stage)
+	}
 	if l.End != nil {
 		for _, name := range slices.Sorted(maps.Keys(l.End.Export)) {
 			c.file(modelDir+"/"+name, l.End.Export[name], l.EndIndex)
@@ -128,6 +132,17 @@ func (c *files) file(name string, want record.Digest, index int64) {
 		c.same++
 		c.bytes += n
 	}
+}
+
+// reference compares the cache of a stage's reference with its digest. Without it
+// the stage can still be replayed from its beginning.
+func (c *files) reference(index int64, s *record.Stage) {
+	name := record.ReferencePath(s.Stage, s.Name)
+	if _, err := c.root.Stat(name); s.Reference != "" && filepath.IsLocal(name) && errors.Is(err, fs.ErrNotExist) {
+		c.log.notChecked("%.200s, which is not there: stage %d can be replayed from its beginning only", name, s.Stage)
+		return
+	}
+	c.file(name, s.Reference, index)
 }
 
 // hashFile streams a file.

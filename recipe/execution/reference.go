@@ -1,0 +1,213 @@
+package execution
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/posttrain/preference"
+	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/train/checkpoint"
+)
+
+// pair makes ready what a stage that compares pairs of answers is about.
+func (p *Part) pair() error {
+	if p.Method != "dpo" {
+		return nil
+	}
+	held := p.Material.HeldOut
+	if n := p.Eval.Rows; n > 0 && n < len(held) {
+		held = held[:n]
+	}
+	p.Pairs = preference.NewPairs(p.Material.Stream.Stream, p.Steps, p.Data.Rows, held)
+	if p.Refers() {
+		return nil
+	}
+	return p.Compare(nil)
+}
+
+// Refers reports whether the stage's loss compares with a reference: its first
+// weights.
+func (p *Part) Refers() bool { return p.Pairs != nil && p.DPO.NeedsReference() }
+
+// Reference returns what Compare was given, nil before.
+func (p *Part) Reference() *preference.Reference { return p.reference }
+
+// Compare makes the stage minimise the loss of its pairs, compared with a complete
+// reference, or with none if it does not refer to any.
+func (p *Part) Compare(ref *preference.Reference) error {
+	o, err := preference.NewObjective(*p.DPO, ref)
+	if err != nil {
+		return err
+	}
+	if ref != nil {
+		text, err := ref.Encode()
+		if err != nil {
+			return err
+		}
+		p.reference, p.digest = ref, record.SHA256(text)
+	}
+	p.Trainer.Objective(o)
+	return nil
+}
+
+// Digest is that of the reference's file, empty without one.
+func (p *Part) Digest() record.Digest { return p.digest }
+
+// refer computes the reference of a stage that needs one, or reads it from the run
+// directory: there it is kept for a resumed run, whose weights have moved.
+func (s *stage) refer(ctx context.Context) error {
+	if !s.Refers() {
+		return nil
+	}
+	c := &referring{stage: s, name: record.ReferencePath(s.Index, s.Name)}
+	c.path = filepath.Join(s.run.opts.Dir, filepath.FromSlash(c.name))
+	text, err := os.ReadFile(c.path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("reference: %w", err)
+	}
+	taken, _ := s.Trainer.Steps()
+	if taken == 0 {
+		return c.compute(ctx, text)
+	}
+	why := c.kept(text)
+	if why == "" {
+		return nil
+	}
+	if err := s.run.note("%s: %s; it is computed again by the weights that stage %s began with", c.name, why, s.Name); err != nil {
+		return err
+	}
+	if err := s.run.rewind(ctx, s.Index); err != nil {
+		return fmt.Errorf("%s: %s, and the weights that the stage began with, which could compute it again, cannot be had either (%w): put one of them back, or start another run", c.name, why, err)
+	}
+	if err := c.compute(ctx, text); err != nil {
+		return err
+	}
+	if err := s.sameReference(); err != nil {
+		return err
+	}
+	loaded, err := s.store.Load(s.State())
+	if err != nil {
+		return err
+	}
+	return s.Resume(loaded.Meta, loaded.Path)
+}
+
+// sameReference refuses a reference that is not the one on record.
+func (s *stage) sameReference() error {
+	if all := s.run.standing.stages; s.Index < len(all) && all[s.Index].Reference != s.digest {
+		return fmt.Errorf("the log-probabilities of the reference have digest %s, on record is %s: the stage began with other weights", s.digest, all[s.Index].Reference)
+	}
+	return nil
+}
+
+// referring is a reference that is being computed.
+type referring struct {
+	*stage
+	name, path string    // of its file
+	saved      time.Time // when it was last written
+}
+
+// referenceEvery is how much computing of a reference a crash may lose.
+const referenceEvery = 20 * time.Second
+
+// kept takes a file if it is the one on record, and says why if it is not.
+func (c *referring) kept(text []byte) string {
+	want := c.run.standing.stages[c.Index].Reference
+	if text == nil {
+		return "it is gone"
+	}
+	if d := record.SHA256(text); d != want {
+		return fmt.Sprintf("it has digest %s, on record is %s", d, want)
+	}
+	ref := preference.NewReference(c.Pairs, "")
+	err := ref.Decode(text)
+	if err == nil {
+		err = c.Compare(ref)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// compute computes by the weights that the model has, but for what a file holds
+// already, if that is theirs.
+func (c *referring) compute(ctx context.Context, text []byte) error {
+	x := c.run
+	weights, err := parametersDigest(x.model)
+	if err != nil {
+		return err
+	}
+	ref := preference.NewReference(c.Pairs, string(weights))
+	if text != nil {
+		if err := ref.Decode(text); err != nil {
+			if err := x.note("%s: %v; it is computed again", c.name, err); err != nil {
+				return err
+			}
+		}
+	}
+	if !ref.Complete() {
+		if err := c.rest(ctx, ref); err != nil {
+			return err
+		}
+	}
+	return c.Compare(ref)
+}
+
+// rest computes what is left and writes the file, now and then and at the end,
+// which may be an interruption.
+func (c *referring) rest(ctx context.Context, ref *preference.Reference) error {
+	x := c.run
+	if err := durable.MkdirAll(x.opts.FS, filepath.Dir(c.path)); err != nil {
+		return err
+	}
+	c.saved = x.opts.Now()
+	err := ref.Compute(ctx, x.model, func(done int64) error {
+		x.tell(Referring{Stage: c.Index, Name: c.Name, Done: done, Rows: c.Pairs.Rows()})
+		if x.opts.Now().Sub(c.saved) < referenceEvery {
+			return nil
+		}
+		c.saved = x.opts.Now()
+		return c.write(ref)
+	})
+	return errors.Join(err, c.write(ref))
+}
+
+func (c *referring) write(ref *preference.Reference) error {
+	text, err := ref.Encode()
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(c.run.opts.FS, c.path, text)
+}
+
+// rewind gives the model the weights that stage i began with.
+func (x *runner) rewind(ctx context.Context, i int) error {
+	if i == 0 {
+		if _, err := parameters(x.recipe, x.model); err != nil {
+			return err
+		}
+		return x.sameBeginning()
+	}
+	entries, err := checkpoint.List(x.storeDir(i - 1))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Step != x.standing.stages[i-1].Steps {
+			continue
+		}
+		before, err := x.machine().Open(ctx, i-1, nil)
+		if err != nil {
+			return err
+		}
+		_, err = e.Load(before.State())
+		return err
+	}
+	return fmt.Errorf("the last checkpoint of stage %s is not kept", x.recipe.Stages[i-1].Name)
+}
