@@ -41,7 +41,9 @@ func (a *Attention) plan(groups int) {
 	for _, s := range a.Segments {
 		longest = max(longest, s.Len())
 	}
-	a.queries = max(1, min(a.queries, longest-a.Past))
+	if a.Past > 0 {
+		a.queries = max(1, min(a.queries, longest-a.Past))
+	}
 	for a.queries > 1 && a.queries*a.Heads*a.columns(longest) > maxBlockFloats {
 		a.queries /= 2
 	}

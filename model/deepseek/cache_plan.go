@@ -7,13 +7,18 @@ import "github.com/temper-ml/temper/nn"
 // not grow when a pass is larger than those before. It returns what the passes
 // take, in bytes.
 func (c *Cache) Reserve(tokens, sequences, rows int) (int64, error) {
-	need := max(c.passFloats(tokens, 1, rows), c.passFloats(tokens, min(sequences, tokens), rows))
+	many := min(sequences, tokens)
+	need := max(
+		c.passFloats(tokens, 1, rows, false), c.passFloats(tokens, many, rows, false),
+		c.passFloats(tokens, 1, rows, true), c.passFloats(tokens, many, rows, true),
+	)
 	return 4 * int64(need), c.m.grow(4 * int64(need))
 }
 
 // passFloats predicts the arena memory of a pass in which sequences-1 sequences at
-// the end of their context grow by one token each and one more by the rest.
-func (c *Cache) passFloats(tokens, sequences, rows int) int {
+// the end of their context grow by one token each and one more, which may begin
+// only now, by the rest.
+func (c *Cache) passFloats(tokens, sequences, rows int, fresh bool) int {
 	var segs []Segment
 	var from []int
 	at := 0
@@ -25,6 +30,9 @@ func (c *Cache) passFloats(tokens, sequences, rows int) int {
 		segs = append(segs, Segment{Start: at, End: at + n})
 		from = append(from, c.o.Context-n)
 		at += n
+	}
+	if fresh {
+		from[sequences-1] = 0
 	}
 	m := c.m
 	w := &walk{m: m, o: StepOptions{Recompute: RecomputeFull}, d: m.cfg.HiddenSize, s: m.streams}

@@ -262,7 +262,8 @@ func TestCachePlan(t *testing.T) {
 					}
 				}
 			}
-			if peak, _ := m.Peak(); peak > plan {
+			// The peaks of floats and integers need not come together.
+			if peak, _ := m.Peak(); float64(peak) > 1.01*float64(plan) {
 				t.Errorf("%s, %+v: passes took %d bytes, %d were planned", name, o, peak, plan)
 			}
 		}

@@ -20,6 +20,8 @@ const (
 	tileK         = 48
 	tilePanels    = 56
 	tileLoad      = 64
+	tileNextB     = 72
+	tileNextC     = 80
 )
 
 func tilesAVX512(c *build.Context) { tiles(c, avx512, 12) }

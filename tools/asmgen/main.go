@@ -26,6 +26,8 @@ var outputs = []struct {
 }{
 	{"gemm_tile_avx512", tilesAVX512},
 	{"gemm_tile_avx2", tilesAVX2},
+	{"gemm_few_avx512", fewAVX512},
+	{"gemm_few_avx2", fewAVX2},
 	{"gemm_pack", packs},
 	{"gemm_peak", peaks},
 	{"cpuid", cpuid},

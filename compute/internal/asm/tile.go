@@ -26,6 +26,10 @@ type Tile struct {
 	K         int
 	Panels    int
 	Load      int // 0 or 1
+
+	// Next holds addresses for microkernels that run short of registers. They may
+	// lie past the end of an operand, where a pointer must not.
+	Next [2]int
 }
 
 // Layouts of A in Tile.
@@ -42,6 +46,13 @@ type Microkernels struct {
 	// Tile[layout][half][m] computes a Tile of m rows; half is 1 for panels of
 	// which only the first Cols/2 columns count. The argument is a *Tile.
 	Tile [2][2][]func(t *byte)
+
+	// Few[m], for m up to some few rows, computes a Tile whose B lies by rows of k:
+	// panel j has FewCols rows of B, PanelStep bytes apart, from B +
+	// j*FewCols*PanelStep on. A lies by columns of exactly m elements, K is a
+	// multiple of 16. Panels and Next of the Tile are used up. Nil if the set has none.
+	Few     []func(t *byte)
+	FewCols int
 
 	// PackRows turns k rows of panels*Rows (PackCols: panels*Cols) elements,
 	// ld bytes apart, into panels with rows of Rows (Cols) elements, panelStep

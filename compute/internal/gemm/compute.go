@@ -25,6 +25,8 @@ const (
 	streamK    = 128
 	// narrowPanels is how few panels make packing A a waste.
 	narrowPanels = 2
+	// fewK divides the steps of the microkernels for few rows.
+	fewK = 16
 )
 
 // scratch is what one thread needs to compute a task.
@@ -73,6 +75,8 @@ func (s *scratch) compute(run uint64, u *asm.Microkernels, p *Product, t *task) 
 	switch {
 	case p.TransA:
 		b.sweep()
+	case p.TransB && rows < len(u.Few) && p.K >= fewK && cols >= u.FewCols:
+		b.few()
 	case p.TransB && rows <= streamRows && rows*rowStep(p.K) <= streamA:
 		b.stream()
 	case cols <= narrowPanels*u.Cols:

@@ -1,0 +1,42 @@
+package kernel
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/temper-ml/temper/compute/internal/asm"
+)
+
+// TestFewRows: products of few rows, which some instruction sets compute in a way
+// of their own, have the bits of the definition at every size around whole panels
+// and cache lines, within wider matrices, and accumulating.
+func TestFewRows(t *testing.T) {
+	defer asm.SetActive(asm.Active())
+	for _, k := range []int{1, 15, 16, 17, 32, 47, 160, 8209} {
+		for _, n := range []int{1, 7, 8, 9, 16, 33, 70} {
+			for m := 1; m <= 10; m++ {
+				if k > 1000 && (m < 8 || n != 33) {
+					continue // only what does not fit together into the engine's memory
+				}
+				a, b, out := randoms(1, "a", m*(k+5)), randoms(2, "b", n*(k+3)), randoms(3, "out", m*(n+2))
+				run := func(acc bool) []float32 {
+					o := append([]float32(nil), out...)
+					Run(Product{
+						Form: NT, Out: Mat{o, m, n, n + 2}, A: Mat{a, m, k, k + 5}, B: Mat{b, n, k, k + 3}, Accumulate: acc,
+					})
+					return o
+				}
+				for _, acc := range []bool{false, true} {
+					asm.SetActive(asm.Go)
+					want := run(acc)
+					for _, l := range asm.Available() {
+						asm.SetActive(l)
+						if got := run(acc); fmt.Sprint(got) != fmt.Sprint(want) {
+							t.Fatalf("%v, %dx%d over %d, accumulate %v: differs from the definition", l, m, n, k, acc)
+						}
+					}
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// fewAVX512 and fewAVX2 make the microkernels for few rows of A.
+func fewAVX512(c *build.Context) { fews(c, avx512, 8) }
+func fewAVX2(c *build.Context)   { fews(c, avx2, 4) }
+
+func fews(c *build.Context, s isa, rows int) {
+	for m := 1; m <= rows; m++ {
+		f := few{Context: c, isa: s, m: m}
+		f.emit()
+	}
+}
+
+// few makes one microkernel of asm.Microkernels.Few: it turns rows of B into
+// columns in registers and multiplies them at once, for nothing is gained by
+// keeping them. Rows of B are read a cache line at a time, and what the next
+// panel needs is fetched into the second-level cache.
+type few struct {
+	*build.Context
+	isa
+	m int
+
+	arg         reg.GPVirtual // its Next and Panels move on
+	a, ld, next reg.GPVirtual
+	b           []reg.GPVirtual // rows 0, 3, 6, ... of B
+	acc         []reg.VecVirtual
+	block       [4]reg.VecVirtual
+}
+
+func (f *few) emit() {
+	f.Function(fmt.Sprintf("few%dx%d%s", f.m, f.lanes, f.name))
+	f.Attributes(attr.NOSPLIT)
+	f.Pragma("noescape")
+	f.SignatureExpr("func(t *byte)")
+	f.arg = f.GP64()
+	f.Load(f.Param("t"), f.arg)
+	f.ld, f.a, f.next = f.GP64(), f.GP64(), f.GP64()
+	f.MOVQ(at(f.arg, tilePanelStep), f.ld)
+	f.MOVQ(at(f.arg, tileB), f.a)
+	f.MOVQ(f.a, at(f.arg, tileNextB))
+	f.MOVQ(at(f.arg, tileC), f.a)
+	f.MOVQ(f.a, at(f.arg, tileNextC))
+	for range f.m {
+		f.acc = append(f.acc, f.vec(f.Context))
+	}
+	for i := 0; i < f.lanes; i += 3 {
+		f.b = append(f.b, f.GP64())
+	}
+	for i := range f.block {
+		f.block[i] = f.vec(f.Context)
+	}
+	k := f.GP64()
+
+	f.Label("panel")
+	f.MOVQ(at(f.arg, tileNextB), f.b[0])
+	for i := 1; i < len(f.b); i++ {
+		f.LEAQ(step(f.b[i-1], f.ld, 2, 0), f.b[i])
+		f.ADDQ(f.ld, f.b[i])
+	}
+	f.IMUL3Q(operand.U8(f.lanes), f.ld, f.next)
+	f.ADDQ(f.b[0], f.next)
+	f.MOVQ(f.next, at(f.arg, tileNextB))
+	f.MOVQ(at(f.arg, tileA), f.a)
+	f.MOVQ(at(f.arg, tileK), k)
+	f.start()
+	f.Label("line")
+	f.line()
+	f.SUBQ(operand.U8(16), k)
+	f.JNZ(operand.LabelRef("line"))
+	f.rows(func(i int, m operand.Mem) { f.VMOVUPS(f.acc[i], m) })
+	f.ADDQ(operand.U8(4*f.lanes), at(f.arg, tileNextC))
+	f.DECQ(at(f.arg, tilePanels))
+	f.JNZ(operand.LabelRef("panel"))
+	f.VZEROUPPER()
+	f.RET()
+}
+
+// start sets the chains to zero, or to what C holds.
+func (f *few) start() {
+	for _, v := range f.acc {
+		f.zero(f.Context, v)
+	}
+	f.CMPQ(at(f.arg, tileLoad), operand.U8(0))
+	f.JEQ(operand.LabelRef("line"))
+	f.rows(func(i int, m operand.Mem) { f.VMOVUPS(m, f.acc[i]) })
+}
+
+// rows calls do with the address of each row of C.
+func (f *few) rows(do func(i int, m operand.Mem)) {
+	row := f.GP64()
+	f.MOVQ(at(f.arg, tileNextC), row)
+	for i := range f.m {
+		do(i, at(row, 0))
+		if i+1 < f.m {
+			f.ADDQ(at(f.arg, tileLdC), row)
+		}
+	}
+}
+
+// line takes the chains 16 steps on.
+func (f *few) line() {
+	quads := f.lanes / 4
+	for q := range 4 {
+		for i := range quads {
+			f.PREFETCHT1(at(f.next, 64*(q*quads+i)))
+		}
+		for j, col := range f.columns(q) {
+			for i, acc := range f.acc {
+				x := at(f.a, 4*((4*q+j)*f.m+i))
+				if f.lanes == 16 {
+					f.VFMADD231PS_BCST(x, col, acc)
+					continue
+				}
+				v := f.vec(f.Context)
+				f.VBROADCASTSS(x, v)
+				f.VFMADD231PS(v, col, acc)
+			}
+		}
+	}
+	for _, b := range f.b {
+		f.ADDQ(operand.U8(64), b)
+	}
+	f.ADDQ(operand.U32(4*16*f.m), f.a)
+	f.ADDQ(operand.U32(64*f.lanes), f.next)
+}
+
+// columns returns columns 4q to 4q+3 of the line: register i first holds 4
+// columns of rows i, 4+i, ... in its quarters.
+func (f *few) columns(q int) []reg.VecVirtual {
+	r := f.block
+	for i := range r {
+		f.VMOVUPS(f.row(i, 16*q), r[i].AsX())
+		for quarter := 1; quarter < f.lanes/4; quarter++ {
+			m := f.row(4*quarter+i, 16*q)
+			if f.lanes == 16 {
+				f.VINSERTF32X4(operand.U8(quarter), m, r[i], r[i])
+			} else {
+				f.VINSERTF128(operand.U8(quarter), m, r[i], r[i])
+			}
+		}
+	}
+	v := func() reg.VecVirtual { return f.vec(f.Context) }
+	lo01, hi01, lo23, hi23 := v(), v(), v(), v()
+	f.VUNPCKLPS(r[1], r[0], lo01)
+	f.VUNPCKHPS(r[1], r[0], hi01)
+	f.VUNPCKLPS(r[3], r[2], lo23)
+	f.VUNPCKHPS(r[3], r[2], hi23)
+	out := []reg.VecVirtual{v(), v(), v(), v()}
+	f.VUNPCKLPD(lo23, lo01, out[0])
+	f.VUNPCKHPD(lo23, lo01, out[1])
+	f.VUNPCKLPD(hi23, hi01, out[2])
+	f.VUNPCKHPD(hi23, hi01, out[3])
+	return out
+}
+
+// row is the address disp bytes into what is left of row i of B.
+func (f *few) row(i, disp int) operand.Mem { return step(f.b[i/3], f.ld, i%3, disp) }
