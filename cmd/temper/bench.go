@@ -122,12 +122,18 @@ func newBenchStepCmd() *cobra.Command {
 		asJSON            bool
 		recording         bool
 		model, load, dump string
+		method            string
 		o                 stepbench.Options
+		decode            decodeFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "step",
 		Short: "whole optimizer steps: tokens/s, share of the peak (MFU), memory against its prediction",
-		Args:  exactArgs(0, "no arguments"),
+		Long: `Measures whole optimizer steps, or with --method decode the generation of tokens:
+tokens/s of sequences that decode together and, for one alone, the weights read a
+second against the bandwidth of memory. --model, --load, --steps (samples) and the
+flags marked decode count then.`,
+		Args: exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if load != "" {
@@ -141,14 +147,19 @@ func newBenchStepCmd() *cobra.Command {
 				o.Trace = &stepbench.Trace{}
 			}
 			run := stepbench.Run
-			if recording {
+			switch {
+			case method == "decode":
+				run = decode.run
+			case method != "train":
+				return usageError{fmt.Errorf("--method is %q, want train or decode", method)}
+			case recording:
 				run = recordedSteps
 			}
 			results, err := run(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			if dump != "" {
+			if dump != "" && method == "train" {
 				if err := writeTrace(dump, o.Trace); err != nil {
 					return err
 				}
@@ -158,6 +169,8 @@ func newBenchStepCmd() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	f.StringVar(&method, "method", "train", "train: optimizer steps; decode: generation")
+	decode.add(cmd)
 	f.StringVar(&model, "model", "bench-v4", "built-in architecture, or config.json")
 	f.StringVar(&load, "load", "", "model directory whose weights to take")
 	f.StringVar(&dump, "dump", "", "write the tokens, losses and gradient norm of every step to this JSON file")

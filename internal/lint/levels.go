@@ -23,6 +23,7 @@ var levels = []struct {
 	{"train/stepbench", 5},
 	{"train/parallelize", 4},
 	{"model/generate", 4},
+	{"model/generate/decodebench", 5},
 	{"dashboard", 4},
 	{"model/deepseek/...", 3},
 	{"cluster/planbench", 4},

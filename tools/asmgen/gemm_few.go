@@ -59,6 +59,7 @@ func (f *few) emit() {
 		f.block[i] = f.vec(f.Context)
 	}
 	k := f.GP64()
+	f.fetchFirst(k)
 
 	f.Label("panel")
 	f.MOVQ(at(f.arg, tileNextB), f.b[0])
@@ -82,6 +83,19 @@ func (f *few) emit() {
 	f.JNZ(operand.LabelRef("panel"))
 	f.VZEROUPPER()
 	f.RET()
+}
+
+// fetchFirst fetches the first panel, as each panel fetches the next.
+func (f *few) fetchFirst(n reg.GPVirtual) {
+	f.MOVQ(at(f.arg, tileB), f.next)
+	f.MOVQ(at(f.arg, tileK), n)
+	f.Label("fetch")
+	for i := range f.lanes {
+		f.PREFETCHT1(at(f.next, 64*i))
+	}
+	f.ADDQ(operand.U32(64*f.lanes), f.next)
+	f.SUBQ(operand.U8(16), n)
+	f.JNZ(operand.LabelRef("fetch"))
 }
 
 // start sets the chains to zero, or to what C holds.

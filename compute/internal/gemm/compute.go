@@ -75,7 +75,7 @@ func (s *scratch) compute(run uint64, u *asm.Microkernels, p *Product, t *task) 
 	switch {
 	case p.TransA:
 		b.sweep()
-	case p.TransB && rows < len(u.Few) && p.K >= fewK && cols >= u.FewCols:
+	case p.few(u) && cols >= u.FewCols:
 		b.few()
 	case p.TransB && rows <= streamRows && rows*rowStep(p.K) <= streamA:
 		b.stream()

@@ -27,7 +27,11 @@ func (b *block) few() {
 	if t.n0+panels*width < t.n1 {
 		t.n0 += panels * width
 		b.t = &t
-		b.stream()
+		if rows*rowStep(p.K) <= streamA {
+			b.stream()
+		} else {
+			b.narrow()
+		}
 	}
 }
 

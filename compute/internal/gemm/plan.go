@@ -53,6 +53,11 @@ func (r *run) plan(ps []Product, k *asm.Microkernels, threads int) {
 // multiply-adds: these, packing, and the traffic of the output.
 func (p *Product) cost(m, n int) int { return m*n*p.K + 8*n*p.K + 4*m*p.K + 16*m*n }
 
+// few tells whether k computes p as a product of few rows.
+func (p *Product) few(k *asm.Microkernels) bool {
+	return k != nil && p.TransB && !p.TransA && p.M < len(k.Few) && p.K >= fewK
+}
+
 // cut adds the tasks of product i, none much costlier than target.
 func (r *run) cut(i, target int) {
 	p := &r.products[i]
@@ -63,6 +68,9 @@ func (r *run) cut(i, target int) {
 	rowUnit, colUnit := 1, 16
 	if r.kernels != nil {
 		rowUnit, colUnit = r.kernels.Rows, r.kernels.Cols
+	}
+	if p.few(r.kernels) {
+		rowUnit, colUnit = p.M, r.kernels.FewCols
 	}
 	rows, cols := split(p, pieces, rowUnit, colUnit)
 	for m := 0; m < p.M; m += rows {
