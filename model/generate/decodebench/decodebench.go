@@ -136,7 +136,7 @@ func WeightBytes(m *deepseek.Model) float64 {
 		case p.Expert >= 0:
 			n *= float64(c.TopK) / float64(c.Experts)
 		}
-		sum += 4 * n
+		sum += float64(4 * n)
 	}
 	return sum
 }
