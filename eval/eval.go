@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/temper-ml/temper/internal/portable"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/train"
 )
@@ -44,7 +43,7 @@ func Measure(ctx context.Context, m *deepseek.Model, rows []train.Row, limit int
 		return Loss{}, fmt.Errorf("eval: %d rows have no supervised token", len(rows))
 	}
 	mean := sum / float64(n)
-	return Loss{Mean: mean, Perplexity: portable.Exp(mean), Tokens: n}, nil
+	return Loss{Mean: mean, Perplexity: exp(mean), Tokens: n}, nil
 }
 
 func batch(r *train.Row) *deepseek.Batch {

@@ -243,6 +243,18 @@ func TestDocumentsInWindows(t *testing.T) {
 	}
 }
 
+// A text without white space is one word: its perplexity stops at the largest number.
+func TestOneLongWord(t *testing.T) {
+	_, _, m := smallModel(t)
+	r, _ := ask(t, load(t, Suite{File: file(t, "t.jsonl", `{"text": "`+strings.Repeat("字", 400)+`"}`)}, 2048), m)
+	if w := r.Metrics["word_perplexity"]; w.Value != math.MaxFloat64 || w.Count != 1 {
+		t.Errorf("%+v", w)
+	}
+	if _, err := json.Marshal(r); err != nil {
+		t.Error(err)
+	}
+}
+
 // Ties go to the lower index, and prefer nothing: a model whose head is zero finds
 // all answers of a length equally likely.
 func TestTies(t *testing.T) {

@@ -28,34 +28,63 @@ func (s *Suite) sampling(i, k int) generate.Sampling {
 	return generate.Sampling{Temperature: s.Temperature, TopP: s.TopP, Seed: s.Seed, Prompt: uint64(i), Sample: uint64(k)}
 }
 
-// write lets the model answer each question so many times, and calls each with the
+// blockOf is how many answers are drawn before those to each question are judged:
+// it bounds what is kept of them.
+const blockOf = 1024
+
+// write lets the model answer each question n times, and calls each with the
 // answers of a question, in order.
 func (q *Questions) write(ctx context.Context, m *deepseek.Model, n int, o Options, each func(i int, answers []written) error) error {
-	requests, longest, err := q.requests(m, n)
-	if err != nil {
-		return err
+	longest := 0
+	for i := range q.items {
+		if l, most := len(q.items[i].prompt), m.Config().MaxPositions; l >= most {
+			return fmt.Errorf("%s: the question has %d tokens, the model %d positions: there is no room for an answer", q.place(i), l, most)
+		}
+		longest = max(longest, len(q.items[i].prompt))
 	}
 	e, err := generate.New(m, generate.Options{Context: min(m.Config().MaxPositions, longest+q.suite.maxTokens())})
 	if err != nil {
 		return err
 	}
-	begun := 0
-	results, err := e.Run(ctx, requests, func(i int, _ generate.Token) {
-		if i/n >= begun && o.Progress != nil {
-			o.Progress(begun, len(q.items)) // those before it are answered or nearly so
-			begun = i/n + 1
-		}
-	})
+	block := max(1, blockOf/n)
+	for lo := 0; lo < len(q.items) && err == nil; lo += block {
+		err = q.writeBlock(ctx, e, n, lo, min(len(q.items), lo+block), o, each)
+	}
 	if closing := e.Close(); err == nil {
 		err = closing
 	}
+	return err
+}
+
+// writeBlock is write for questions [lo, hi).
+func (q *Questions) writeBlock(ctx context.Context, e *generate.Engine, n, lo, hi int, o Options, each func(i int, answers []written) error) error {
+	var requests []generate.Request
+	for i := lo; i < hi; i++ {
+		for k := range n {
+			requests = append(requests, generate.Request{
+				Prompt: q.items[i].prompt, MaxTokens: q.suite.maxTokens(), Stop: [][]int32{{q.eos}}, Sampling: q.suite.sampling(i, k),
+			})
+		}
+	}
+	tell := func(done int) {
+		if o.Progress != nil {
+			o.Progress(done, len(q.items))
+		}
+	}
+	begun := lo
+	results, err := e.Run(ctx, requests, func(r int, _ generate.Token) {
+		if i := lo + r/n; i > begun {
+			begun = i
+			tell(i) // those before it are answered, or nearly so
+		}
+	})
 	if err != nil {
 		return fmt.Errorf("eval: %s: %w", q.suite.File, err)
 	}
 	answers := make([]written, n)
-	for i := range q.items {
+	for i := lo; i < hi; i++ {
 		for k := range answers {
-			r := &results[i*n+k]
+			r := &results[(i-lo)*n+k]
 			if r.Reason == generate.Failed {
 				return fmt.Errorf("%s: answer %d: %w", q.place(i), k, r.Err)
 			}
@@ -65,27 +94,8 @@ func (q *Questions) write(ctx context.Context, m *deepseek.Model, n int, o Optio
 			return err
 		}
 	}
-	if o.Progress != nil {
-		o.Progress(len(q.items), len(q.items))
-	}
+	tell(hi)
 	return nil
-}
-
-// requests asks for n answers to each question.
-func (q *Questions) requests(m *deepseek.Model, n int) (requests []generate.Request, longest int, err error) {
-	for i := range q.items {
-		it := &q.items[i]
-		if most := m.Config().MaxPositions; len(it.prompt) >= most {
-			return nil, 0, fmt.Errorf("%s: the question has %d tokens, the model %d positions: there is no room for an answer", q.place(i), len(it.prompt), most)
-		}
-		longest = max(longest, len(it.prompt))
-		for k := range n {
-			requests = append(requests, generate.Request{
-				Prompt: it.prompt, MaxTokens: q.suite.maxTokens(), Stop: [][]int32{{q.eos}}, Sampling: q.suite.sampling(i, k),
-			})
-		}
-	}
-	return requests, longest, nil
 }
 
 // answered reads an answer: its content if it is well formed, else all of its text.

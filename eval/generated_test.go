@@ -127,3 +127,26 @@ func TestNoRoomForAnAnswer(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestBlocks: answers are judged a block of questions at a time; a sample is the same
+// whichever block it is in.
+func TestBlocks(t *testing.T) {
+	_, _, m := smallModel(t)
+	s := Suite{
+		File: file(t, "p.jsonl", promptRows...), Kind: PassAtK, MaxTokens: 2, Samples: 4, Temperature: 1,
+		Rewards: []reward.Spec{{Format: &reward.Format{Pattern: "[a-z]", Anywhere: true}}},
+	}
+	_, few := ask(t, load(t, s, 256), m)
+	s.Samples = blockOf/2 + 1 // a block is one question
+	r, many := ask(t, load(t, s, 256), m)
+	for i := range few {
+		a, _ := json.Marshal(few[i].Answers)
+		b, _ := json.Marshal(many[i].Answers[:4])
+		if string(a) != string(b) {
+			t.Errorf("question %d:\n%s\n%s", i, a, b)
+		}
+	}
+	if n := r.Metrics["judged"].Count; n != int64(3*s.Samples) {
+		t.Errorf("%d answers judged, want %d", n, 3*s.Samples)
+	}
+}

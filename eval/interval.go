@@ -121,7 +121,11 @@ func (m Metric) scaled(by float64) Metric {
 }
 
 // exp is the metric's exponential. Intervals follow increasing functions.
-func (m Metric) exp() Metric { return m.mapped(portable.Exp) }
+func (m Metric) exp() Metric { return m.mapped(exp) }
+
+// exp stops at the largest number: words can be as long as texts in scripts that
+// do not separate them.
+func exp(x float64) float64 { return min(portable.Exp(x), math.MaxFloat64) }
 
 func (m Metric) mapped(f func(float64) float64) Metric {
 	m.Value = f(m.Value)

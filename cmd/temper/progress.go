@@ -12,6 +12,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/internal/unit"
 	"github.com/temper-ml/temper/posttrain/preference"
 	"github.com/temper-ml/temper/recipe/execution"
@@ -138,7 +139,7 @@ func (p *progress) measure(e execution.Measured) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Suites)) {
 		a := e.Suites[name]
-		parts = append(parts, fmt.Sprintf("%s %d/%d (%.1f %%)", name, a.Right, a.Total, 100*a.Value()))
+		parts = append(parts, fmt.Sprintf("%s %d/%d %s (%.1f %%)", name, a.Right, a.Total, countWord(a.Kind), 100*a.Value()))
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Metrics)) {
 		suite, metric, _ := strings.Cut(name, "/")
@@ -150,6 +151,19 @@ func (p *progress) measure(e execution.Measured) {
 	}
 	st := p.stages[len(p.stages)-1]
 	fmt.Fprintf(p.out, "temper: %s after %d steps: %s\n", st.Name, e.Step, strings.Join(parts, ", "))
+}
+
+// countWord says what a suite of a kind counts.
+func countWord(kind string) string {
+	switch kind, _, _ := strings.Cut(kind, "/"); eval.Kind(kind) {
+	case eval.Choice:
+		return "right"
+	case eval.Preference:
+		return "preferred"
+	case eval.Refusal:
+		return "refused"
+	}
+	return "exact"
 }
 
 // Close ends the display, whether or not the run got to its end.

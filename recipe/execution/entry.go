@@ -3,7 +3,6 @@ package execution
 import (
 	"math"
 
-	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/posttrain/preference"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/report/record"
@@ -88,7 +87,7 @@ func EvaluationEntry(m *Measured) *record.Evaluation {
 	}
 	if p := m.Pairs; p != nil {
 		e.HeldOut = &record.HeldOut{Loss: p.Loss, Tokens: p.Tokens}
-		e.Suites[recipe.PreferenceSuite] = record.Score{Right: p.Right, Total: p.Pairs}
+		e.Suites[recipe.PreferenceSuite] = record.Score{Kind: "preference/reward", Right: p.Right, Total: p.Pairs}
 	}
 	for name, a := range m.Suites {
 		e.Suites[name] = score(a)
@@ -106,8 +105,8 @@ func EvaluationEntry(m *Measured) *record.Evaluation {
 	return e
 }
 
-func score(a eval.Accuracy) record.Score {
-	return record.Score{Right: int64(a.Right), Total: int64(a.Total)}
+func score(a Counted) record.Score {
+	return record.Score{Kind: a.Kind, Right: int64(a.Right), Total: int64(a.Total)}
 }
 
 // Table adds up tokens routed, by block and expert.

@@ -69,20 +69,31 @@ type Measured struct {
 	// Pairs are what held-out pairs say, nil where none are compared.
 	Pairs *preference.Measured `json:"pairs,omitempty"`
 	// Suites are counts by suite; those of perplexity and pass@k have none.
-	Suites map[string]eval.Accuracy `json:"suites,omitempty"`
+	Suites map[string]Counted `json:"suites,omitempty"`
 	// Metrics are the other numbers of suites, by suite/metric.
 	Metrics map[string]eval.Metric `json:"metrics,omitempty"`
 	// Took is the time it cost.
 	Took time.Duration `json:"took"`
 }
 
+// Counted is what a suite counted.
+type Counted struct {
+	// Kind says of what, as kind/measure: empty for exact answers.
+	Kind string `json:"kind,omitempty"`
+	eval.Accuracy
+}
+
 // add takes what a suite says; headline names the metric that its score is of.
 func (m *Measured) add(suite string, r *eval.Result, headline string) {
 	if r.Score != nil {
 		if m.Suites == nil {
-			m.Suites = map[string]eval.Accuracy{}
+			m.Suites = map[string]Counted{}
 		}
-		m.Suites[suite] = *r.Score
+		c := Counted{Accuracy: *r.Score}
+		if r.Kind != eval.Exact {
+			c.Kind = string(r.Kind) + "/" + headline
+		}
+		m.Suites[suite] = c
 	}
 	for name, x := range r.Metrics {
 		if name == headline {

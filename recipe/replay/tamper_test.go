@@ -416,7 +416,7 @@ func forgeEvaluation(t testing.TB, x *run, rng *rand.Rand, _ *verifier) string {
 			e.HeldOut.Loss = math.Nextafter(e.HeldOut.Loss, 0)
 		}
 		for name, s := range e.Suites {
-			e.Suites[name] = record.Score{Right: s.Right + 1, Total: s.Total}
+			e.Suites[name] = record.Score{Kind: s.Kind, Right: s.Right + 1, Total: s.Total}
 		}
 		for name, m := range e.Metrics {
 			m.Value = math.Nextafter(m.Value, 1e9)

@@ -62,7 +62,7 @@ func (s *stage) measures(before *record.Evaluation) []measure {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.after.Suites)) {
 		m, score := blank, s.after.Suites[name]
-		m.of, m.kind, m.after, m.n, m.unit = "suite "+name, exactKind, fraction(score), score.Total, "questions"
+		m.of, m.kind, m.after, m.n, m.unit = "suite "+name, kindOf(score), fraction(score), score.Total, "questions"
 		if before != nil {
 			if score, ok := before.Suites[name]; ok {
 				m.before = fraction(score)
@@ -81,6 +81,14 @@ func (s *stage) measures(before *record.Evaluation) []measure {
 		ms = append(ms, m)
 	}
 	return ms
+}
+
+// kindOf says what a suite counts.
+func kindOf(s record.Score) string {
+	if s.Kind == "" {
+		return exactKind
+	}
+	return s.Kind + ", fraction"
 }
 
 // fraction is the part of right answers, nil of no questions.

@@ -95,8 +95,10 @@ type HeldOut struct {
 
 // Score counts questions whose answers are right, or what the suite asks for.
 type Score struct {
-	Right int64 `json:"right"`
-	Total int64 `json:"total"`
+	// Kind says what is counted, as kind/measure: empty for exact answers.
+	Kind  string `json:"kind,omitempty"`
+	Right int64  `json:"right"`
+	Total int64  `json:"total"`
 }
 
 // Metric is a mean over Count things.

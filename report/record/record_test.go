@@ -200,7 +200,7 @@ func TestEntriesComeBack(t *testing.T) {
 		&record.Ranks{Ranks: 2, Mesh: record.Mesh{Tensor: 1, Pipeline: 2, Context: 1, Expert: 1, Data: 1}, Joined: []int{1}, Left: []int{}},
 		&record.Ranks{Ranks: 1, Mesh: record.One(), Joined: []int{}, Left: []int{}, Devices: manifest().Devices},
 		&record.Evaluation{HeldOut: &record.HeldOut{Loss: 1, Tokens: 2}, Suites: map[string]record.Score{"a": {Right: 1, Total: 2}}},
-		&record.Evaluation{Metrics: map[string]record.Metric{"a/sum": {Value: 0.5, Count: 2, Interval: []float64{0.25, one}}, "a/loss": {Value: one, Count: 1}}},
+		&record.Evaluation{Metrics: map[string]record.Metric{"a/sum": {Value: 0.5, Count: 2, Interval: []float64{0.25, one}}, "a/loss": {Value: one, Count: 1}}, Suites: map[string]record.Score{"a": {Kind: "choice/sum", Right: 1, Total: 2}}},
 		&record.Rollout{Batch: record.SHA256(nil), Reward: 0.5}, &record.Pause{Reason: "asked"},
 		&record.Resume{Host: record.Host{Features: []string{"avx2"}}}, &record.Note{Text: "é\n"},
 		&record.End{Status: "complete", Export: map[string]record.Digest{"config.json": record.SHA256(nil)}},

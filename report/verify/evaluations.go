@@ -33,7 +33,9 @@ func (a *arithmetic) evaluation(e *record.Entry, b *record.Evaluation) {
 		a.evaluations.fail(e.Index, "entry %d: %d suites, entry %d of the same stage has %d", e.Index, len(b.Suites), before.Index, len(before.Suites))
 	}
 	for name, s := range b.Suites {
-		if t := before.Suites[name]; s.Total != t.Total {
+		if t := before.Suites[name]; s.Kind != t.Kind {
+			a.evaluations.fail(e.Index, "entry %d: suite %.40q is of kind %.40q, entry %d of the same stage has %.40q", e.Index, name, s.Kind, before.Index, t.Kind)
+		} else if s.Total != t.Total {
 			a.evaluations.fail(e.Index, "entry %d: suite %.40q has %d questions, entry %d of the same stage has %d", e.Index, name, s.Total, before.Index, t.Total)
 		}
 	}

@@ -68,7 +68,7 @@ func scores(said, got *record.Evaluation) []quantity {
 	}
 	for _, name := range names {
 		a, b := said.Suites[name], got.Suites[name]
-		qs = append(qs, quantity{"evaluation.suites." + name, integer(a.Right) + "/" + integer(a.Total), integer(b.Right) + "/" + integer(b.Total)})
+		qs = append(qs, quantity{"evaluation.suites." + name, a.Kind + " " + integer(a.Right) + "/" + integer(a.Total), b.Kind + " " + integer(b.Right) + "/" + integer(b.Total)})
 	}
 	names = slices.Sorted(maps.Keys(said.Metrics))
 	for _, name := range slices.Sorted(maps.Keys(got.Metrics)) {

@@ -133,6 +133,12 @@ func TestEveryRule(t *testing.T) {
 			a.Suites, b.Suites = map[string]record.Score{"a": {Total: 1}}, map[string]record.Score{"a": {Total: 2}}
 			return es
 		}},
+		{"evaluations", "is of kind \"choice/sum\"", func(_ *record.Manifest, es []*record.Entry) []*record.Entry {
+			_, a := nth[*record.Evaluation](es, 0)
+			_, b := nth[*record.Evaluation](es, 1)
+			a.Suites, b.Suites = map[string]record.Score{"a": {Total: 1}}, map[string]record.Score{"a": {Kind: "choice/sum", Total: 1}}
+			return es
+		}},
 		{"evaluations", "1 metrics", change(1, func(b *record.Evaluation) { b.Metrics = map[string]record.Metric{"a/sum": {Value: 1, Count: 1}} })},
 		{"evaluations", "is NaN, a mean over 3", change(0, func(b *record.Evaluation) {
 			b.Metrics = map[string]record.Metric{"a/loss": {Value: math.NaN(), Count: 3}}
