@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -24,7 +25,7 @@ type progress struct {
 	out      io.Writer
 	bars     *mpb.Progress // nil off a terminal
 	bar      *mpb.Bar
-	status   *string // right of the present bar
+	status   *atomic.Pointer[string] // right of the present bar, which another goroutine draws
 	stages   []execution.StageBegan
 	last     time.Time // of the last plain line
 	measured map[int]execution.Measured
@@ -85,12 +86,13 @@ func (p *progress) begin(e execution.StageBegan) {
 	if p.bars == nil {
 		return
 	}
-	status := new(string)
+	status := new(atomic.Pointer[string])
+	status.Store(new(string))
 	p.status = status
 	p.bar = p.bars.AddBar(e.Steps,
 		mpb.PrependDecorators(decor.Name(e.Name, decor.WCSyncSpaceR), decor.CountersNoUnit("%d/%d", decor.WCSyncSpace)),
 		mpb.AppendDecorators(
-			decor.Any(func(decor.Statistics) string { return *status }),
+			decor.Any(func(decor.Statistics) string { return *status.Load() }),
 			decor.OnComplete(decor.Name("  "), ""), decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO), ""),
 		))
 	p.bar.SetCurrent(e.From)
@@ -118,7 +120,7 @@ func (p *progress) step(e execution.Stepped) {
 		text = "SKIPPED: " + r.Why
 	}
 	if p.bar != nil {
-		*p.status = text
+		p.status.Store(&text)
 		p.bar.SetCurrent(r.Step + 1)
 		return
 	}
