@@ -11,8 +11,10 @@ import (
 func divergenceKernels() []RowKernel {
 	var ks []RowKernel
 	for _, d := range []kernel.Divergence{
-		{Kind: kernel.DivergenceReverse}, {Kind: kernel.DivergenceForward},
-		{Kind: kernel.DivergenceJensenShannon, Beta: .25}, {Kind: kernel.DivergenceTopK, K: 5},
+		{Kind: kernel.DivergenceReverse},
+		{Kind: kernel.DivergenceForward},
+		{Kind: kernel.DivergenceJensenShannon, Beta: .25},
+		{Kind: kernel.DivergenceTopK, K: 5},
 	} {
 		ks = append(ks, RowKernel{"Divergence " + d.Kind.String(), func(draw *Draw) func() { return chunked(draw, d) }})
 	}
