@@ -78,13 +78,15 @@ func (h *Head) Greedy(ids []int32, x []float32, rows int, a *Arena) {
 	h.chunks(x, rows, a, func(lo, n int, logits, _ []float32) {
 		kernel.Parallel(n, 1, func(from, to int) {
 			for i := from; i < to; i++ {
-				ids[lo+i] = argmax(logits[i*h.Out : (i+1)*h.Out])
+				ids[lo+i] = Argmax(logits[i*h.Out : (i+1)*h.Out])
 			}
 		})
 	})
 }
 
-func argmax(x []float32) int32 {
+// Argmax returns the index of the largest value, the lowest of several: the token
+// that greedy decoding takes.
+func Argmax(x []float32) int32 {
 	best := 0
 	for i, v := range x {
 		if v > x[best] {

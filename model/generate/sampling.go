@@ -7,6 +7,7 @@ import (
 
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/internal/detrand"
+	"github.com/temper-ml/temper/nn"
 )
 
 // Sampling says how tokens are drawn.
@@ -79,7 +80,7 @@ type drawer struct {
 // Logits must be finite.
 func (d *drawer) draw(s *Sampling, u float64, logits []float32) draw {
 	if s.Temperature == 0 {
-		return draw{id: argmax(logits)}
+		return draw{id: nn.Argmax(logits)}
 	}
 	if cap(d.probs) < len(logits) {
 		d.probs = make([]float32, len(logits))
@@ -103,16 +104,6 @@ func (d *drawer) draw(s *Sampling, u float64, logits []float32) draw {
 	return r
 }
 
-func argmax(x []float32) int32 {
-	best := 0
-	for i, v := range x {
-		if v > x[best] {
-			best = i
-		}
-	}
-	return int32(best)
-}
-
 // pick returns the token at which the running sum of p passes u of the whole.
 func pick(p []float32, u float64) (id int32, total float64) {
 	for _, v := range p {
@@ -125,7 +116,7 @@ func pick(p []float32, u float64) (id int32, total float64) {
 			return int32(i), total
 		}
 	}
-	return argmax(p), total // nothing has a probability: cannot be
+	return nn.Argmax(p), total // nothing has a probability: cannot be
 }
 
 // pickKept is pick among kept tokens.

@@ -131,7 +131,7 @@ func (c *Config) scale(n int64, d Divisors) float64 {
 // compare looks at μ, π_old and π: they may have to be the same.
 func (c *Config) compare(a *Answer, t *Terms) error {
 	for i, p := range a.Policy {
-		old, sampled := at(a.Old, a.Policy, i), at(a.Sampled, at1(a.Old, a.Policy), i)
+		old, sampled := a.old(i), a.sampled(i)
 		m := math.Abs(float64(old) - float64(sampled))
 		t.Mismatch += m
 		t.MaxMismatch = max(t.MaxMismatch, m)
@@ -142,18 +142,25 @@ func (c *Config) compare(a *Answer, t *Terms) error {
 	return nil
 }
 
-func at1(l, otherwise []float32) []float32 {
-	if l == nil {
-		return otherwise
+// old is log π_old of a token.
+func (a *Answer) old(i int) float32 {
+	if a.Old == nil {
+		return a.Policy[i]
 	}
-	return l
+	return a.Old[i]
 }
 
-func at(l, otherwise []float32, i int) float32 { return at1(l, otherwise)[i] }
+// sampled is log μ of a token.
+func (a *Answer) sampled(i int) float32 {
+	if a.Sampled == nil {
+		return a.old(i)
+	}
+	return a.Sampled[i]
+}
 
 // logRatio is log π - log π_old of a token, bounded.
 func (a *Answer) logRatio(i int) float64 {
-	return bounded(float64(a.Policy[i]) - float64(at(a.Old, a.Policy, i)))
+	return bounded(float64(a.Policy[i]) - float64(a.old(i)))
 }
 
 // tokenLoss is the loss with a ratio for each token.
@@ -177,7 +184,7 @@ func (c *Config) sequenceLoss(a *Answer, weights []float64, scale float64, grad 
 	n := len(a.Policy)
 	mean := 0.0
 	for i := range a.Policy {
-		mean += float64(a.Policy[i]) - float64(at(a.Old, a.Policy, i))
+		mean += float64(a.Policy[i]) - float64(a.old(i))
 	}
 	ratio := portable.Exp(bounded(mean / float64(n)))
 	share := 0.0 // of the log-probabilities' mean in the objective's log π

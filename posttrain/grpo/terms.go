@@ -40,7 +40,7 @@ func (c *Config) weights(a *Answer) (weights []float64, dropped bool) {
 	weights = make([]float64, n)
 	sum := 0.0
 	for i := range weights {
-		l := float64(at(a.Old, a.Policy, i)) - float64(at(a.Sampled, at1(a.Old, a.Policy), i))
+		l := float64(a.old(i)) - float64(a.sampled(i))
 		sum += l
 		weights[i] = portable.Exp(bounded(l))
 	}
@@ -81,7 +81,7 @@ func (c *Config) stale(a *Answer) bool {
 	}
 	sum := 0.0
 	for i, p := range a.Policy {
-		sum += float64(at(a.Sampled, at1(a.Old, a.Policy), i)) - float64(p)
+		sum += float64(a.sampled(i)) - float64(p)
 	}
 	return sum/float64(len(a.Policy)) > c.OffPolicy
 }

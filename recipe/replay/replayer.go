@@ -146,18 +146,8 @@ func (r *Replayer) Starts(context.Context) ([]verify.Position, error) {
 			reached[stage] = true
 		}
 	}
-	slices.SortFunc(all, compare)
+	slices.SortFunc(all, verify.Position.Compare)
 	return slices.Compact(all), nil
-}
-
-func compare(a, b verify.Position) int {
-	switch {
-	case a.Before(b):
-		return -1
-	case b.Before(a):
-		return 1
-	}
-	return 0
 }
 
 // base returns the directory of the base model, empty if the recipe has none.

@@ -111,18 +111,26 @@ func (f *Filler) stage(e *record.Entry, b *record.Stage) {
 // mostStages bounds the stages of which routing and ranks are kept.
 const mostStages = 256
 
-// routing adds to what the stage's tokens were routed to so far.
-func (f *Filler) routing(b *record.Routing) {
-	all := &f.run.Routing
-	at := slices.IndexFunc(*all, func(r Routing) bool { return r.Stage == b.Stage })
+// ofStage returns the element of a stage, appended as blank if there is none yet;
+// nil beyond mostStages.
+func ofStage[T any](all *[]T, blank T, same func(T) bool) *T {
+	at := slices.IndexFunc(*all, same)
 	if at < 0 {
 		if len(*all) == mostStages {
-			return
+			return nil
 		}
 		at = len(*all)
-		*all = append(*all, Routing{Stage: b.Stage})
+		*all = append(*all, blank)
 	}
-	r := &(*all)[at]
+	return &(*all)[at]
+}
+
+// routing adds to what the stage's tokens were routed to so far.
+func (f *Filler) routing(b *record.Routing) {
+	r := ofStage(&f.run.Routing, Routing{Stage: b.Stage}, func(r Routing) bool { return r.Stage == b.Stage })
+	if r == nil {
+		return
+	}
 	r.Steps += b.To - b.From
 	for i, counts := range b.Counts {
 		if i == len(r.Counts) {
@@ -139,16 +147,10 @@ func (f *Filler) routing(b *record.Routing) {
 
 // times adds to where the ranks' time went so far; both lists ascend.
 func (f *Filler) times(b *record.Times) {
-	all := &f.run.RankTimes
-	at := slices.IndexFunc(*all, func(r RankTimes) bool { return r.Stage == b.Stage })
-	if at < 0 {
-		if len(*all) == mostStages {
-			return
-		}
-		at = len(*all)
-		*all = append(*all, RankTimes{Stage: b.Stage})
+	r := ofStage(&f.run.RankTimes, RankTimes{Stage: b.Stage}, func(r RankTimes) bool { return r.Stage == b.Stage })
+	if r == nil {
+		return
 	}
-	r := &(*all)[at]
 	r.Steps += b.To - b.From
 	merged := make([]record.RankTime, 0, max(len(r.Ranks), len(b.Ranks)))
 	old := r.Ranks

@@ -30,17 +30,7 @@ func (p *Plan) targets(l *Log) []Position {
 			drawn[Position{stage, next(n)}] = true
 		}
 	}
-	return slices.SortedFunc(maps.Keys(drawn), comparePositions)
-}
-
-func comparePositions(a, b Position) int {
-	switch {
-	case a.Before(b):
-		return -1
-	case b.Before(a):
-		return 1
-	}
-	return 0
+	return slices.SortedFunc(maps.Keys(drawn), Position.Compare)
 }
 
 // position is the place of the i-th standing step.
@@ -57,12 +47,12 @@ func (l *Log) position(i int64) Position {
 // start comes before.
 func (p *Plan) Segments(l *Log, starts []Position) (segs []Segment, unreached int64) {
 	starts = slices.Clone(starts)
-	slices.SortFunc(starts, comparePositions)
+	slices.SortFunc(starts, Position.Compare)
 	if p.All {
 		return everything(l, starts)
 	}
 	for _, t := range p.targets(l) {
-		i, exact := slices.BinarySearchFunc(starts, t, comparePositions)
+		i, exact := slices.BinarySearchFunc(starts, t, Position.Compare)
 		if !exact {
 			i--
 		}
@@ -83,7 +73,7 @@ func (p *Plan) Segments(l *Log, starts []Position) (segs []Segment, unreached in
 func everything(l *Log, starts []Position) (segs []Segment, unreached int64) {
 	for stage := range l.Stages {
 		taken := l.Taken(stage)
-		i, _ := slices.BinarySearchFunc(starts, Position{stage, 0}, comparePositions)
+		i, _ := slices.BinarySearchFunc(starts, Position{stage, 0}, Position.Compare)
 		from := taken
 		if i < len(starts) && starts[i].Stage == stage {
 			from = min(from, starts[i].Step)

@@ -1,5 +1,7 @@
 package verify
 
+import "cmp"
+
 // Verdict is what a check, or a whole verification, concludes.
 type Verdict string
 
@@ -53,7 +55,12 @@ type Position struct {
 
 // Before reports whether p comes before q.
 func (p Position) Before(q Position) bool {
-	return p.Stage < q.Stage || p.Stage == q.Stage && p.Step < q.Step
+	return p.Compare(q) < 0
+}
+
+// Compare orders positions, as package slices wants it.
+func (p Position) Compare(q Position) int {
+	return cmp.Or(cmp.Compare(p.Stage, q.Stage), cmp.Compare(p.Step, q.Step))
 }
 
 // Segment is the steps From.Step <= s < To of stage From.Stage.
