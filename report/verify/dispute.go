@@ -84,7 +84,7 @@ func (s *side) split(ctx context.Context, level int, i int64) (err error) {
 	if s.left, s.right, err = s.party.Children(ctx, level, i); err != nil {
 		return fmt.Errorf("verify: party %s: %w", s.name, err)
 	}
-	if nodeHash(s.left, s.right) != s.hash {
+	if trace.NodeHash(s.left, s.right) != s.hash {
 		return &LieError{s.name, fmt.Sprintf("halves of node %d of level %d do not hash to it", i, level)}
 	}
 	return nil
@@ -200,8 +200,4 @@ func (f *Finding) element(ctx context.Context, found *trace.Finding, x, y Operat
 		}
 	}
 	return errors.New("verify: blocks with other digests have the same values")
-}
-
-func nodeHash(left, right digest.Digest) digest.Digest {
-	return digest.Digest(tlog.NodeHash(tlog.Hash(left), tlog.Hash(right)))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/record/digest"
+	"github.com/temper-ml/temper/report/record/trace"
 )
 
 // StepText is the text of a step as every machine computes it: canonical bytes
@@ -28,8 +29,7 @@ func StepText(s *record.Step) ([]byte, error) {
 // takes 64 bytes a step and the texts.
 type Steps struct {
 	texts [][]byte
-	// levels[k][i] is the hash of steps i·2^k up to (i+1)·2^k, or to the end.
-	levels [][]digest.Digest
+	tree  trace.Tree
 }
 
 // NewSteps returns the tree over the texts of steps, which are not copied.
@@ -38,19 +38,7 @@ func NewSteps(texts [][]byte) *Steps {
 	for i, t := range texts {
 		leaves[i] = digest.Digest(tlog.RecordHash(t))
 	}
-	s := &Steps{texts, [][]digest.Digest{leaves}}
-	for below := leaves; len(below) > 1; {
-		above := make([]digest.Digest, 0, (len(below)+1)/2)
-		for i := 0; i+1 < len(below); i += 2 {
-			above = append(above, nodeHash(below[i], below[i+1]))
-		}
-		if len(below)%2 == 1 { // a node without a sibling is its parent
-			above = append(above, below[len(below)-1])
-		}
-		s.levels = append(s.levels, above)
-		below = above
-	}
-	return s
+	return &Steps{texts, trace.NewTree(leaves)}
 }
 
 // Published implements [Party].
@@ -58,16 +46,16 @@ func (s *Steps) Published(context.Context) (int64, digest.Digest, error) {
 	if len(s.texts) == 0 {
 		return 0, digest.Digest{}, fmt.Errorf("verify: there is no step")
 	}
-	return int64(len(s.texts)), s.levels[len(s.levels)-1][0], nil
+	return int64(len(s.texts)), s.tree.Root(), nil
 }
 
 // Children implements [Party].
 func (s *Steps) Children(_ context.Context, level int, i int64) (left, right digest.Digest, err error) {
-	if level < 1 || level >= len(s.levels) || i < 0 || 2*i+1 >= int64(len(s.levels[level-1])) {
+	left, right, ok := s.tree.Children(level, i)
+	if !ok {
 		return left, right, fmt.Errorf("verify: node %d of level %d has not two children", i, level)
 	}
-	below := s.levels[level-1]
-	return below[2*i], below[2*i+1], nil
+	return left, right, nil
 }
 
 // Step implements [Party].

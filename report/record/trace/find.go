@@ -28,16 +28,16 @@ func (t *Trace) Published(context.Context) (int64, digest.Digest, error) {
 	if len(t.entries) == 0 {
 		return 0, digest.Digest{}, errors.New("trace: there is no entry")
 	}
-	return int64(len(t.entries)), t.levels[len(t.levels)-1][0], nil
+	return int64(len(t.entries)), t.tree.Root(), nil
 }
 
 // Children implements [Party].
 func (t *Trace) Children(_ context.Context, level int, i int64) (left, right digest.Digest, err error) {
-	if level < 1 || level >= len(t.levels) || i < 0 || 2*i+1 >= int64(len(t.levels[level-1])) {
+	left, right, ok := t.tree.Children(level, i)
+	if !ok {
 		return left, right, fmt.Errorf("trace: node %d of level %d has not two children", i, level)
 	}
-	below := t.levels[level-1]
-	return below[2*i], below[2*i+1], nil
+	return left, right, nil
 }
 
 // Entry implements [Party].
@@ -136,7 +136,7 @@ func (s *side) split(ctx context.Context, level int, i int64) (err error) {
 	if s.left, s.right, err = s.party.Children(ctx, level, i); err != nil {
 		return fmt.Errorf("trace: party %s: %w", s.name, err)
 	}
-	if nodeHash(s.left, s.right) != s.hash {
+	if NodeHash(s.left, s.right) != s.hash {
 		return &LieError{s.name, fmt.Sprintf("halves of node %d of level %d do not hash to it", i, level)}
 	}
 	return nil
