@@ -88,6 +88,8 @@ var sameLevel = map[string][]string{
 	"cluster/costmodel":            {"cluster/costmodel/fabric", "cluster/costmodel/memory", "cluster/costmodel/operator"},
 	"cluster/campaign":             {"cluster/campaign/goodput", "cluster/campaign/rollout"},
 	"posttrain/preference":         {"posttrain/dpo"},
+	"posttrain/opd":                {"posttrain/pack"},
+	"posttrain/policy":             {"posttrain/grpo", "posttrain/pack", "posttrain/rollout"},
 	"recipe/execution":             {"recipe"},
 	"report/record/trace":          {"report/record", "report/record/digest"},
 	"recipe/replay":                {"recipe", "recipe/execution"},

@@ -7,8 +7,7 @@ import (
 
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/model/generate"
-	"github.com/temper-ml/temper/nn"
-	"github.com/temper-ml/temper/train"
+	"github.com/temper-ml/temper/posttrain/pack"
 )
 
 // Prompt is a question, and the teachers of whatever the student answers.
@@ -89,7 +88,7 @@ func (r *Rollouts) answer(ctx context.Context, student *deepseek.Model, step int
 		return nil, err
 	}
 	told := Answers{Step: step, Answers: len(results)}
-	var p packer
+	p := packer{Packer: pack.Packer{Room: r.Sequence}}
 	for _, i := range order(prompts) {
 		if results[i].Err != nil {
 			return nil, fmt.Errorf("question %d: %w", i, results[i].Err)
@@ -98,7 +97,9 @@ func (r *Rollouts) answer(ctx context.Context, student *deepseek.Model, step int
 		for k, t := range results[i].Tokens {
 			answer[k] = t.ID
 		}
-		p.add(&prompts[i], answer, r.Sequence)
+		if err := p.add(&prompts[i], answer); err != nil {
+			return nil, fmt.Errorf("question %d: %w", i, err)
+		}
 		if results[i].Reason == generate.EOS {
 			told.Ended++
 		}
@@ -127,38 +128,26 @@ func (p *Prompt) teachers() []int {
 
 // packer lays sequences end to end in rows.
 type packer struct {
+	pack.Packer
 	lessons  []Lesson
 	teachers []int // of the last row
 }
 
 // add puts a question and its answer into the last row, or into a new one if that is
 // full or has other teachers.
-func (p *packer) add(q *Prompt, answer []int32, room int) {
-	n := len(q.Tokens) + len(answer)
-	last := len(p.lessons) - 1
-	if last < 0 || len(p.lessons[last].Row.Tokens)+n > room || !slices.Equal(p.teachers, q.teachers()) {
+func (p *packer) add(q *Prompt, answer []int32) error {
+	if !slices.Equal(p.teachers, q.teachers()) {
+		p.Cut()
+		p.teachers = q.teachers()
+	}
+	at, err := p.Add(q.Tokens, answer)
+	if err != nil {
+		return err
+	}
+	if at.Row == len(p.lessons) {
 		p.lessons = append(p.lessons, Lesson{})
-		p.teachers, last = q.teachers(), last+1
 	}
-	l := &p.lessons[last]
-	at := len(l.Row.Tokens)
-	l.Row.Tokens = append(append(l.Row.Tokens, q.Tokens...), answer...)
-	l.Row.Segments = append(l.Row.Segments, nn.Segment{Start: at, End: at + n})
-	l.Shares = append(l.Shares, q.Shares)
-	label(&l.Row, at, len(q.Tokens))
-}
-
-// label gives the segment from position at on, whose question has so many tokens, its
-// labels: the answer's tokens, one and two ahead.
-func label(r *train.Row, at, question int) {
-	n := len(r.Tokens)
-	ahead := func(p, k int) int32 {
-		if p += k; p < at+question || p >= n {
-			return -1
-		}
-		return r.Tokens[p]
-	}
-	for p := at; p < n; p++ {
-		r.Labels, r.MTPLabels = append(r.Labels, ahead(p, 1)), append(r.MTPLabels, ahead(p, 2))
-	}
+	l := &p.lessons[at.Row]
+	l.Row, l.Shares = p.Rows[at.Row], append(l.Shares, q.Shares)
+	return nil
 }
