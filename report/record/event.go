@@ -109,20 +109,47 @@ type Metric struct {
 	Interval []float64 `json:"interval,omitempty"`
 }
 
-// Rollout is a batch of generations for a step.
+// Rollout is a round of a stage that learns from its own answers: questions were
+// put to the policy, and what it said was judged. It stands before the round's
+// first step, Step.
 type Rollout struct {
 	Stage int   `json:"stage"`
 	Step  int64 `json:"step"`
-	// Batch is the digest of prompts, generations and rewards, in order.
+	// Round counts the rounds of the stage, from 0. First is how many questions of
+	// the stage's endless order the rounds before used, Prompts how many this one did.
+	Round   int64 `json:"round,omitempty"`
+	First   int64 `json:"first,omitempty"`
+	Prompts int64 `json:"prompts"`
+	// Batch is the digest of questions, generations and verdicts, in order, and of
+	// whatever else the round's steps need that later weights could not give again.
 	Batch       Digest `json:"batch"`
-	Prompts     int64  `json:"prompts"`
 	Generations int64  `json:"generations"`
-	Tokens      int64  `json:"tokens"`
+	// Tokens are those of all generations, Longest those of the longest. Truncated
+	// generations did not end by themselves, Failed ones could not be judged.
+	Tokens    int64 `json:"tokens"`
+	Longest   int64 `json:"longest,omitempty"`
+	Truncated int64 `json:"truncated,omitempty"`
+	Failed    int64 `json:"failed,omitempty"`
+	// Trained are the tokens that the round's steps learn from, all of them together.
+	Trained int64 `json:"trained,omitempty"`
 	// Policy is the digest of the parameters that generated.
-	Policy Digest  `json:"policy,omitempty"`
-	Reward float64 `json:"reward"`
-	// Took is nanoseconds.
+	Policy Digest `json:"policy,omitempty"`
+	// Reward is the mean over the generations that were judged, Rules the mean of
+	// each rule over those, before its weight.
+	Reward float64            `json:"reward"`
+	Rules  map[string]float64 `json:"rules,omitempty"`
+	// Took is nanoseconds that the run waited for the round: no step's time holds them.
 	Took int64 `json:"took"`
+}
+
+// RolloutPath is where a round of a stage is kept in a run directory.
+func RolloutPath(stage int, name string, round int64) string {
+	return fmt.Sprintf("%s/%06d.rollout", RolloutDir(stage, name), round)
+}
+
+// RolloutDir is where all rounds of a stage are.
+func RolloutDir(stage int, name string) string {
+	return fmt.Sprintf("rollouts/%02d-%s", stage, name)
 }
 
 // Pause says that a run stopped in good order, its state saved.
@@ -268,8 +295,17 @@ func (e *Evaluation) Check() error {
 
 // Check refuses what contradicts itself.
 func (r *Rollout) Check() error {
+	switch {
+	case r.Longest > r.Tokens:
+		return fmt.Errorf("longest: %d of %d tokens", r.Longest, r.Tokens)
+	case r.Truncated > r.Generations:
+		return fmt.Errorf("truncated: %d of %d generations", r.Truncated, r.Generations)
+	case r.Failed > r.Generations:
+		return fmt.Errorf("failed: %d of %d generations", r.Failed, r.Generations)
+	}
 	return errors.Join(place(r.Stage, r.Step), checkDigests("batch", r.Batch, "policy", r.Policy),
-		atLeast0("prompts", r.Prompts, "generations", r.Generations, "tokens", r.Tokens, "took", r.Took))
+		atLeast0("round", r.Round, "first", r.First, "prompts", r.Prompts, "generations", r.Generations, "tokens", r.Tokens,
+			"longest", r.Longest, "truncated", r.Truncated, "failed", r.Failed, "trained", r.Trained, "took", r.Took))
 }
 
 // Check refuses what contradicts itself.

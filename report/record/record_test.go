@@ -201,7 +201,7 @@ func TestEntriesComeBack(t *testing.T) {
 		&record.Ranks{Ranks: 1, Mesh: record.One(), Joined: []int{}, Left: []int{}, Devices: manifest().Devices},
 		&record.Evaluation{HeldOut: &record.HeldOut{Loss: 1, Tokens: 2}, Suites: map[string]record.Score{"a": {Right: 1, Total: 2}}},
 		&record.Evaluation{Metrics: map[string]record.Metric{"a/sum": {Value: 0.5, Count: 2, Interval: []float64{0.25, one}}, "a/loss": {Value: one, Count: 1}}, Suites: map[string]record.Score{"a": {Kind: "choice/sum", Right: 1, Total: 2}}},
-		&record.Rollout{Batch: record.SHA256(nil), Reward: 0.5}, &record.Pause{Reason: "asked"},
+		&record.Rollout{Batch: record.SHA256(nil), Reward: 0.5}, rollout(), &record.Pause{Reason: "asked"},
 		&record.Resume{Host: record.Host{Features: []string{"avx2"}}}, &record.Note{Text: "é\n"},
 		&record.End{Status: "complete", Export: map[string]record.Digest{"config.json": record.SHA256(nil)}},
 		&record.Step{Losses: map[string]float64{"lm": one}, Energy: &one, Skipped: "loss is NaN"},
@@ -222,6 +222,33 @@ func TestEntriesComeBack(t *testing.T) {
 	}
 	if n := len(record.Kinds()); n != 15 {
 		t.Errorf("%d kinds, 15 are tested", n)
+	}
+}
+
+func rollout() *record.Rollout {
+	return &record.Rollout{
+		Step: 8, Round: 4, First: 64, Prompts: 16, Batch: record.SHA256(nil), Generations: 128, Tokens: 4096, Longest: 256, Truncated: 3, Failed: 1,
+		Trained: 8000, Policy: record.SHA256(nil), Reward: 0.25, Rules: map[string]float64{"answer": 0.25, "form": 1}, Took: 7,
+	}
+}
+
+func TestRolloutsRefused(t *testing.T) {
+	for want, change := range map[string]func(*record.Rollout){
+		"step -1":            func(r *record.Rollout) { r.Step = -1 },
+		"round: -1":          func(r *record.Rollout) { r.Round = -1 },
+		"first: -1":          func(r *record.Rollout) { r.First = -1 },
+		"longest: 4097 of":   func(r *record.Rollout) { r.Longest = 4097 },
+		"truncated: 129 of":  func(r *record.Rollout) { r.Truncated = 129 },
+		"failed: 129 of 128": func(r *record.Rollout) { r.Failed = 129 },
+		"trained: -1":        func(r *record.Rollout) { r.Trained = -1 },
+		"policy: digest":     func(r *record.Rollout) { r.Policy = "sha256:" },
+		"took: -1":           func(r *record.Rollout) { r.Took = -1 },
+	} {
+		r := rollout()
+		change(r)
+		if err := r.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }
 

@@ -36,6 +36,12 @@ type Stage struct {
 	// Reference is the SHA-256 of the file with the log-probabilities that the
 	// stage's first weights give to answers, where a loss compares with them.
 	Reference Digest `json:"reference,omitempty"`
+	// Round is how many steps a Rollout is for, 0 of a stage without any. Batch,
+	// Micro and Accumulation of such a stage are 0: the answers decide its rows.
+	Round int64 `json:"round,omitempty"`
+	// Anchor is the digest of the parameters that a divergence is from, where the
+	// stage keeps its policy near them: those that it began with.
+	Anchor Digest `json:"anchor,omitempty"`
 	// MTP and Indexer say that these losses take part, as their FLOPs then do.
 	MTP     bool `json:"mtp,omitempty"`
 	Indexer bool `json:"indexer,omitempty"`
@@ -44,6 +50,11 @@ type Stage struct {
 // ReferencePath is where the file of Stage.Reference is in a run directory.
 func ReferencePath(stage int, name string) string {
 	return fmt.Sprintf("reference/%02d-%s.bin", stage, name)
+}
+
+// AnchorPath is where the weights of Stage.Anchor are kept in a run directory.
+func AnchorPath(stage int, name string) string {
+	return fmt.Sprintf("reference/%02d-%s", stage, name)
 }
 
 // Schedule decides the learning rate of every step of a stage of S steps: step s
@@ -123,8 +134,8 @@ func (s *Stage) Check() error {
 	return errors.Join(
 		place(s.Stage, s.From),
 		atLeast0("rows", s.Rows, "held_out", s.HeldOut, "tokens", s.Tokens, "supervised", s.Supervised,
-			"batch", s.Batch, "micro", s.Micro, "accumulation", s.Accumulation, "sequence", s.Sequence),
-		checkDigests("data", s.Data, "order", s.Order, "reference", s.Reference),
+			"batch", s.Batch, "micro", s.Micro, "accumulation", s.Accumulation, "sequence", s.Sequence, "round", s.Round),
+		checkDigests("data", s.Data, "order", s.Order, "reference", s.Reference, "anchor", s.Anchor),
 	)
 }
 

@@ -63,6 +63,8 @@ func TestStagesRefused(t *testing.T) {
 		"2 micro-batches of 4 rows do not hold": func(s *record.Stage) { s.Accumulation = 2 },
 		"sequence: -1":                          func(s *record.Stage) { s.Sequence = -1 },
 		"data: digest":                          func(s *record.Stage) { s.Data = "sha256:" },
+		"round: -1":                             func(s *record.Stage) { s.Round = -1 },
+		"anchor: digest":                        func(s *record.Stage) { s.Anchor = "sha256:" },
 		"reference: digest":                     func(s *record.Stage) { s.Reference = "sha256:" },
 		`lr: kind: "step" is unknown`:           func(s *record.Stage) { s.LR.Kind = "step" },
 		"lr: kind: missing":                     func(s *record.Stage) { s.LR.Kind = "" },

@@ -48,9 +48,7 @@ func (f *Filler) Add(e *record.Entry) error {
 		f.event(e, f.last, 0, fmt.Sprintf("%d ranks from here, %d joined, %d left: %s", b.Ranks, len(b.Joined), len(b.Left), b.Reason))
 		f.devices("after entry "+itoa(e.Index), b.Devices)
 	case *record.Rollout:
-		ev := f.event(e, b.Stage, b.Step, "")
-		ev.Took = time.Duration(b.Took)
-		ev.Values = []Value{{"reward", b.Reward}, {"prompts", float64(b.Prompts)}, {"generations", float64(b.Generations)}, {"tokens", float64(b.Tokens)}}
+		f.rollout(e, b)
 	case *record.Pause:
 		f.event(e, b.Stage, b.Step, b.Reason)
 	case *record.Resume:
@@ -69,6 +67,19 @@ func (f *Filler) Add(e *record.Entry) error {
 		return fmt.Errorf("entry %d: kind %q has no place in a report", e.Index, e.Kind)
 	}
 	return nil
+}
+
+func (f *Filler) rollout(e *record.Entry, b *record.Rollout) {
+	ev := f.event(e, b.Stage, b.Step, "")
+	ev.Took = time.Duration(b.Took)
+	ev.Values = []Value{{"reward", b.Reward}, {"prompts", float64(b.Prompts)}, {"generations", float64(b.Generations)}, {"tokens", float64(b.Tokens)}}
+	if b.Longest > 0 {
+		n := float64(b.Generations)
+		ev.Values = append(ev.Values, Value{"length", float64(b.Tokens) / n}, Value{"longest", float64(b.Longest)}, Value{"truncated", float64(b.Truncated) / n}, Value{"failed", float64(b.Failed) / n})
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Rules)) {
+		ev.Values = append(ev.Values, Value{"rule/" + name, b.Rules[name]})
+	}
 }
 
 func (f *Filler) event(e *record.Entry, stage int, steps int64, text string) *Event {
