@@ -8,6 +8,8 @@ import (
 
 // Config is a variant with its constants.
 type Config struct {
+	// Variant names the publication whose constants are those not given: see [Variant].
+	Variant string `yaml:"variant,omitempty" json:"variant,omitempty"`
 	// Normalise divides advantages by the standard deviation of their group:
 	// "group", or "none" (Dr.GRPO).
 	Normalise string `yaml:"normalise" json:"normalise"`
@@ -28,16 +30,24 @@ type Config struct {
 	// MaxTokens is the constant of Aggregate "constant".
 	MaxTokens int64 `yaml:"max_tokens,omitempty" json:"max_tokens,omitempty"`
 	// Dynamic drops groups whose rewards are all equal, which teach nothing.
-	Dynamic bool `yaml:"dynamic,omitempty" json:"dynamic,omitempty"`
+	Dynamic bool `yaml:"dynamic" json:"dynamic,omitempty"`
 	// MaskTruncated leaves out answers that did not end.
-	MaskTruncated bool       `yaml:"mask_truncated,omitempty" json:"mask_truncated,omitempty"`
+	MaskTruncated bool       `yaml:"mask_truncated" json:"mask_truncated,omitempty"`
 	KL            KL         `yaml:"kl,omitempty" json:"kl,omitzero"`
 	Correction    Correction `yaml:"correction,omitempty" json:"correction,omitzero"`
 	// OffPolicy drops sequences with A < 0 whose mean of log μ - log π is above
 	// it (V3.2 report, §3.1); 0 leaves it out.
 	OffPolicy float64 `yaml:"off_policy,omitempty" json:"off_policy,omitempty"`
-	// OnPolicy demands that μ, π_old and π agree in every bit.
-	OnPolicy bool `yaml:"on_policy,omitempty" json:"on_policy,omitempty"`
+	// Old says whose log-probabilities π_old's are: "sampled" takes those recorded
+	// with the answers, so that π_old is the policy that sampled them; "computed" are
+	// by the weights at the start of the round's updates. Empty is sampled.
+	Old string `yaml:"old,omitempty" json:"old,omitempty"`
+	// Replay makes updates choose the experts and the compressed entries that were
+	// chosen when the answers were sampled.
+	Replay bool `yaml:"replay,omitempty" json:"replay,omitempty"`
+	// OnPolicy demands that μ, π_old and π agree in every bit where they must: in
+	// the first step of a round that the same weights sampled.
+	OnPolicy bool `yaml:"on_policy" json:"on_policy,omitempty"`
 }
 
 // KL is the divergence from a reference policy, per token. With
@@ -56,7 +66,8 @@ type KL struct {
 }
 
 // Correction weighs tokens by w = π_old/μ where the two differ. No gradient
-// passes it.
+// passes it. High of token and sequence is 2, Low and High of band 0.5 and 5, of
+// geometric 0.999 and 1.002, if a recipe does not give them.
 //
 //	token      min(w, High) of each token (truncated importance sampling)
 //	sequence   the same of the product over the answer
@@ -64,16 +75,55 @@ type KL struct {
 //	geometric  w of each token if the geometric mean over the answer lies in
 //	           [Low, High], else the whole answer is dropped
 type Correction struct {
-	// Kind is empty for none.
+	// Kind is empty or "none" for none.
 	Kind string  `yaml:"kind,omitempty" json:"kind,omitempty"`
 	Low  float64 `yaml:"low,omitempty" json:"low,omitempty"`
 	High float64 `yaml:"high,omitempty" json:"high,omitempty"`
 }
 
+// None reports whether nothing is corrected.
+func (c *Correction) None() bool { return c.Kind == "" || c.Kind == "none" }
+
+// UnmarshalYAML fills in the usual bounds of the kind.
+func (c *Correction) UnmarshalYAML(decode func(any) error) error {
+	type plain Correction // without this method
+	var p plain
+	if err := decode(&p); err != nil {
+		return err
+	}
+	switch p.Kind {
+	case "token", "sequence":
+		p = plain{High: 2}
+	case "band":
+		p = plain{Low: 0.5, High: 5}
+	case "geometric":
+		p = plain{Low: 0.999, High: 1.002}
+	}
+	if err := decode(&p); err != nil {
+		return err
+	}
+	*c = Correction(p)
+	return nil
+}
+
+// UnmarshalYAML fills in the estimator.
+func (k *KL) UnmarshalYAML(decode func(any) error) error {
+	type plain KL // without this method
+	p := plain{Estimator: "k3+"}
+	if err := decode(&p); err != nil {
+		return err
+	}
+	*k = KL(p)
+	return nil
+}
+
+// Variants are the names that [Variant] takes.
+func Variants() []string { return []string{"cispo", "dapo", "dr-grpo", "grpo", "gspo"} }
+
 // Variant returns the constants of a published variant: grpo, dapo, dr-grpo,
 // gspo or cispo.
 func Variant(name string) (Config, error) {
-	c := Config{Normalise: "group", Ratio: "token", Objective: "clip", ClipLow: 0.2, ClipHigh: 0.2, Aggregate: "sequence"}
+	c := Config{Variant: name, Normalise: "group", Ratio: "token", Objective: "clip", ClipLow: 0.2, ClipHigh: 0.2, Aggregate: "sequence"}
 	switch name {
 	case "grpo":
 	case "dapo":
@@ -85,7 +135,7 @@ func Variant(name string) (Config, error) {
 	case "cispo":
 		c.Objective, c.ClipLow, c.ClipHigh, c.Aggregate = "cispo", 1, 4, "token"
 	default:
-		return c, fmt.Errorf("variant: %q is unknown, want one of cispo, dapo, dr-grpo, grpo, gspo", name)
+		return c, fmt.Errorf("variant: %q is unknown, want one of %s", name, strings.Join(Variants(), ", "))
 	}
 	return c, nil
 }
@@ -101,7 +151,8 @@ func (c *Config) Check() error {
 		{"objective", c.Objective, []string{"clip", "cispo"}},
 		{"aggregate", c.Aggregate, []string{"token", "sequence", "constant"}},
 		{"kl.estimator", c.KL.Estimator, []string{"", "k1", "k2", "k3", "k3+"}},
-		{"correction.kind", c.Correction.Kind, []string{"", "token", "sequence", "band", "geometric"}},
+		{"correction.kind", c.Correction.Kind, []string{"", "none", "token", "sequence", "band", "geometric"}},
+		{"old", c.Old, []string{"", "sampled", "computed"}},
 	} {
 		if !slices.Contains(f.allowed, f.value) {
 			return fmt.Errorf("%s: %q, want one of %s", f.name, f.value, strings.Join(f.allowed, ", "))
@@ -137,9 +188,9 @@ func (c *Config) checkTerms() error {
 		return fmt.Errorf("correction: low %v, high %v: %s has no low, and a high above 0 (2 is usual)", w.Low, w.High, w.Kind)
 	case (w.Kind == "band" || w.Kind == "geometric") && !(w.Low > 0 && w.Low <= 1 && w.High >= 1 && w.High < 1e6):
 		return fmt.Errorf("correction: low %v, high %v, want 0 < low <= 1 <= high", w.Low, w.High)
-	case w.Kind == "" && (w.Low != 0 || w.High != 0):
+	case w.None() && (w.Low != 0 || w.High != 0):
 		return fmt.Errorf("correction: low %v, high %v without a kind", w.Low, w.High)
-	case c.OnPolicy && w.Kind != "":
+	case c.OnPolicy && !w.None():
 		return fmt.Errorf("correction.kind: %q corrects nothing where on_policy demands equal bits", w.Kind)
 	}
 	return nil

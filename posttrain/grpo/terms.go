@@ -46,7 +46,7 @@ func (c *Config) weights(a *Answer) (weights []float64, dropped bool) {
 	}
 	k := &c.Correction
 	switch k.Kind {
-	case "":
+	case "", "none":
 		fill(weights, 1)
 	case "token":
 		for i, w := range weights {
