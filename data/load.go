@@ -88,13 +88,14 @@ func (l *Loader) file(ctx context.Context, b *Builder, path string) (source.Kind
 
 // block is a run of consecutive lines and what became of them.
 type block struct {
-	lines  []source.Line
-	kind   source.Kind
-	rows   int
-	cols   columns
-	report Report
-	errs   []error
-	done   chan struct{}
+	lines     []source.Line
+	kind      source.Kind
+	rows      int
+	cols      columns
+	questions []Question
+	report    Report
+	errs      []error
+	done      chan struct{}
 }
 
 const (
@@ -102,12 +103,22 @@ const (
 	blockBytes = 256 << 10
 )
 
-// build reads one file: one goroutine reads lines, several turn blocks of lines
-// into examples, the caller joins the blocks in order.
+// build reads one file into examples.
 func (l *Loader) build(ctx context.Context, b *Builder, path string) (source.Kind, *columns, *Report, error) {
-	f, err := source.Open(path, l.Options.Source)
-	if err != nil {
+	j := joiner{path: path, skip: l.Options.BadRows == SkipRows}
+	if err := j.finish(l.blocks(ctx, path, l.Options.Source, b.run, j.join)); err != nil {
 		return 0, nil, nil, err
+	}
+	return j.kind, joined(j.parts), &j.report, ctx.Err()
+}
+
+// blocks reads one file: one goroutine reads lines, several run blocks of lines, the
+// caller joins the blocks in order. An error of reading comes after the blocks
+// before it.
+func (l *Loader) blocks(ctx context.Context, path string, o source.Options, run func(*source.File, *block), join func(*block)) error {
+	f, err := source.Open(path, o)
+	if err != nil {
+		return err
 	}
 	defer f.Close()
 	ctx, cancel := context.WithCancel(ctx)
@@ -127,20 +138,16 @@ func (l *Loader) build(ctx context.Context, b *Builder, path string) (source.Kin
 	for range workers {
 		go func() {
 			for blk := range todo {
-				b.run(f, blk)
+				run(f, blk)
 				close(blk.done)
 			}
 		}()
 	}
-	j := joiner{path: path, skip: l.Options.BadRows == SkipRows}
 	for blk := range ordered {
 		<-blk.done
-		j.join(blk)
+		join(blk)
 	}
-	if err := j.finish(readErr); err != nil {
-		return 0, nil, nil, err
-	}
-	return j.kind, joined(j.parts), &j.report, ctx.Err()
+	return readErr
 }
 
 // readBlocks sends blocks to the workers and, in order, to the joiner.
@@ -204,7 +211,7 @@ func (j *joiner) join(blk *block) {
 		}
 	}
 	j.report.add(&blk.report)
-	blk.lines, blk.cols = nil, columns{}
+	blk.lines, blk.cols, blk.questions = nil, columns{}, nil
 }
 
 // finish returns what makes the file unusable. An error of reading ends the

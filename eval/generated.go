@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/temper-ml/temper/data/chat"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/model/generate"
 	"github.com/temper-ml/temper/posttrain/reward"
@@ -98,7 +97,7 @@ func (q *Questions) writeBlock(ctx context.Context, e *generate.Engine, n, lo, h
 	return nil
 }
 
-// answered reads an answer: its content if it is well formed, else all of its text.
+// answered reads an answer.
 func (q *Questions) answered(it *item, r *generate.Result) written {
 	w := written{tokens: int64(len(r.Tokens)), reason: r.Reason}
 	ids := make([]int32, len(r.Tokens))
@@ -106,11 +105,7 @@ func (q *Questions) answered(it *item, r *generate.Result) written {
 		ids[i] = t.ID
 		w.logp += float64(t.LogProb)
 	}
-	var msg chat.Message
-	msg, err := q.builder.Parse(ids, it.thinking)
-	if w.text = msg.Content; err != nil && w.text == "" {
-		w.text = q.reader.Tokenizer.Decode(ids)
-	}
+	w.text = q.builder.Answer(ids, it.thinking)
 	return w
 }
 

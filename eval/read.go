@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/data/chat"
 	"github.com/temper-ml/temper/data/source"
-	"github.com/temper-ml/temper/internal/jsonvalue"
 )
 
 // Reader says how the model reads conversations.
@@ -71,9 +69,6 @@ type answer struct {
 // Len returns the number of questions.
 func (q *Questions) Len() int { return len(q.items) }
 
-// Fields a row can have its question in: see plainQuestion.
-var promptFields = []string{"prompt", "instruction", "messages", "conversations", "chosen"}
-
 // Load reads the suite's file. Rows that cannot be used are named by file and
 // line.
 func (s Suite) Load(ctx context.Context, r Reader) (*Questions, error) {
@@ -108,7 +103,7 @@ func (q *Questions) open() (*source.File, error) {
 	o := q.suite.source()
 	o.Thinking, o.System = q.reader.Thinking, q.reader.System
 	o.SplitThink, o.KeepReasoning = q.reader.SplitThink, q.reader.KeepReasoning
-	first, err := q.first()
+	first, err := source.First(q.suite.File)
 	if err != nil {
 		return nil, err
 	}
@@ -118,12 +113,8 @@ func (q *Questions) open() (*source.File, error) {
 	if q.Kind == Choice && o.Format == source.Auto {
 		o.Format = source.PromptFormat
 	}
-	if (q.Kind == Choice || q.Kind.generates()) && plainQuestion(first) && o.Mapping["prompt"] == "" {
-		o.Mapping = maps.Clone(o.Mapping)
-		if o.Mapping == nil {
-			o.Mapping = map[string]string{}
-		}
-		o.Mapping["prompt"] = "question"
+	if q.Kind == Choice || q.Kind.generates() {
+		o = o.Of(first)
 	}
 	f, err := source.Open(q.suite.File, o)
 	if err != nil {
@@ -134,34 +125,6 @@ func (q *Questions) open() (*source.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// first is the first row's object, nil of a file of text.
-func (q *Questions) first() (*jsonvalue.Value, error) {
-	name := strings.TrimSuffix(q.suite.File, ".gz")
-	if strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, ".md") {
-		return nil, nil
-	}
-	f, err := source.Open(q.suite.File, source.Options{Format: source.PromptFormat}) // any format: nothing is decoded
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	line, _, err := f.Next()
-	if err != nil {
-		return nil, err
-	}
-	v, err := jsonvalue.Parse(line.Text)
-	if err != nil {
-		return nil, nil // what opens the file says what is wrong with it, or reads text
-	}
-	return &v, nil
-}
-
-// plainQuestion reports whether a row has its question under that name alone.
-func plainQuestion(row *jsonvalue.Value) bool {
-	return row != nil && row.Lookup("question") != nil &&
-		!slices.ContainsFunc(promptFields, func(name string) bool { return row.Lookup(name) != nil })
 }
 
 // settle makes the kind that of a format, or refuses those that do not belong

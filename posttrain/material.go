@@ -42,8 +42,9 @@ type Data struct {
 	Encoding string `yaml:"encoding" json:"encoding"`
 	// Sequence is the length of a packed row in tokens.
 	Sequence int `yaml:"sequence" json:"sequence"`
-	// Rows is the number of packed rows in an optimizer step.
-	Rows int `yaml:"rows" json:"rows"`
+	// Rows is the number of packed rows in an optimizer step; 0 for methods that
+	// learn from the model's own answers.
+	Rows int `yaml:"rows,omitempty" json:"rows,omitempty"`
 	// Overlong says what happens to an example beyond Sequence, or to a pair that
 	// is longer with both sides together: truncate (of a pair, the beginning of the
 	// prompt), skip, split (plain text only), or empty to refuse it.
@@ -67,11 +68,11 @@ func (d *Data) Check(method string) error {
 		return fmt.Errorf("files: empty: give at least one")
 	case d.Sequence < 8 || d.Sequence > 1<<20:
 		return fmt.Errorf("sequence: %d is outside [8, 1048576]", d.Sequence)
-	case d.Rows < 1 || d.Rows > 1<<20:
+	case !Asks(method) && (d.Rows < 1 || d.Rows > 1<<20):
 		return fmt.Errorf("rows: %d is outside [1, 1048576]", d.Rows)
 	case !(d.HoldOut >= 0) || d.HoldOut > 0.9:
 		return fmt.Errorf("hold_out: %v is outside [0, 0.9]", d.HoldOut)
-	case d.Overlong == "split" && method != "cpt":
+	case d.Overlong == "split" && method != "cpt" && !Asks(method):
 		return fmt.Errorf("overlong: split is for plain text: use truncate, skip, or leave it out to refuse")
 	}
 	format, err := source.ParseFormat(d.Format)
@@ -83,6 +84,11 @@ func (d *Data) Check(method string) error {
 	}
 	if method == "dpo" && format != source.Auto && format != source.PreferenceFormat {
 		return fmt.Errorf("format: %s has no pairs of answers: use preference, or auto", format)
+	}
+	if Asks(method) {
+		if err := d.checkAsking(method, format); err != nil {
+			return err
+		}
 	}
 	if _, err := chat.Lookup(d.Encoding); err != nil {
 		return fmt.Errorf("encoding: %w", err)

@@ -90,6 +90,7 @@ var sameLevel = map[string][]string{
 	"posttrain/preference":         {"posttrain/dpo"},
 	"posttrain/opd":                {"posttrain/pack"},
 	"posttrain/policy":             {"posttrain/grpo", "posttrain/pack", "posttrain/rollout"},
+	"posttrain/rollout":            {"posttrain", "posttrain/grpo"},
 	"recipe/execution":             {"recipe"},
 	"report/record/trace":          {"report/record", "report/record/digest"},
 	"recipe/replay":                {"recipe", "recipe/execution"},
