@@ -43,12 +43,36 @@ type Pass struct {
 	// IndexerScale multiplies the gradient of the indexer's own loss.
 	IndexerScale float32
 
+	// Given, if not nil, are choices that blocks must make, by block and then by
+	// segment. Blocks from len(Given) on choose freely.
+	Given [][]Choices
+
 	// Watch, if not nil, is shown what operators compute; then Rows[i] is how many
 	// of Segments belong to the batch's rows up to and including i.
 	Watch *Watch
 	Rows  []int
 	place Place
 	least int // tokens of the shortest segment shown
+}
+
+// Choices are what a block must choose for the first tokens of a segment, in place
+// of what it would; those after them choose freely. Only indices are given: weights
+// and scores are computed as ever, and so are their gradients.
+type Choices struct {
+	// Experts are those of each token, K for each, ascending.
+	Experts []int32
+	// Picks are the compressed entries that each token attends, ascending: those of
+	// token t from Starts[t] up to Starts[t+1]; as many as it would choose, none where
+	// it sees no more than that.
+	Picks, Starts []int32
+}
+
+// Choices returns what is given to the block that runs, by segment; nil if nothing is.
+func (p *Pass) Choices() []Choices {
+	if l := p.place.Layer; l >= 0 && l < len(p.Given) {
+		return p.Given[l]
+	}
+	return nil
 }
 
 // T returns the number of tokens.

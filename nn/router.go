@@ -33,7 +33,8 @@ func ParseScore(name string) (Score, error) {
 // best of score + Bias (the bias steers the load and never enters the
 // weights), lower index first among equals; with Groups > 1 only experts of the
 // TopGroups best groups compete, a group's score being the sum of its two best
-// members. A hash router takes row token-id of Table. The weights are the
+// members. A hash router takes row token-id of Table. Experts that the pass gives
+// ([Pass.Given]) take the place of a learned router's choice. The weights are the
 // chosen scores, divided by their sum, times Factor.
 type Router struct {
 	Gate  Weight    // [E, D]
@@ -91,7 +92,7 @@ func (r *Router) Route(rt *Routing, x []float32, p *Pass) {
 	if r.Table != nil {
 		r.lookUp(rt.Chosen, p.Tokens)
 	} else {
-		r.choose(rt.Chosen, t, p.Arena)
+		r.choose(rt.Chosen, p)
 	}
 	p.SeeInts("router.chosen", rt.Chosen)
 	rt.sort(t, e)
@@ -104,10 +105,15 @@ func (r *Router) Route(rt *Routing, x []float32, p *Pass) {
 func (r *Router) lookUp(chosen, tokens []int32) {
 	k := r.TopK
 	for t, id := range tokens {
-		out := chosen[t*k : (t+1)*k]
-		for i, v := range r.Table[int(id)*k : (int(id)+1)*k] {
-			insertAscending(out[:i+1], int32(v))
-		}
+		r.LookUp(chosen[t*k:(t+1)*k], id)
+	}
+}
+
+// LookUp writes the K experts of a token id, ascending, to out.
+func (r *Router) LookUp(out []int32, id int32) {
+	k := r.TopK
+	for i, v := range r.Table[int(id)*k : (int(id)+1)*k] {
+		insertAscending(out[:i+1], int32(v))
 	}
 }
 
@@ -120,14 +126,28 @@ func insertAscending(s []int32, v int32) {
 	s[i] = v
 }
 
-// choose selects the best experts of every token, ascending in chosen.
-func (r *Router) choose(chosen []int32, t int, a *Arena) {
-	m := a.Mark()
-	defer a.Release(m)
+// choose takes the experts that are given and selects the best ones of every other
+// token, ascending in chosen.
+func (r *Router) choose(chosen []int32, p *Pass) {
+	m := p.Arena.Mark()
+	defer p.Arena.Release(m)
+	k, given := r.TopK, p.Choices()
+	biased := p.Arena.F32(p.T() * r.Experts)
+	if given == nil {
+		r.chooseBest(chosen, biased, 0, p.T())
+		return
+	}
+	for i, s := range p.Segments {
+		n := copy(chosen[s.Start*k:s.End*k], given[i].Experts) / k
+		r.chooseBest(chosen, biased, s.Start+n, s.End)
+	}
+}
+
+// chooseBest selects for tokens from up to to; biased is scratch of all tokens.
+func (r *Router) chooseBest(chosen []int32, biased []float32, from, to int) {
 	e, k := r.Experts, r.TopK
-	biased := a.F32(t * e)
-	kernel.Parallel(t, 64, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
+	kernel.Parallel(to-from, 64, func(lo, hi int) {
+		for i := from + lo; i < from+hi; i++ {
 			row, s := biased[i*e:(i+1)*e], r.scores[i*e:(i+1)*e]
 			copy(row, s)
 			if r.Bias != nil {

@@ -7,7 +7,8 @@ import (
 // balance moves the routers' selection bias after a step, by the auxiliary-loss-
 // free rule of V3 (report §2.1.2): b_e ← b_e + u·sign(mean load - load_e). load
 // counts routed tokens per block and expert over the whole step. Hash-routed
-// layers have no bias.
+// layers have no bias. A step with routes that are given does not come here: the
+// load is not what the bias made it then, and moving the bias would not move it.
 func (t *Trainer) balance(load [][]int64) {
 	if t.cfg.Router.BiasRate == 0 {
 		return

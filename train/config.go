@@ -46,7 +46,8 @@ type Router struct {
 	// Train says whether the router's gate weights receive gradients.
 	Train bool `yaml:"train" json:"train"`
 	// BiasRate is u of b ← b + u·sign(mean load - load) after each step; 0
-	// freezes the balance bias.
+	// freezes the balance bias. It stays as it is, too, after a step in which some
+	// row's routes are given: the load is then not of its making.
 	BiasRate float64 `yaml:"bias_rate" json:"bias_rate"`
 }
 

@@ -189,8 +189,31 @@ func BatchDigest(rows []Row) digest.Digest {
 }
 
 // Digest is the digest of all that the model sees of a row: tokens, labels, MTP
-// labels, and where its segments start and end.
+// labels, where its segments start and end, and routes if some are given.
 func (r *Row) Digest() digest.Digest {
+	d := r.material()
+	if !r.Routed() {
+		return d
+	}
+	list := []digest.Digest{d}
+	for _, x := range r.Routes {
+		list = append(list, RoutesDigest(x))
+	}
+	return digest.List("routed row", list)
+}
+
+// RoutesDigest is the digest of a segment's routes, of no lists if there are none.
+func RoutesDigest(r *deepseek.Routes) digest.Digest {
+	var lists [][]int32
+	if r != nil {
+		for l := range r.Experts {
+			lists = append(lists, r.Experts[l], r.Picks[l], r.Starts[l])
+		}
+	}
+	return digest.Ints("routes", lists...)
+}
+
+func (r *Row) material() digest.Digest {
 	var starts, ends []int32
 	for _, s := range r.Segments {
 		starts, ends = append(starts, int32(s.Start)), append(ends, int32(s.End))

@@ -1,7 +1,11 @@
 package train
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/temper-ml/temper/data"
+	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/nn"
 )
 
@@ -15,6 +19,29 @@ type Row struct {
 	MTPLabels []int32
 	// Segments cover the row; each is one document.
 	Segments []nn.Segment
+	// Routes, if not nil, has for each segment the choices that its tokens must make,
+	// nil where they choose freely: see [deepseek.Batch].
+	Routes []*deepseek.Routes
+}
+
+// Routed tells whether some segment's choices are given.
+func (r *Row) Routed() bool {
+	return slices.ContainsFunc(r.Routes, func(r *deepseek.Routes) bool { return r != nil })
+}
+
+// routed tells whether some choices of a step are given.
+func routed(rows []Row) bool {
+	return slices.ContainsFunc(rows, func(r Row) bool { return r.Routed() })
+}
+
+// checkRoutes tells whether rows have routes for each of their segments or none.
+func checkRoutes(rows []Row) error {
+	for i := range rows {
+		if r := &rows[i]; r.Routes != nil && len(r.Routes) != len(r.Segments) {
+			return fmt.Errorf("row %d has routes for %d segments of %d: want an entry for each, nil for one that is free", i, len(r.Routes), len(r.Segments))
+		}
+	}
+	return nil
 }
 
 // NewRow gives a packed row its labels: position i predicts the supervised token

@@ -130,6 +130,9 @@ func optimShape(t *arch.Tensor) *optim.Param {
 func (t *Trainer) Step(ctx context.Context) (Result, error) {
 	start := t.now()
 	rows, err := t.source.Rows(t.step)
+	if err == nil {
+		err = checkRoutes(rows)
+	}
 	if err != nil {
 		return Result{}, fmt.Errorf("train: data of step %d: %w", t.step, err)
 	}
@@ -158,7 +161,9 @@ func (t *Trainer) Step(ctx context.Context) (Result, error) {
 	scale := optim.ClipScale(r.GradNorm, t.cfg.Optimizer.Clip)
 	tr.norm(r.GradNorm, scale)
 	t.optimizer.Step(r.LR, scale)
-	t.balance(r.Load)
+	if !routed(rows) {
+		t.balance(r.Load)
+	}
 	tr.state(trace.Update, t)
 	r.Time.Optimizer = t.now().Sub(mark)
 	t.step++
@@ -252,9 +257,10 @@ func (c *Config) options(n Counts) deepseek.StepOptions {
 func microBatch(rows []Row) *deepseek.Batch {
 	if len(rows) == 1 {
 		r := rows[0]
-		return &deepseek.Batch{Tokens: r.Tokens, Labels: r.Labels, MTPLabels: r.MTPLabels, Segments: r.Segments}
+		return &deepseek.Batch{Tokens: r.Tokens, Labels: r.Labels, MTPLabels: r.MTPLabels, Segments: r.Segments, Routes: r.Routes}
 	}
 	b := &deepseek.Batch{}
+	routed := routed(rows)
 	for _, r := range rows {
 		at := len(b.Tokens)
 		b.Tokens = append(b.Tokens, r.Tokens...)
@@ -262,6 +268,12 @@ func microBatch(rows []Row) *deepseek.Batch {
 		b.MTPLabels = append(b.MTPLabels, r.MTPLabels...)
 		for _, s := range r.Segments {
 			b.Segments = append(b.Segments, deepseek.Segment{Start: at + s.Start, End: at + s.End})
+		}
+		switch {
+		case r.Routes != nil:
+			b.Routes = append(b.Routes, r.Routes...)
+		case routed:
+			b.Routes = append(b.Routes, make([]*deepseek.Routes, len(r.Segments))...)
 		}
 	}
 	return b

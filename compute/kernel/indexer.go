@@ -17,6 +17,7 @@ type Indexer struct {
 	Past     int   // leading tokens without a query; needs a single segment
 	PK       Pages // takes the place of k in Choose if it has pages
 	Serial   bool  // Choose runs on its caller alone
+	Given    []int // first tokens of each segment that Choose leaves out; nil for none
 
 	blockRows int // rows of a block; 0: defaultBlockRows. Tests vary it
 	lanes     lanes
@@ -37,13 +38,17 @@ const keyTile = 1024
 // visible returns the entries that the query at token t sees.
 func (x *Indexer) visible(r indexerRun, t int) int { return (t + 1 - r.start) / x.Ratio }
 
-// cut lists runs of at most n queries from the first token of each segment
-// that sees at least least entries.
-func (x *Indexer) cut(n, least int) {
+// cut lists runs of at most n queries from the first token of each segment that
+// sees at least least entries and is not among the given ones.
+func (x *Indexer) cut(n, least int, given []int) {
 	x.runs = x.runs[:0]
 	entry := 0
-	for _, s := range x.Segments {
-		for t := max(s.Start+x.Past, s.Start+least*x.Ratio-1); t < s.End; t += n {
+	for i, s := range x.Segments {
+		first := max(s.Start+x.Past, s.Start+least*x.Ratio-1)
+		if given != nil {
+			first = max(first, s.Start+given[i])
+		}
+		for t := first; t < s.End; t += n {
 			x.runs = append(x.runs, indexerRun{t0: t, t1: min(t+n, s.End), start: s.Start, entry: entry})
 		}
 		entry += s.Len() / x.Ratio
@@ -93,7 +98,8 @@ func (x *Indexer) chooseLane() int {
 
 // Choose fills c, whose K must be the indexer's, with the K best entries of
 // each query, the lower entry winning ties, or all if no more are visible.
-// Segments in which no query sees more than K entries are not scored.
+// Segments in which no query sees more than K entries are not scored. Of tokens
+// that are Given only Count is filled in.
 func (x *Indexer) Choose(c *Chosen, q, w, k Mat, scratch []float32) {
 	for _, s := range x.Segments {
 		for t := s.Start + x.Past; t < s.End; t++ {
@@ -103,7 +109,7 @@ func (x *Indexer) Choose(c *Chosen, q, w, k Mat, scratch []float32) {
 	if x.longest() <= x.K {
 		return
 	}
-	x.cut(x.queries(), x.K+1)
+	x.cut(x.queries(), x.K+1, x.Given)
 	x.lanes.reset(scratch, x.chooseLane(), x.atOnce())
 	if x.Serial {
 		x.chooseRuns(c, q, w, k, 0, len(x.runs))

@@ -26,6 +26,11 @@ type Batch struct {
 	// predict at position i, the one after Labels[i]. When nil it is Labels[i+1]
 	// within the segment and -1 at its end.
 	MTPLabels []int32
+	// Routes, if not nil, has for each segment the choices to be made in place of
+	// the model's own; nil entries leave a segment free. They are of all tokens of a
+	// segment, or of all but a last one without a label, as [Routes] of a generated
+	// sequence are: the last token then chooses freely, and so do MTP blocks.
+	Routes []*Routes
 }
 
 // check tells what is wrong with the batch for the given configuration.
@@ -42,6 +47,9 @@ func (b *Batch) check(cfg *arch.Config) error {
 	}
 	if err := nn.CheckSegments(b.Segments, n); err != nil {
 		return fmt.Errorf("deepseek: batch: %w", err)
+	}
+	if b.Routes != nil && len(b.Routes) != len(b.Segments) {
+		return fmt.Errorf("deepseek: batch has routes for %d segments of %d: want an entry for each, nil for one that is free", len(b.Routes), len(b.Segments))
 	}
 	for i, s := range b.Segments {
 		if s.Len() > cfg.MaxPositions {

@@ -40,10 +40,13 @@ func (m *Model) evaluate(b *Batch, use func(f *trail) error) error {
 	if err := m.checkTables(); err != nil {
 		return err
 	}
+	if err := m.checkRoutes(b); err != nil {
+		return err
+	}
 	mark := m.arena.Mark()
 	defer m.arena.Release(mark)
 	m.report.open = false
-	m.current = nn.Pass{Arena: m.arena, Tokens: b.Tokens, Segments: b.Segments}
+	m.current = nn.Pass{Arena: m.arena, Tokens: b.Tokens, Segments: b.Segments, Given: m.choices(b)}
 	f, err := m.forward(b, &m.current, RecomputeFull, false, false)
 	if err != nil {
 		return err

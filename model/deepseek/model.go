@@ -29,6 +29,7 @@ type Model struct {
 	current nn.Pass
 	base    level
 	trail   trail
+	given   [][]nn.Choices // of the current batch, by block
 	dys     [][]float32
 }
 

@@ -1,9 +1,14 @@
 package deepseek
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/temper-ml/temper/model/arch"
+)
 
 // Routes are the discrete choices that the trunk made for the tokens of a
-// sequence.
+// sequence. Given with a [Batch], they are made again; what weighs them, routers'
+// and indexers' scores, is computed anew.
 type Routes struct {
 	// Experts[l] are the experts of block l, TopK for each token, ascending; nil if
 	// the block has none.
@@ -17,22 +22,35 @@ type Routes struct {
 }
 
 // NewRoutes returns routes of no tokens for a model.
-func (m *Model) NewRoutes() *Routes {
-	n := len(m.blocks)
-	r := &Routes{Experts: make([][]int32, n), Picks: make([][]int32, n), Starts: make([][]int32, n), topK: m.cfg.TopK}
+func (m *Model) NewRoutes() *Routes { return NewRoutes(m.cfg) }
+
+// NewRoutes returns routes of no tokens for models of an architecture.
+func NewRoutes(cfg *arch.Config) *Routes {
+	n := cfg.NumLayers
+	r := &Routes{Experts: make([][]int32, n), Picks: make([][]int32, n), Starts: make([][]int32, n), topK: cfg.TopK}
 	for l := range n {
-		if m.cfg.IsMoE(l) {
+		if cfg.IsMoE(l) {
 			r.Experts[l] = []int32{}
 		}
-		if m.chooses(l) {
+		if cfg.Ratio(l) == routesRatio {
 			r.Picks[l], r.Starts[l] = []int32{}, []int32{0}
 		}
 	}
 	return r
 }
 
-// chooses tells whether a block of the trunk chooses compressed entries.
-func (m *Model) chooses(layer int) bool { return m.cfg.Ratio(layer) == 4 }
+// Len returns the number of tokens.
+func (r *Routes) Len() int {
+	for l := range r.Experts {
+		switch {
+		case r.Experts[l] != nil && r.topK > 0:
+			return len(r.Experts[l]) / r.topK
+		case l < len(r.Starts) && r.Starts[l] != nil:
+			return len(r.Starts[l]) - 1
+		}
+	}
+	return 0
+}
 
 func (r *Routes) addExperts(layer int, chosen []int32) {
 	r.Experts[layer] = append(r.Experts[layer], chosen...)

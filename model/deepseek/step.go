@@ -30,7 +30,7 @@ func (m *Model) ForwardBackward(b *Batch, objective Objective, o StepOptions) (L
 func (m *Model) pass(b *Batch, o StepOptions) *nn.Pass {
 	m.current = nn.Pass{
 		Arena: m.arena, Tokens: b.Tokens, Segments: b.Segments,
-		BalanceScale: o.BalanceScale, IndexerScale: o.IndexerScale, Watch: o.Watch,
+		BalanceScale: o.BalanceScale, IndexerScale: o.IndexerScale, Given: m.choices(b), Watch: o.Watch,
 	}
 	if o.Watch != nil {
 		m.current.Rows = o.Watch.Rows
@@ -49,6 +49,9 @@ func (m *Model) step(b *Batch, o StepOptions, objective Objective) (Losses, erro
 		return Losses{}, err
 	}
 	if err := m.checkTables(); err != nil {
+		return Losses{}, err
+	}
+	if err := m.checkRoutes(b); err != nil {
 		return Losses{}, err
 	}
 	if err := m.reserve(b.Segments, o); err != nil {

@@ -23,6 +23,7 @@ type chooser struct {
 	x      kernel.Indexer
 	chosen kernel.Chosen
 	loss   []float64 // [T]
+	given  []int     // first tokens of each segment whose entries are given
 
 	// saved by forward if the loss is wanted, else scratch
 	q, heads []float32 // [T, index heads*index dim], [T, index heads]
@@ -130,11 +131,31 @@ func (i *chooser) choose(f *chooserForward, v *sparseSaved, blocks, tokens rotat
 		e.pass.SeeLongest(0)
 	}
 	q, w, k := i.operands(f.keys, e)
+	i.give(e)
 	i.x.Choose(&i.chosen, q, w, k, f.choose)
 	if i.scores(e) {
 		// The lists of earlier tokens, which see no more than they may attend, are implied.
 		e.pass.SeeLists("indexer.chosen", nil, v.list, v.count, i.chosen.K, i.c.Ratio*(i.c.TopK+1)-1)
 	}
+}
+
+// give takes over the entries that the pass gives; nothing scores them.
+func (i *chooser) give(e extent) {
+	i.x.Given = nil
+	given := e.pass.Choices()
+	if given == nil || !i.scores(e) {
+		return
+	}
+	i.given = i.given[:0]
+	for j, s := range e.segs {
+		g := &given[j]
+		n := max(0, len(g.Starts)-1)
+		i.given = append(i.given, n)
+		for t := range n {
+			copy(i.chosen.Index[(s.Start+t)*i.chosen.K:], g.Picks[g.Starts[t]:g.Starts[t+1]])
+		}
+	}
+	i.x.Given = i.given
 }
 
 // rotate applies position and Hadamard rotations to queries, or the transposed
