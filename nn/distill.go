@@ -98,7 +98,8 @@ func (h *Head) DistillFloats(rows, lessons, top int, shown bool) int {
 // model's distribution over the whole vocabulary is from its teachers'. It writes
 // the gradient of Σ coef·(-log p(label)) + Σ of the lessons with respect to x into
 // dx, and adds the weight's gradient. coef may be nil: labels are then looked at
-// only for the report. The pass's Scored must have told what the rows are.
+// only for the report. dx may be nil: then there is no gradient. The pass's Scored must
+// have told what the rows are.
 //
 // Teachers' logits exist for a tile of rows and vocabulary at a time. Results do not
 // depend on tiles.
@@ -172,6 +173,9 @@ func (t *distiller) block(lo, n int) {
 	t.studentSoftmax(lo, n)
 	for k := range t.d.Lessons {
 		t.lesson(k, lo, n)
+	}
+	if t.dx == nil {
+		return
 	}
 	before := t.p.Backwards(true)
 	defer t.p.Backwards(before)
@@ -279,7 +283,7 @@ func (t *distiller) lesson(k, lo, n int) {
 	if t.p.Watch != nil {
 		t.p.SeeScored(numbered("divergences", k), value, lo, n)
 	}
-	if t.whole() {
+	if t.whole() && t.dx != nil {
 		t.gradient(k, lo, n, 0, t.h.Out)
 	}
 }

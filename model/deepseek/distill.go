@@ -55,6 +55,35 @@ func (m *Model) HiddenStates(b *Batch) ([]float32, error) {
 	})
 }
 
+// Divergences returns how far the model is from teachers at the positions of b that
+// have a label: Distill, Teachers, LM and Tokens of what a step reports, without the
+// step. It keeps no activations and changes no gradient.
+func (m *Model) Divergences(b *Batch, d *Distillation) (Losses, error) {
+	o := StepOptions{Distill: d, DistillScale: 1}
+	if err := b.check(m.cfg); err != nil {
+		return Losses{}, err
+	}
+	if err := m.checkDistill(b, &o); err != nil {
+		return Losses{}, err
+	}
+	var l Losses
+	err := m.evaluate(b, func(f *trail) error {
+		r := supervised(f.levels[:1], m.arena, func(int, int) float32 { return 0 })
+		n, width := len(r.row), m.cfg.HiddenSize
+		x, loss := m.arena.F32(n*width), m.arena.F32(n)
+		r.gather(x, f.ys, width)
+		if err := m.distill(&l, loss, nil, x, f, r, &o); err != nil {
+			return err
+		}
+		for _, v := range loss {
+			l.LM += nn.Term(float64(v))
+		}
+		l.Tokens += n
+		return nil
+	})
+	return l, err
+}
+
 // checkDistill tells whether the lessons fit the batch.
 func (m *Model) checkDistill(b *Batch, o *StepOptions) error {
 	if o.Distill == nil {

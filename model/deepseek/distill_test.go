@@ -128,6 +128,39 @@ func TestDistillIndependence(t *testing.T) {
 	}
 }
 
+// Measuring says what a step reports, to the bit, and changes no gradient.
+func TestDivergences(t *testing.T) {
+	for name, m := range bitModels(t) {
+		t.Run(name, func(t *testing.T) {
+			b, o := randomBatch(m.Config(), 1, 21, 1, 40, 7), distillOptions()
+			for _, limit := range []int{0, 1, 5000} {
+				m.head.MaxLogits = limit
+				want := takeTaught(t, m, o, 2, b)
+				got, err := m.Divergences(b, taught(m.Config(), b, 0, 2))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if l := want.losses; got.Distill != l.Distill || !slices.Equal(got.Teachers, l.Teachers) || got.LM != l.LM || got.Tokens != l.Tokens {
+					t.Errorf("at most %d logits: measured %+v, a step says %+v", limit, got, l)
+				}
+				for _, p := range m.Params() {
+					for i, g := range p.Grad {
+						if math.Float32bits(g) != want.grads[p.Name][i] {
+							t.Fatalf("measuring changes the gradient of %s", p.Name)
+						}
+					}
+				}
+			}
+			m.head.MaxLogits = 0
+			d := taught(m.Config(), b, 0, 1)
+			d.Lessons[0].Coef = d.Lessons[0].Coef[1:]
+			if _, err := m.Divergences(b, d); err == nil {
+				t.Error("lessons that do not fit are taken")
+			}
+		})
+	}
+}
+
 // A position's hidden state has the same bits whatever else is in the batch, and through the
 // head it gives the model's own logits: a student that is its own teacher learns nothing.
 func TestHiddenStates(t *testing.T) {

@@ -56,7 +56,7 @@ func (s *Stage) seat(d *nn.Distillation, lo, hi int) error {
 			continue
 		}
 		for i := lo; i < hi; i++ {
-			m := s.states(j, i)
+			m := s.states(j, &s.lessons[i])
 			if m.rows == 0 {
 				continue
 			}
@@ -83,7 +83,7 @@ func (s *Stage) fetch(j int, m *matrix) error {
 	if !errors.Is(err, errDamaged) && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := s.ask(j); err != nil {
+	if err := s.ask(s.ctx, j, s.all()); err != nil {
 		return err
 	}
 	return s.cache.get(m)

@@ -14,6 +14,9 @@ type Share struct {
 	Weight  float32
 }
 
+// maxWeight bounds a teacher's weight.
+const maxWeight = 1e6
+
 // Lesson is a row and, for each of its segments, its teachers: one if questions are
 // routed by domain, several for a weighted sum, none for what is not learnt.
 type Lesson struct {
@@ -52,7 +55,7 @@ func (l *Lesson) check(teachers []Teacher) error {
 				return fmt.Errorf("segment %d has teacher %d of %d", i, s.Teacher, len(teachers))
 			case j > 0 && shares[j-1].Teacher == s.Teacher:
 				return fmt.Errorf("segment %d has teacher %q twice", i, teachers[s.Teacher].Name)
-			case !(s.Weight > 0) || s.Weight > 1e6:
+			case !(s.Weight > 0) || s.Weight > maxWeight:
 				return fmt.Errorf("segment %d has weight %v for teacher %q, want more than 0, at most 1e6", i, s.Weight, teachers[s.Teacher].Name)
 			}
 		}

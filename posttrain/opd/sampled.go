@@ -14,7 +14,8 @@ func (s *Stage) LogProbs(teacher, row int) ([]float32, error) {
 	if s.step < 0 || teacher < 0 || teacher >= len(s.teachers) || row < 0 || row >= len(s.lessons) {
 		return nil, fmt.Errorf("opd: there is no teacher %d, or no row %d, in the present step", teacher, row)
 	}
-	l, m := &s.lessons[row], s.states(teacher, row)
+	l := &s.lessons[row]
+	m := s.states(teacher, l)
 	logp := make([]float32, len(l.Row.Tokens))
 	if m.rows == 0 {
 		return logp, nil

@@ -38,8 +38,18 @@ type Options struct {
 	Tokens int
 	// FS writes Dir; nil is the machine's.
 	FS durable.FS
-	// Warn, if not nil, is told of damaged files and of teachers being loaded.
+	// Warn, if not nil, is told of damaged files.
 	Warn func(string)
+	// Tell, if not nil, is told what a teacher is about to read.
+	Tell func(Reading)
+}
+
+// Reading says that a teacher was loaded and how many rows it reads: of the steps
+// First to Last, or of what is held out.
+type Reading struct {
+	Teacher     string
+	Rows        int
+	First, Last string
 }
 
 // Stage gives a trainer its rows and what teachers say of them. It is not safe for
@@ -50,15 +60,18 @@ type Stage struct {
 	teachers []Teacher
 	source   Lessons
 	cache    *cache
-	step     int64 // whose lessons are present, -1 for none
+	ahead    map[int64][]Lesson // of the steps whose rows teachers have read
+	step     int64              // whose lessons are present, -1 for none
 	lessons  []Lesson
-	heads    [][]float32 // of each teacher, nil if not in memory
+	kept     map[digest.Digest]bool // in the cache, whatever the step
+	heads    [][]float32            // of each teacher, nil if not in memory
 	batch    nn.Distillation
 	Loads    int // teachers loaded so far
 }
 
 // New returns the stage of a student with that vocabulary. It loads no teacher. When ctx
-// ends, so does reading, after the rows that are being read; what was read is kept.
+// ends, so does reading that nobody asked Prepare for, after the rows that are being read;
+// what was read is kept.
 func New(ctx context.Context, student Vocabulary, teachers []Teacher, source Lessons, o Options) (*Stage, error) {
 	if len(teachers) == 0 {
 		return nil, fmt.Errorf("opd: no teacher: give at least one")
@@ -91,11 +104,17 @@ func New(ctx context.Context, student Vocabulary, teachers []Teacher, source Les
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
+	if o.Tell == nil {
+		o.Tell = func(Reading) {}
+	}
 	c, err := newCache(&o)
 	if err != nil {
 		return nil, err
 	}
-	return &Stage{ctx: ctx, o: o, teachers: slices.Clone(teachers), source: source, cache: c, step: -1, heads: make([][]float32, len(teachers))}, nil
+	return &Stage{
+		ctx: ctx, o: o, teachers: slices.Clone(teachers), source: source, cache: c, ahead: map[int64][]Lesson{}, step: -1,
+		kept: map[digest.Digest]bool{}, heads: make([][]float32, len(teachers)),
+	}, nil
 }
 
 // Close gives the directory up.
@@ -118,25 +137,47 @@ func (s *Stage) turn(step int64) error {
 	if s.step == step {
 		return nil
 	}
-	s.step = -1
-	lessons, err := s.source(step)
+	lessons, err := s.lessonsOf(step)
+	s.lessons, s.step = lessons, step
 	if err != nil {
-		return fmt.Errorf("opd: step %d: %w", step, err)
+		s.step = -1
 	}
+	return err
+}
+
+// lessonsOf returns the lessons of a step, checked and sorted.
+func (s *Stage) lessonsOf(step int64) ([]Lesson, error) {
+	if lessons, ok := s.ahead[step]; ok {
+		return lessons, nil
+	}
+	if step == s.step {
+		return s.lessons, nil
+	}
+	lessons, err := s.source(step)
+	if err == nil {
+		lessons, err = s.ordered(lessons)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opd: step %d: %w", step, err)
+	}
+	return lessons, nil
+}
+
+// ordered checks lessons and returns them sorted.
+func (s *Stage) ordered(lessons []Lesson) ([]Lesson, error) {
 	lessons = slices.Clone(lessons)
 	for i := range lessons {
 		lessons[i].Shares = slices.Clone(lessons[i].Shares)
 		if err := lessons[i].check(s.teachers); err != nil {
-			return fmt.Errorf("opd: step %d: row %d %w", step, i, err)
+			return nil, fmt.Errorf("row %d %w", i, err)
 		}
 	}
 	Sort(lessons)
-	s.lessons, s.step = lessons, step
-	return nil
+	return lessons, nil
 }
 
-// Begin has every teacher that the step needs read its rows, one teacher after the
-// other, and keeps what the step needs of them.
+// Begin refuses other rows than the step's, and has teachers read them if that was not
+// prepared.
 func (s *Stage) Begin(step int64, rows []train.Row) error {
 	if err := s.turn(step); err != nil {
 		return err
@@ -144,41 +185,10 @@ func (s *Stage) Begin(step int64, rows []train.Row) error {
 	if got, want := batchOf(s.lessons), train.BatchDigest(rows); got != want {
 		return fmt.Errorf("opd: step %d has rows %s, the lessons are of rows %s", step, want, got)
 	}
-	used := s.used()
-	for _, j := range used {
-		if err := s.identify(j); err != nil {
-			return err
-		}
+	if _, ok := s.ahead[step]; ok {
+		return nil
 	}
-	wanted := map[digest.Digest]bool{}
-	for _, j := range used {
-		wanted[s.head(j).key] = true
-		for i := range s.lessons {
-			if m := s.states(j, i); m.rows > 0 {
-				wanted[m.key] = true
-			}
-		}
-	}
-	if err := s.cache.prune(wanted, s.o.Disk); err != nil {
-		return err
-	}
-	for _, j := range used {
-		if err := s.ask(j); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// used are the teachers that have something to say in the present step.
-func (s *Stage) used() []int {
-	var all []int
-	for j := range s.teachers {
-		if slices.ContainsFunc(s.lessons, func(l Lesson) bool { return l.labels(l.taughtBy(j)) > 0 }) {
-			all = append(all, j)
-		}
-	}
-	return all
+	return s.Prepare(s.ctx, step, step+1)
 }
 
 func batchOf(lessons []Lesson) digest.Digest {
@@ -187,21 +197,6 @@ func batchOf(lessons []Lesson) digest.Digest {
 		rows[i] = lessons[i].Row
 	}
 	return train.BatchDigest(rows)
-}
-
-// identify finds out the digest of a teacher that came without; as it is there then, it
-// reads too.
-func (s *Stage) identify(j int) error {
-	if !s.teachers[j].Digest.IsZero() {
-		return nil
-	}
-	return s.with(j, func(m *deepseek.Model) error {
-		w, err := s.lacking(j)
-		if err != nil {
-			return err
-		}
-		return s.read(m, j, w)
-	})
 }
 
 // with loads a teacher for the time of use. Its memory is given back before
@@ -223,133 +218,10 @@ func (s *Stage) head(j int) matrix {
 
 // states are what a teacher says of the segments of a row that it has a share in, as
 // the cache has it; no rows if there are none.
-func (s *Stage) states(j, row int) matrix {
-	t, l := &s.teachers[j], &s.lessons[row]
+func (s *Stage) states(j int, l *Lesson) matrix {
+	t := &s.teachers[j]
 	segments := l.taughtBy(j)
 	m := matrix{rows: l.labels(segments), columns: t.Config.HiddenSize, short: s.o.BF16}
 	m.key = digest.List("opd-states", []digest.Digest{t.Digest, l.Row.Digest(), digest.Ints("opd", segments, []int32{int32(m.width())})})
 	return m
-}
-
-// work is what a teacher has to do.
-type work struct {
-	rows  []int
-	head  bool  // its head is not in the cache
-	bytes int64 // that the cache will take
-}
-
-// lacking tells what is not in the cache.
-func (s *Stage) lacking(j int) (work, error) {
-	var w work
-	head := s.head(j)
-	ok, err := s.cache.has(head)
-	if err != nil {
-		return w, err
-	}
-	if w.head = !ok; w.head {
-		w.bytes = head.bytes()
-	}
-	for i := range s.lessons {
-		m := s.states(j, i)
-		if m.rows == 0 {
-			continue
-		}
-		ok, err := s.cache.has(m)
-		if err != nil {
-			return w, err
-		}
-		if !ok {
-			w.rows = append(w.rows, i)
-			w.bytes += m.bytes()
-		}
-	}
-	return w, nil
-}
-
-// ask has a teacher read what is not in the cache. If all is, it is not loaded.
-func (s *Stage) ask(j int) error {
-	w, err := s.lacking(j)
-	if err != nil || !w.head && len(w.rows) == 0 {
-		return err
-	}
-	return s.with(j, func(m *deepseek.Model) error { return s.read(m, j, w) })
-}
-
-// read has the teacher do its work.
-func (s *Stage) read(m *deepseek.Model, j int, w work) error {
-	t := &s.teachers[j]
-	if s.o.Dir != "" {
-		if err := durable.Reserve(s.o.Dir, w.bytes); err != nil {
-			return fmt.Errorf("opd: teacher %q: %w", t.Name, err)
-		}
-	}
-	s.o.Warn(fmt.Sprintf("opd: teacher %q reads %d rows of step %d", t.Name, len(w.rows), s.step))
-	if w.head {
-		head := s.head(j)
-		head.values = slices.Clone(m.Teacher("").Data)
-		if err := s.cache.put(&head); err != nil {
-			return err
-		}
-	}
-	for rows := w.rows; len(rows) > 0; {
-		if err := s.ctx.Err(); err != nil {
-			return fmt.Errorf("opd: teacher %q: %w", t.Name, err)
-		}
-		n, err := s.some(m, j, rows)
-		if err != nil {
-			return err
-		}
-		rows = rows[n:]
-	}
-	return nil
-}
-
-// some has the teacher read the first of the rows, as many tokens as are allowed at once,
-// and returns how many rows those were.
-func (s *Stage) some(m *deepseek.Model, j int, rows []int) (int, error) {
-	b, n := &deepseek.Batch{}, 0
-	for n < len(rows) {
-		part := s.lessons[rows[n]].part(s.lessons[rows[n]].taughtBy(j))
-		if n > 0 && len(b.Tokens)+len(part.Tokens) > s.o.Tokens {
-			break
-		}
-		join(b, part)
-		n++
-	}
-	states, err := m.HiddenStates(b)
-	if err != nil { // not wrapped: a teacher's numbers are no reason to skip a step
-		return 0, fmt.Errorf("opd: teacher %q reads row %d of step %d and up to %d after it: %v", s.teachers[j].Name, rows[0], s.step, n-1, err)
-	}
-	if s.o.BF16 {
-		kernel.RoundBF16(states)
-	}
-	for _, row := range rows[:n] {
-		at := s.states(j, row)
-		at.values = slices.Clone(states[:at.rows*at.columns])
-		states = states[at.rows*at.columns:]
-		if err := s.cache.put(&at); err != nil {
-			return 0, err
-		}
-	}
-	return n, nil
-}
-
-// part is the batch of some segments of the row.
-func (l *Lesson) part(segments []int32) *deepseek.Batch {
-	b := &deepseek.Batch{}
-	for _, i := range segments {
-		s, at := l.Row.Segments[i], len(b.Tokens)
-		b.Tokens = append(b.Tokens, l.Row.Tokens[s.Start:s.End]...)
-		b.Labels = append(b.Labels, l.Row.Labels[s.Start:s.End]...)
-		b.Segments = append(b.Segments, nn.Segment{Start: at, End: at + s.Len()})
-	}
-	return b
-}
-
-func join(b, more *deepseek.Batch) {
-	at := len(b.Tokens)
-	b.Tokens, b.Labels = append(b.Tokens, more.Tokens...), append(b.Labels, more.Labels...)
-	for _, s := range more.Segments {
-		b.Segments = append(b.Segments, nn.Segment{Start: at + s.Start, End: at + s.End})
-	}
 }

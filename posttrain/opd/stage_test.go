@@ -276,8 +276,8 @@ func TestUnknownTeachers(t *testing.T) {
 // When the context ends, reading does, and what was read is there afterwards.
 func TestInterruptedReading(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	o := Options{Dir: t.TempDir(), FS: durabletest.NoSync(durable.OS), Tokens: 1, Warn: func(s string) {
-		if strings.Contains(s, `"expert1"`) {
+	o := Options{Dir: t.TempDir(), FS: durabletest.NoSync(durable.OS), Tokens: 1, Tell: func(r Reading) {
+		if r.Teacher == "expert1" {
 			cancel()
 		}
 	}}

@@ -3,6 +3,7 @@ package opd
 import (
 	"crypto/sha256"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
@@ -78,6 +79,13 @@ func (t *Teacher) check(student Vocabulary) error {
 		return fmt.Errorf("opd: teacher %q has the tokenizer %s, the student %s: ids must mean the same to both", t.Name, t.Tokenizer, student.Digest)
 	}
 	return nil
+}
+
+// Identify loads the teacher once: to find out its digest, or to make sure that it still
+// has the one that it is given.
+func (t *Teacher) Identify() error {
+	defer debug.FreeOSMemory()
+	return t.with(func(*deepseek.Model) error { return nil })
 }
 
 // with loads the teacher for the time of use, and no longer.
