@@ -16,6 +16,11 @@ func (s *Stage) Lessons(lo, hi int) (*deepseek.Distillation, error) {
 	if s.step < 0 || lo < 0 || hi > len(s.lessons) {
 		return nil, fmt.Errorf("opd: rows %d to %d are not of the step's %d", lo, hi-1, len(s.lessons))
 	}
+	return s.learn(s.lessons[lo:hi])
+}
+
+// learn returns what lessons say, valid until it is called again.
+func (s *Stage) learn(lessons []Lesson) (*deepseek.Distillation, error) {
 	d := &s.batch
 	d.Divergence, d.Teachers, d.States, d.Lessons = s.o.Divergence, d.Teachers[:0], d.States[:0], d.Lessons[:0]
 	for j := range s.teachers {
@@ -23,28 +28,28 @@ func (s *Stage) Lessons(lo, hi int) (*deepseek.Distillation, error) {
 		t := &d.Teachers[j]
 		t.In, t.Out = s.teachers[j].Config.HiddenSize, s.teachers[j].Config.VocabSize
 	}
-	if err := s.seat(d, lo, hi); err != nil {
+	if err := s.seat(d, lessons); err != nil {
 		return nil, err
 	}
 	deepest := 0
-	for i := lo; i < hi; i++ {
-		for _, shares := range s.lessons[i].Shares {
+	for i := range lessons {
+		for _, shares := range lessons[i].Shares {
 			deepest = max(deepest, len(shares))
 		}
 	}
 	d.Lessons = append(d.Lessons, make([]nn.Lesson, deepest)...)
 	next := make([]int32, len(s.teachers)) // state of each teacher
-	for i := lo; i < hi; i++ {
-		s.lessons[i].assign(d, next)
+	for i := range lessons {
+		lessons[i].assign(d, next)
 	}
 	return d, nil
 }
 
-// seat brings the heads and states of the teachers of rows lo to hi-1, in row order.
-func (s *Stage) seat(d *nn.Distillation, lo, hi int) error {
+// seat brings the heads and states of the teachers of lessons, in their order.
+func (s *Stage) seat(d *nn.Distillation, lessons []Lesson) error {
 	var needed []int
-	for i := lo; i < hi; i++ {
-		needed = append(needed, s.lessons[i].teachers()...)
+	for i := range lessons {
+		needed = append(needed, lessons[i].teachers()...)
 	}
 	for j := range s.heads {
 		if !slices.Contains(needed, j) {
@@ -55,19 +60,19 @@ func (s *Stage) seat(d *nn.Distillation, lo, hi int) error {
 		if !slices.Contains(needed, j) {
 			continue
 		}
-		for i := lo; i < hi; i++ {
-			m := s.states(j, &s.lessons[i])
+		for i := range lessons {
+			m := s.states(j, &lessons[i])
 			if m.rows == 0 {
 				continue
 			}
-			if err := s.fetch(j, &m); err != nil {
+			if err := s.fetch(j, &m, lessons); err != nil {
 				return err
 			}
 			d.States[j] = append(d.States[j], m.values...)
 		}
 		if s.heads[j] == nil {
 			m := s.head(j)
-			if err := s.fetch(j, &m); err != nil {
+			if err := s.fetch(j, &m, lessons); err != nil {
 				return err
 			}
 			s.heads[j] = m.values
@@ -77,13 +82,14 @@ func (s *Stage) seat(d *nn.Distillation, lo, hi int) error {
 	return nil
 }
 
-// fetch reads from the cache; what was damaged or lost since Begin is computed again.
-func (s *Stage) fetch(j int, m *matrix) error {
+// fetch reads from the cache what lessons need; what was damaged or lost since it was put
+// there is computed again.
+func (s *Stage) fetch(j int, m *matrix, lessons []Lesson) error {
 	err := s.cache.get(m)
 	if !errors.Is(err, errDamaged) && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := s.ask(s.ctx, j, s.all()); err != nil {
+	if err := s.ask(s.ctx, j, readings(lessons, "the micro-batch")); err != nil {
 		return err
 	}
 	return s.cache.get(m)

@@ -28,7 +28,7 @@ func (s *Stage) Prepare(ctx context.Context, from, to int64) error {
 		ahead[step] = lessons
 		all = append(all, readings(lessons, fmt.Sprint("step ", step))...)
 	}
-	if err := s.teach(ctx, all); err != nil {
+	if err := s.teach(ctx, all, nil); err != nil {
 		return err
 	}
 	s.ahead = ahead
@@ -65,23 +65,18 @@ func (s *Stage) all() []reading {
 	return all
 }
 
-// teach has teachers read rows, and lets go of everything else that they said.
-func (s *Stage) teach(ctx context.Context, rows []reading) error {
+// teach has teachers read rows, and lets go of everything else that they said, but of
+// other rows.
+func (s *Stage) teach(ctx context.Context, rows, other []reading) error {
 	used := s.used(rows)
 	for _, j := range used {
 		if err := s.identify(ctx, j, rows); err != nil {
 			return err
 		}
 	}
-	wanted := maps.Clone(s.kept)
-	for _, j := range used {
-		wanted[s.head(j).key] = true
-		for _, r := range rows {
-			if m := s.states(j, r.Lesson); m.rows > 0 {
-				wanted[m.key] = true
-			}
-		}
-	}
+	wanted := s.keys(rows)
+	maps.Copy(wanted, s.keys(other))
+	maps.Copy(wanted, s.kept)
 	if err := s.cache.prune(wanted, s.o.Disk); err != nil {
 		return err
 	}
@@ -91,6 +86,20 @@ func (s *Stage) teach(ctx context.Context, rows []reading) error {
 		}
 	}
 	return nil
+}
+
+// keys are what the cache has of rows once teachers have read them.
+func (s *Stage) keys(rows []reading) map[digest.Digest]bool {
+	keys := map[digest.Digest]bool{}
+	for _, j := range s.used(rows) {
+		keys[s.head(j).key] = true
+		for _, r := range rows {
+			if m := s.states(j, r.Lesson); m.rows > 0 {
+				keys[m.key] = true
+			}
+		}
+	}
+	return keys
 }
 
 // used are the teachers that have something to say of rows.

@@ -21,10 +21,10 @@ func (s *Stage) LogProbs(teacher, row int) ([]float32, error) {
 		return logp, nil
 	}
 	head := s.head(teacher)
-	if err := s.fetch(teacher, &m); err != nil {
+	if err := s.fetch(teacher, &m, s.lessons); err != nil {
 		return nil, err
 	}
-	if err := s.fetch(teacher, &head); err != nil {
+	if err := s.fetch(teacher, &head, s.lessons); err != nil {
 		return nil, err
 	}
 	var labels []int32
