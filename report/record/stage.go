@@ -42,6 +42,9 @@ type Stage struct {
 	// Anchor is the digest of the parameters that a divergence is from, where the
 	// stage keeps its policy near them: those that it began with.
 	Anchor Digest `json:"anchor,omitempty"`
+	// Teachers are the digests of the models that the stage learns from, by name: of
+	// their configurations and all their parameters.
+	Teachers map[string]Digest `json:"teachers,omitempty"`
 	// MTP and Indexer say that these losses take part, as their FLOPs then do.
 	MTP     bool `json:"mtp,omitempty"`
 	Indexer bool `json:"indexer,omitempty"`
@@ -130,6 +133,11 @@ func (s *Stage) Check() error {
 	}
 	if err := s.LR.check(s.Steps); err != nil {
 		return fmt.Errorf("lr: %w", err)
+	}
+	for name, d := range s.Teachers {
+		if err := d.Check(); err != nil || d == "" || name == "" {
+			return errors.Join(fmt.Errorf("teachers: %.80q has digest %.80q", name, d), err)
+		}
 	}
 	return errors.Join(
 		place(s.Stage, s.From),

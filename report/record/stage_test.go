@@ -40,6 +40,7 @@ func TestTextOfStages(t *testing.T) {
 			`"optimizer":"muon","order":` + empty + `,"rows":100,"sequence":128,"stage":1,"steps":30,"supervised":4000,"tokens":9000}`},
 		{&record.Stage{Name: "a", Steps: 1}, `{"from":0,"lr":{},"method":"","name":"a","rows":0,"stage":0,"steps":1}`},
 		{&record.Stage{Name: "a", Steps: 1, Reference: record.SHA256(nil)}, `{"from":0,"lr":{},"method":"","name":"a","reference":` + empty + `,"rows":0,"stage":0,"steps":1}`},
+		{&record.Stage{Name: "a", Steps: 1, Teachers: map[string]record.Digest{"y": record.SHA256(nil), "x": record.SHA256(nil)}}, `{"from":0,"lr":{},"method":"","name":"a","rows":0,"stage":0,"steps":1,"teachers":{"x":` + empty + `,"y":` + empty + `}}`},
 		{routing(), `{"counts":[[3,0],[1,2]],"from":2,"stage":1,"to":4}`},
 		{times(), `{"from":2,"ranks":[{"rank":0,"split":{"model":3,"other":2,"wall":5}},{"rank":7,"split":{"communication":5,"wall":5}}],"stage":1,"to":4}`},
 	} {
@@ -66,6 +67,9 @@ func TestStagesRefused(t *testing.T) {
 		"round: -1":                             func(s *record.Stage) { s.Round = -1 },
 		"anchor: digest":                        func(s *record.Stage) { s.Anchor = "sha256:" },
 		"reference: digest":                     func(s *record.Stage) { s.Reference = "sha256:" },
+		`teachers: "x" has digest ""`:           func(s *record.Stage) { s.Teachers = map[string]record.Digest{"x": ""} },
+		`teachers: "" has`:                      func(s *record.Stage) { s.Teachers = map[string]record.Digest{"": record.SHA256(nil)} },
+		`teachers: "x" has digest "sha256:"`:    func(s *record.Stage) { s.Teachers = map[string]record.Digest{"x": "sha256:"} },
 		`lr: kind: "step" is unknown`:           func(s *record.Stage) { s.LR.Kind = "step" },
 		"lr: kind: missing":                     func(s *record.Stage) { s.LR.Kind = "" },
 		"lr: peak: NaN":                         func(s *record.Stage) { s.LR.Peak = math.NaN() },

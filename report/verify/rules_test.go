@@ -168,6 +168,7 @@ func TestEveryRule(t *testing.T) {
 		{"sequence", "while the run is paused", drop[*record.Resume](0)},
 		{"sequence", "step before the first stage", drop[*record.Stage](0)},
 		{"sequence", "stage 0 is continued as another", change(1, func(b *record.Stage) { b.Sequence = 65 })},
+		{"sequence", "stage 0 is continued as another", change(1, func(b *record.Stage) { b.Teachers = map[string]record.Digest{"a": record.SHA256(nil)} })},
 		{"sequence", "stage 2 follows stage 0", func(_ *record.Manifest, es []*record.Entry) []*record.Entry {
 			j := slices.IndexFunc(es, func(e *record.Entry) bool { s, ok := e.Body.(*record.Stage); return ok && s.Stage == 1 })
 			es[j].Body.(*record.Stage).Stage = 2

@@ -3,6 +3,7 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/runlog"
@@ -112,7 +113,7 @@ func (s *sequence) stage(e *record.Entry, b *record.Stage) error {
 		first := l.Stages[b.Stage].Stage
 		now := *b
 		now.From = first.From
-		if now != first {
+		if !reflect.DeepEqual(now, first) {
 			return fmt.Errorf("stage %d is continued as another than entry %d opened", b.Stage, l.Stages[b.Stage].Index)
 		}
 		return s.here(b.Stage, b.From)
