@@ -26,12 +26,24 @@ type Objective interface {
 	Loss(row int, logp, dlogp []float32, terms []float64) error
 }
 
+// Extremes is an objective some of whose terms are the largest of its rows' values,
+// not their sum. Such values are not negative.
+type Extremes interface {
+	Objective
+	// Largest is how many of Terms, from the end, are.
+	Largest() int
+}
+
 // Objective replaces what is minimised, from the next step on. The other parts
 // of the loss keep their weights.
 func (t *Trainer) Objective(o Objective) {
-	t.objective, t.terms = o, nil
+	t.objective, t.terms, t.summed = o, nil, 0
 	if o != nil {
 		t.terms = make([]float64, len(o.Terms()))
+		t.summed = len(t.terms)
+	}
+	if e, ok := o.(Extremes); ok {
+		t.summed -= e.Largest()
 	}
 }
 
@@ -53,7 +65,11 @@ func (t *Trainer) pass(micro []Row, lo int, o deepseek.StepOptions, sums []float
 			clear(t.terms)
 			refused = t.objective.Loss(lo+i, logp[at:at+n], t.dlogp[at:at+n], t.terms)
 			for k, v := range t.terms {
-				sums[k] += nn.Term(v)
+				if k < t.summed {
+					sums[k] += nn.Term(v)
+				} else {
+					sums[k] = max(sums[k], v)
+				}
 			}
 			at += n
 		}

@@ -62,7 +62,9 @@ func TestObjectiveOfCrossEntropy(t *testing.T) {
 // duel wants the first segment of each row to be likelier than the second.
 type duel struct{ rows int }
 
-func (duel) Terms() []string { return []string{"loss", "won"} }
+func (duel) Terms() []string { return []string{"loss", "won", "longest"} }
+
+func (duel) Largest() int { return 1 }
 
 func (d *duel) Begin(_ int64, rows []Row) error {
 	d.rows = len(rows)
@@ -82,6 +84,7 @@ func (d *duel) Loss(row int, logp, dlogp []float32, terms []float64) error {
 	if margin > 0 {
 		terms[1] = 1
 	}
+	terms[2] = float64(len(logp))
 	for i := range dlogp {
 		dlogp[i] = 1 / float32(d.rows)
 		if i < cut {
@@ -114,6 +117,9 @@ func TestObjectiveSplit(t *testing.T) {
 		}
 		if i == 0 {
 			want = got
+			if n := want[0].Terms["longest"]; n != 40 {
+				t.Errorf("the longest row has %v tokens, not 40", n)
+			}
 			if want[2].Terms["loss"] >= want[0].Terms["loss"] {
 				t.Errorf("the loss went from %v to %v", want[0].Terms["loss"], want[2].Terms["loss"])
 			}

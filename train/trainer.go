@@ -29,6 +29,7 @@ type Trainer struct {
 	grads     [][]float32
 	objective Objective // nil: the mean cross-entropy
 	terms     []float64 // of one row of it
+	summed    int       // so many of them are summed, the others are largest
 	dlogp     []float32
 	teaching  Teaching // nil: none
 	entropy   float64  // weight of the cross-entropy beside it

@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/temper-ml/temper/compute/kernel"
+	"github.com/temper-ml/temper/model/deepseek"
+	"github.com/temper-ml/temper/posttrain/rollout"
+	"github.com/temper-ml/temper/train"
+)
+
+// flight is a round that a goroutine samples with the behaviour weights.
+type flight struct {
+	kept
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the rest is set
+	round  *rollout.Round
+	err    error
+}
+
+// goAhead begins to sample the round after r, by the weights at the beginning of r. If
+// those are gone, because the stage is continued within r, the round must have been
+// finished, or its weights kept.
+func (s *Stage) goAhead(r *rollout.Round, begins bool) error {
+	next := r.Number + 1
+	if s.behaviour == nil || next >= s.rounds() {
+		return nil
+	}
+	if !begins {
+		_, err := s.o.Rounds.Read(next)
+		if err == nil {
+			return nil
+		}
+		return s.resume(next, err)
+	}
+	copyParameters(s.behaviour, s.o.Policy)
+	return s.takeOff(next, r.First+r.Used)
+}
+
+// takeOff has the behaviour weights sample a round.
+func (s *Stage) takeOff(number, first int64) error {
+	d, err := train.ParametersDigest(s.behaviour)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // it outlives this call
+	f := &flight{kept: kept{number, first, d}, cancel: cancel, done: make(chan struct{})}
+	s.flight = f
+	go func() {
+		defer close(f.done)
+		f.round, f.err = s.o.Rounds.Sample(ctx, s.behaviour, d, number, first)
+	}()
+	return nil
+}
+
+// land waits for the round that is being sampled.
+func (s *Stage) land(ctx context.Context) (*rollout.Round, error) {
+	f := s.flight
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	s.Close()
+	if f.err != nil {
+		return nil, fmt.Errorf("policy: round %d, sampled ahead: %w", f.Round, f.err)
+	}
+	return f.round, s.forget()
+}
+
+// copyParameters gives a model the weights of another of its kind.
+func copyParameters(to, from *deepseek.Model) {
+	for i, p := range from.Params() {
+		dst := to.Params()[i].Data
+		kernel.Parallel(len(dst), 1<<16, func(lo, hi int) { copy(dst[lo:hi], p.Data[lo:hi]) })
+	}
+}

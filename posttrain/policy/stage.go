@@ -1,0 +1,258 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/model/deepseek"
+	"github.com/temper-ml/temper/posttrain/grpo"
+	"github.com/temper-ml/temper/posttrain/rollout"
+	"github.com/temper-ml/temper/report/record/digest"
+	"github.com/temper-ml/temper/train"
+)
+
+// Rounds samples and keeps rounds; a [rollout.Sampler] does. Methods are called for
+// different rounds by two goroutines at a time.
+type Rounds interface {
+	// Sample returns a round whose answers are sampled and judged, and on disk: by
+	// that model, from the question at cursor first on. What its file has is not
+	// sampled again, if the file is of the same weights.
+	Sample(ctx context.Context, m *deepseek.Model, policy digest.Digest, number, first int64) (*rollout.Round, error)
+	// Read returns a round that Sample has finished, sealed or not.
+	Read(number int64) (*rollout.Round, error)
+	// Seal adds Old and Reference of the round's answers to its file, which is then
+	// complete.
+	Seal(r *rollout.Round) error
+}
+
+// Options are what a stage is made of.
+type Options struct {
+	Loss    grpo.Config
+	Rollout rollout.Config
+	// Sequence is the most tokens of a row, Steps the optimizer steps of the stage.
+	Sequence int
+	Steps    int64
+	// Rounds samples, by Policy, which is the model that is trained.
+	Rounds Rounds
+	Policy *deepseek.Model
+	// Anchor has the weights that the divergence is from, those that the stage began
+	// with. Nil if the divergence has no weight.
+	Anchor *deepseek.Model
+	// Cursor returns how many questions the rounds before one have used, according to
+	// the record. It is asked where a stage is continued. Nil if it never is.
+	Cursor func(round int64) (int64, error)
+	// Dir is where weights are kept that an interrupted round must be finished with:
+	// for rounds sampled ahead. FS writes it; nil is the machine's.
+	Dir string
+	FS  durable.FS
+	// Note, if not nil, is told what a person should know of a round.
+	Note func(string)
+}
+
+// Stage gives a trainer the rows of its steps and is their objective. Call Prepare
+// before each step, Settle before a checkpoint is saved, and Close at the end.
+// It is not safe for concurrent use.
+type Stage struct {
+	o     Options
+	terms []string
+
+	lesson  *lesson          // of the present round, nil before there is one
+	batches map[int64]*batch // of it, by step
+	present *batch           // of the step begun
+	loss    grpo.Config      // of it
+	grad    []float64
+
+	behaviour *deepseek.Model // the weights that sample ahead
+	flight    *flight         // the round that is being sampled, or was
+}
+
+// New returns the stage, before its first round. For rounds ahead it takes the memory of
+// a second set of parameters now.
+func New(o Options) (*Stage, error) {
+	if err := o.Rollout.Check("grpo", o.Sequence); err != nil {
+		return nil, fmt.Errorf("policy: rollout.%w", err)
+	}
+	if err := Check(&o.Loss, &o.Rollout); err != nil {
+		return nil, fmt.Errorf("policy: grpo.%w", err)
+	}
+	switch {
+	case o.Steps < 1:
+		return nil, fmt.Errorf("policy: %d steps, want at least 1", o.Steps)
+	case o.Policy == nil || o.Rounds == nil:
+		return nil, errors.New("policy: no model to train, or nothing that samples from it")
+	case o.Rollout.Ahead > 0 && o.Dir == "":
+		return nil, errors.New("policy: rounds are sampled ahead, and there is no directory to keep weights in")
+	case (o.Loss.KL.Weight > 0) != (o.Anchor != nil):
+		return nil, fmt.Errorf("policy: a divergence of weight %v from an anchor that is there: %v", o.Loss.KL.Weight, o.Anchor != nil)
+	}
+	if o.FS == nil {
+		o.FS = durable.OS
+	}
+	if o.Note == nil {
+		o.Note = func(string) {}
+	}
+	s := &Stage{o: o, terms: termsOf(&o.Loss)}
+	if o.Rollout.Ahead > 0 && s.rounds() > 1 {
+		var err error
+		if s.behaviour, err = deepseek.NewFrozen(o.Policy.Config()); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// rounds is how many rounds the stage has; the last may be left before its end.
+func (s *Stage) rounds() int64 { return s.o.Rollout.RoundOf(s.o.Steps-1) + 1 }
+
+// computesOld reports whether π_old has to be computed.
+func (s *Stage) computesOld() bool { return s.o.Loss.Old == "computed" }
+
+// Round returns the round that was prepared last, nil before.
+func (s *Stage) Round() *rollout.Round {
+	if s.lesson == nil {
+		return nil
+	}
+	return s.lesson.round
+}
+
+// Prepare makes the round of a step present: sampled, or read if it was before; fresh
+// tells that it was not present yet. Sampling ahead begins here too. The policy must
+// have the weights of that step.
+func (s *Stage) Prepare(ctx context.Context, step int64) (r *rollout.Round, fresh bool, err error) {
+	if step < 0 || step >= s.o.Steps {
+		return nil, false, fmt.Errorf("policy: step %d is not of the stage's %d", step, s.o.Steps)
+	}
+	number, begins := s.o.Rollout.RoundOf(step), step%s.o.Rollout.Steps() == 0
+	if r := s.Round(); r != nil && r.Number == number {
+		return r, false, nil
+	}
+	if r, err = s.obtain(ctx, number, begins); err != nil {
+		return nil, false, err
+	}
+	if err := s.goAhead(r, begins); err != nil {
+		return nil, false, err
+	}
+	if !r.Sealed {
+		if !begins {
+			return nil, false, fmt.Errorf("policy: round %d lacks what only the weights at its first step could give: continue from a checkpoint at step %d or before", number, number*s.o.Rollout.Steps())
+		}
+		if err := s.complete(ctx, r); err != nil {
+			return nil, false, fmt.Errorf("policy: round %d: %w", number, err)
+		}
+	}
+	l, err := newLesson(&s.o.Loss, r)
+	if err != nil {
+		return nil, false, fmt.Errorf("policy: round %d: %w", number, err)
+	}
+	s.lesson, s.batches = l, map[int64]*batch{}
+	s.tell()
+	return r, true, nil
+}
+
+// obtain returns the answers of a round.
+func (s *Stage) obtain(ctx context.Context, number int64, begins bool) (*rollout.Round, error) {
+	if f := s.flight; f != nil && f.Round == number {
+		return s.land(ctx)
+	}
+	if begins && (s.o.Rollout.Ahead == 0 || number == 0) {
+		first, err := s.cursor(number)
+		if err != nil {
+			return nil, err
+		}
+		d, err := train.ParametersDigest(s.o.Policy)
+		if err != nil {
+			return nil, err
+		}
+		return s.o.Rounds.Sample(ctx, s.o.Policy, d, number, first)
+	}
+	r, err := s.o.Rounds.Read(number)
+	if err == nil || s.behaviour == nil {
+		return r, err
+	}
+	if err := s.resume(number, err); err != nil {
+		return nil, err
+	}
+	return s.land(ctx)
+}
+
+// cursor returns the first question of a round.
+func (s *Stage) cursor(number int64) (int64, error) {
+	r := s.Round()
+	switch {
+	case number == 0:
+		return 0, nil
+	case r != nil && r.Number == number-1:
+		return r.First + r.Used, nil
+	case s.o.Cursor == nil:
+		return 0, fmt.Errorf("policy: round %d: nothing tells which questions the rounds before it used", number)
+	}
+	return s.o.Cursor(number)
+}
+
+// complete adds what later weights could not compute, and seals the round.
+func (s *Stage) complete(ctx context.Context, r *rollout.Round) error {
+	if s.computesOld() {
+		err := logProbs(ctx, s.o.Policy, r, s.o.Sequence, func(a *rollout.Answer, logp []float32) { a.Old = logp })
+		if err != nil {
+			return fmt.Errorf("log-probabilities of the policy: %w", err)
+		}
+	}
+	if s.o.Anchor != nil {
+		err := logProbs(ctx, s.o.Anchor, r, s.o.Sequence, func(a *rollout.Answer, logp []float32) { a.Reference = logp })
+		if err != nil {
+			return fmt.Errorf("log-probabilities of the anchor: %w", err)
+		}
+	}
+	return s.o.Rounds.Seal(r)
+}
+
+// Rows returns the rows of a step of the round that is prepared.
+func (s *Stage) Rows(step int64) ([]train.Row, error) {
+	b, err := s.batch(step)
+	if err != nil {
+		return nil, err
+	}
+	return b.rows, nil
+}
+
+// batch returns what a step learns.
+func (s *Stage) batch(step int64) (*batch, error) {
+	if b := s.batches[step]; b != nil {
+		return b, nil
+	}
+	r := s.Round()
+	if r == nil || step < 0 || s.o.Rollout.RoundOf(step) != r.Number {
+		return nil, fmt.Errorf("policy: the round of step %d is not prepared", step)
+	}
+	parts := int64(s.o.Rollout.Updates)
+	b, err := s.lesson.batch(int(step%parts), int(parts), s.o.Sequence)
+	if err == nil {
+		s.batches[step] = b
+	}
+	return b, err
+}
+
+// tell notes what is unusual about the round.
+func (s *Stage) tell() {
+	l := s.lesson
+	number, groups, parts := l.round.Number, len(l.groups), s.o.Rollout.Updates
+	if groups >= parts {
+		return
+	}
+	if groups == 0 {
+		s.o.Note(fmt.Sprintf("round %d teaches nothing: none of its %d groups takes part; its steps have no gradient from it", number, len(l.round.Groups)))
+		return
+	}
+	s.o.Note(fmt.Sprintf("round %d has %d of %d groups that take part, for %d updates: some steps have no gradient from it", number, groups, len(l.round.Groups), parts))
+}
+
+// Close stops sampling ahead. What was sampled stays in the round's file.
+func (s *Stage) Close() {
+	if s.flight != nil {
+		s.flight.cancel()
+		<-s.flight.done
+		s.flight = nil
+	}
+}
