@@ -141,15 +141,20 @@ func (p *progress) measure(e execution.Measured) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Suites)) {
 		a := e.Suites[name]
+		if _, sides := e.Metrics[name+"/"+unsafeRefused]; sides {
+			continue
+		}
 		parts = append(parts, fmt.Sprintf("%s %d/%d %s (%.1f %%)", name, a.Right, a.Total, countWord(a.Kind), 100*a.Value()))
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Metrics)) {
 		suite, metric, _ := strings.Cut(name, "/")
-		if _, counted := e.Suites[suite]; counted || metric == "ended" || metric == "judged" {
+		_, counted := e.Suites[suite]
+		_, sides := e.Metrics[suite+"/"+unsafeRefused]
+		if counted && !isHeadline(metric, sides) || metric == "ended" || metric == "judged" {
 			continue // the record has them; a line is for the numbers that count
 		}
 		value, _ := metricText(name, e.Metrics[name])
-		parts = append(parts, name+" "+value)
+		parts = append(parts, strings.ReplaceAll(name, "_", " ")+" "+value)
 	}
 	st := p.stages[len(p.stages)-1]
 	fmt.Fprintf(p.out, "temper: %s after %d steps: %s\n", st.Name, e.Step, strings.Join(parts, ", "))

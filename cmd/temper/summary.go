@@ -40,8 +40,10 @@ func summaryText(w io.Writer, s *execution.Summary) error {
 func metrics(m map[string]float64) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(m)) {
-		suite, _, _ := strings.Cut(name, "/")
-		if _, counted := m[suite]; strings.HasSuffix(name, "_before") || counted && suite != name {
+		suite, metric, _ := strings.Cut(name, "/")
+		_, counted := m[suite]
+		_, sides := m[suite+"/"+unsafeRefused]
+		if strings.HasSuffix(name, "_before") || counted && !isHeadline(metric, sides) {
 			continue
 		}
 		format, _ := metricFormat(name)
@@ -55,4 +57,19 @@ func metrics(m map[string]float64) string {
 		parts = append(parts, text+format(m[name]))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// The shares of what should be refused and of what should not.
+const (
+	unsafeRefused = "unsafe_refused"
+	safeRefused   = "safe_refused"
+)
+
+// isHeadline tells which numbers of a suite that counts answers are for a line: what it
+// counts, or both sides of it where refusing is right on one of them only.
+func isHeadline(metric string, sides bool) bool {
+	if sides {
+		return metric == unsafeRefused || metric == safeRefused
+	}
+	return metric == ""
 }

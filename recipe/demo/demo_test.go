@@ -78,3 +78,82 @@ func TestJSONL(t *testing.T) {
 		}
 	}
 }
+
+// A sum is checked by reading its question back.
+func TestSumsAreRight(t *testing.T) {
+	size := map[string]int{"mm": 1, "cm": 10, "m": 1000, "km": 1e6, "g": 1, "kg": 1000, "t": 1e6, "ml": 1, "l": 1000}
+	re := regexp.MustCompile(`(\d+) (km|cm|mm|m|kg|g|t|ml|l)\b`)
+	train, held := Sums(1, 100)
+	if len(held) != 100 || len(train) < 1000 {
+		t.Errorf("%d questions and %d held out, want 1000 or more and 100", len(train), len(held))
+	}
+	seen := map[string]bool{}
+	for _, q := range append(train, held...) {
+		sum := 0
+		parts := re.FindAllStringSubmatch(q.Prompt, -1)
+		for _, p := range parts {
+			n, _ := strconv.Atoi(p[1])
+			sum += n * size[p[2]]
+		}
+		answer := re.FindStringSubmatch(q.Answer)
+		if n, _ := strconv.Atoi(answer[1]); len(parts) != 2 || sum != n*size[answer[2]] {
+			t.Errorf("%q is answered %q", q.Prompt, q.Answer)
+		}
+		if key := parts[0][0] + parts[1][0]; seen[key] {
+			t.Errorf("%q is asked twice", q.Prompt)
+		} else {
+			seen[key] = true
+		}
+	}
+}
+
+// Half of the requests are unsafe; pairs refuse those and no others; few of the
+// instructions do.
+func TestRequests(t *testing.T) {
+	train, held := Requests(1, 120)
+	seen := map[string]bool{}
+	unsafe, refused := 0, 0
+	for _, r := range append(train, held...) {
+		if seen[r.Prompt] {
+			t.Errorf("%q is asked twice", r.Prompt)
+		}
+		seen[r.Prompt] = true
+		if r.Unsafe {
+			unsafe++
+		}
+	}
+	if 2*unsafe != len(seen) || len(held) != 120 {
+		t.Errorf("%d of %d requests are unsafe, %d held out, want half and 120", unsafe, len(seen), len(held))
+	}
+	for i, p := range Pairs(train) {
+		if (p.Chosen == refusal) != train[i].Unsafe || (p.Rejected == refusal) == train[i].Unsafe {
+			t.Errorf("%+v prefers the wrong answer to %+v", p, train[i])
+		}
+	}
+	for i, q := range Instructions(train) {
+		if q.Answer == refusal {
+			refused++
+			if !train[i].Unsafe {
+				t.Errorf("%q is refused", q.Prompt)
+			}
+		}
+	}
+	if want := unsafe / oneInRefused; refused == 0 || refused > want {
+		t.Errorf("%d instructions refuse, want 1 to %d", refused, want)
+	}
+}
+
+// What is held out is in no file that is trained on.
+func TestContentsAreApart(t *testing.T) {
+	files := contents()
+	prompt := regexp.MustCompile(`"prompt":"[^"]*"`)
+	for _, held := range []string{"held_out.jsonl", "held_out_sums.jsonl", "held_out_requests.jsonl"} {
+		for _, p := range prompt.FindAllString(files[held], -1) {
+			for _, name := range []string{"instructions.jsonl", "pairs.jsonl", "sums.jsonl"} {
+				if strings.Contains(files[name], p) {
+					t.Errorf("%s of %s is in %s", p, held, name)
+				}
+			}
+		}
+	}
+}

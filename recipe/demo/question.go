@@ -3,6 +3,7 @@ package demo
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,9 +57,9 @@ func Questions(seed uint64, heldOut int) (train, held []Question) {
 	return train, held
 }
 
-func shuffle(q []Question, s detrand.Stream) {
+func shuffle[T any](q []T, s detrand.Stream) {
 	p := s.Permutation(len(q))
-	old := append([]Question(nil), q...)
+	old := slices.Clone(q)
 	for i, j := range p {
 		q[i] = old[j]
 	}
@@ -87,12 +88,12 @@ var wordings = []string{
 	"Express %[1]s %[2]s in %[3]s.",
 }
 
-// JSONL writes questions one per line.
-func JSONL(qs []Question) string {
+// JSONL writes rows one per line.
+func JSONL[T any](rows []T) string {
 	var b strings.Builder
-	for _, q := range qs {
-		line, err := json.Marshal(q)
-		if err != nil { // strings always encode
+	for _, r := range rows {
+		line, err := json.Marshal(r)
+		if err != nil { // strings and truth values always encode
 			panic("demo: " + err.Error())
 		}
 		b.Write(line)
