@@ -70,6 +70,7 @@ var levels = []struct {
 	{"data/tokenizer/...", 0},
 	{"report/record", 0},
 	{"report/record/digest", 0},
+	{"report/record/merkle", 0},
 	{"report/record/trace", 0},
 	{"internal/...", 0},
 }
@@ -92,7 +93,7 @@ var sameLevel = map[string][]string{
 	"posttrain/policy":             {"posttrain/grpo", "posttrain/pack", "posttrain/rollout"},
 	"posttrain/rollout":            {"posttrain", "posttrain/grpo"},
 	"recipe/execution":             {"recipe"},
-	"report/record/trace":          {"report/record", "report/record/digest"},
+	"report/record/trace":          {"report/record", "report/record/digest", "report/record/merkle"},
 	"recipe/replay":                {"recipe", "recipe/execution"},
 	"train/stepbench":              {"train"},
 	"data/preview":                 {"data"},

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/record/merkle"
 )
 
 // File is what a [Follower] reads, such as an os.File.
@@ -39,10 +40,10 @@ type Follower struct {
 	last     *Head // the last one that matched
 	headAt   int64 // where head begins
 	lastAt   int64 // where last begins
-	tree     frontier
-	signed   frontier    // the tree under the last head
-	open     []tlog.Hash // of the leaves after it
-	size     int64       // bytes of the log that are complete entries
+	tree     merkle.Frontier[tlog.Hash]
+	signed   merkle.Frontier[tlog.Hash] // the tree under the last head
+	open     []tlog.Hash                // of the leaves after it
+	size     int64                      // bytes of the log that are complete entries
 	time     int64
 	torn     int64
 	witness  int64
@@ -146,7 +147,7 @@ func (f *Follower) beginHeads(heads File) error {
 // entry takes the next line.
 func (f *Follower) entry(line []byte, visit func(*record.Entry) error) error {
 	text := line[:len(line)-1]
-	e, err := readEntry(text, f.tree.n, f.time)
+	e, err := readEntry(text, f.tree.Size(), f.time)
 	if err != nil {
 		return f.refuse(err)
 	}
@@ -166,13 +167,13 @@ func (f *Follower) leaf(text []byte) error {
 		return f.refuse(fmt.Errorf("more than %d entries after the last head: nothing says that they are what was written", maxOpen))
 	}
 	h := tlog.RecordHash(text)
-	index := f.tree.n
-	f.tree.add(h)
+	index := f.tree.Size()
+	f.tree.Add(h)
 	if f.head == nil { // else the head ahead covers it, and compares whole
 		f.open = append(f.open, h)
 	}
 	for _, p := range f.trust.Heads {
-		if p.Size == f.tree.n && p.Hash != f.tree.root() {
+		if p.Size == f.tree.Size() && p.Hash != f.tree.Root() {
 			return &Error{LogName, index, fmt.Errorf("%w: up to here, it is not what the given head of %d leaves was signed of", ErrRewritten, p.Size)}
 		}
 	}
@@ -190,7 +191,7 @@ func (f *Follower) match() error {
 			}
 			f.headAt = at
 		}
-		if f.head.Size > f.tree.n {
+		if f.head.Size > f.tree.Size() {
 			return nil
 		}
 		hash, ok := f.under(f.head.Size)
@@ -208,20 +209,20 @@ func (f *Follower) match() error {
 // under returns the hash of the first n leaves, which moves the signed tree
 // there. It knows those from the last head on that no other head was ahead of.
 func (f *Follower) under(n int64) (hash tlog.Hash, ok bool) {
-	if n == f.tree.n {
-		f.signed = frontier{f.tree.n, slices.Clone(f.tree.hashes)}
+	if n == f.tree.Size() {
+		f.signed = f.tree.Clone()
 		f.open = nil
-		return f.tree.root(), true
+		return f.tree.Root(), true
 	}
-	k := n - f.signed.n
-	if k < 1 || f.signed.n+int64(len(f.open)) != f.tree.n {
+	k := n - f.signed.Size()
+	if k < 1 || f.signed.Size()+int64(len(f.open)) != f.tree.Size() {
 		return hash, false
 	}
 	for _, h := range f.open[:k] {
-		f.signed.add(h)
+		f.signed.Add(h)
 	}
 	f.open = slices.Clone(f.open[k:])
-	return f.signed.root(), true
+	return f.signed.Root(), true
 }
 
 // end is called where no complete entry follows.
@@ -235,22 +236,22 @@ func (f *Follower) end(torn int64) error {
 		expected = max(expected, p.Size)
 	}
 	switch {
-	case expected > f.tree.n:
-		return f.refuse(fmt.Errorf("%w: a head was signed of %d leaves, %d are left", ErrTruncated, expected, f.tree.n))
+	case expected > f.tree.Size():
+		return f.refuse(fmt.Errorf("%w: a head was signed of %d leaves, %d are left", ErrTruncated, expected, f.tree.Size()))
 	case f.matching == 0:
 		return &Error{File: HeadsName, Err: fmt.Errorf("%w: no complete head: nothing says that the log is what was written", ErrTruncated)}
 	}
 	return nil
 }
 
-func (f *Follower) refuse(err error) error { return &Error{LogName, f.tree.n, err} }
+func (f *Follower) refuse(err error) error { return &Error{LogName, f.tree.Size(), err} }
 
 // Size returns how many bytes of the log are complete entries that were read.
 func (f *Follower) Size() int64 { return f.size }
 
 // Summary returns what was found so far.
 func (f *Follower) Summary() Summary {
-	s := Summary{Leaves: f.tree.n, Heads: f.matching, Torn: f.torn, TornHead: f.heads.torn, Witnessed: f.witness}
+	s := Summary{Leaves: f.tree.Size(), Heads: f.matching, Torn: f.torn, TornHead: f.heads.torn, Witnessed: f.witness}
 	if f.last != nil {
 		s.Signed = f.last.Size
 	}

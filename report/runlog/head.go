@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/record/merkle"
 )
 
 // Head is a signed statement of the hash of a log's first Size leaves.
@@ -40,11 +41,11 @@ func (h *Head) text() string {
 }
 
 // sign returns the signed note of a tree whose last head had previous leaves.
-func (k *Key) sign(f *frontier, previous int64) (*Head, error) {
-	h := &Head{Size: f.n, Hash: f.root(), Previous: previous}
+func (k *Key) sign(f *merkle.Frontier[tlog.Hash], previous int64) (*Head, error) {
+	h := &Head{Size: f.Size(), Hash: f.Root(), Previous: previous}
 	var err error
 	if h.Note, err = note.Sign(&note.Note{Text: h.text()}, k.signer); err != nil {
-		return nil, fmt.Errorf("runlog: head of %d entries: %w", f.n, err)
+		return nil, fmt.Errorf("runlog: head of %d entries: %w", f.Size(), err)
 	}
 	return h, nil
 }

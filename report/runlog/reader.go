@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/record/merkle"
 )
 
 // Error refuses a log.
@@ -98,7 +99,7 @@ type Reader struct {
 	head    *Head // the next one
 	signed  *Head // the last one that matched
 	pinned  []*Head
-	tree    frontier
+	tree    merkle.Frontier[tlog.Hash]
 	proofs  *Tree
 	summary Summary
 	size    int64 // bytes of the log that are complete entries
@@ -210,12 +211,12 @@ func readLeaf0(b []byte, m *record.Manifest) error {
 // Prove makes the reader add what it reads to t, which proofs can be made from
 // afterwards. Call it before the first Next.
 func (r *Reader) Prove(t *Tree) error {
-	if r.tree.n != 1 {
+	if r.tree.Size() != 1 {
 		return errors.New("runlog: Prove after Next")
 	}
 	*t = Tree{}
 	r.proofs = t
-	return t.add(r.tree.hashes[0])
+	return t.add(r.tree.Root())
 }
 
 // Next returns the next entry, and io.EOF after the last. Every other error is
@@ -238,7 +239,7 @@ func (r *Reader) next() (*record.Entry, error) {
 		return nil, r.end(line, whole)
 	}
 	text := line[:len(line)-1]
-	e, err := readEntry(text, r.tree.n, r.time)
+	e, err := readEntry(text, r.tree.Size(), r.time)
 	if err != nil {
 		return nil, r.refuse(err)
 	}
@@ -266,36 +267,36 @@ func readEntry(text []byte, index, time int64) (*record.Entry, error) {
 	return e, nil
 }
 
-func (r *Reader) refuse(err error) error { return &Error{LogName, r.tree.n, err} }
+func (r *Reader) refuse(err error) error { return &Error{LogName, r.tree.Size(), err} }
 
 // leaf adds a leaf and compares the tree with the heads of its size.
 func (r *Reader) leaf(text []byte) error {
-	index := r.tree.n
+	index := r.tree.Size()
 	h := tlog.RecordHash(text)
 	r.last.Hash = h
-	r.tree.add(h)
-	r.summary.Leaves = r.tree.n
+	r.tree.Add(h)
+	r.summary.Leaves = r.tree.Size()
 	if r.proofs != nil {
 		if err := r.proofs.add(h); err != nil {
 			return err
 		}
 	}
 	for _, p := range r.pinned {
-		if p.Size == r.tree.n && p.Hash != r.tree.root() {
+		if p.Size == r.tree.Size() && p.Hash != r.tree.Root() {
 			return &Error{LogName, index, fmt.Errorf("%w: up to here, it is not what the given head of %d leaves was signed of: %w", ErrRewritten, p.Size, ErrKept)}
 		}
 	}
-	if r.head == nil || r.head.Size != r.tree.n {
+	if r.head == nil || r.head.Size != r.tree.Size() {
 		return nil
 	}
-	if r.head.Hash != r.tree.root() {
+	if r.head.Hash != r.tree.Root() {
 		return &Error{LogName, index, fmt.Errorf("%w: up to here, it is not what head %d was signed of", ErrRewritten, r.summary.Heads)}
 	}
 	if len(r.head.Signers) > 1 {
-		r.summary.Witnessed = r.tree.n
+		r.summary.Witnessed = r.tree.Size()
 	}
 	r.summary.Heads++
-	r.summary.Signed = r.tree.n
+	r.summary.Signed = r.tree.Size()
 	r.signed = r.head
 	var err error
 	r.head, err = r.heads.next()
@@ -318,12 +319,12 @@ func (r *Reader) end(tail []byte, whole bool) error {
 		expected = r.head.Size
 	}
 	for _, p := range r.pinned {
-		if p.Size > max(expected, r.tree.n) {
-			return r.refuse(fmt.Errorf("%w: the given head was signed of %d leaves, %d are left: %w", ErrTruncated, p.Size, r.tree.n, ErrKept))
+		if p.Size > max(expected, r.tree.Size()) {
+			return r.refuse(fmt.Errorf("%w: the given head was signed of %d leaves, %d are left: %w", ErrTruncated, p.Size, r.tree.Size(), ErrKept))
 		}
 	}
-	if expected > r.tree.n {
-		return r.refuse(fmt.Errorf("%w: a head was signed of %d leaves, %d are left", ErrTruncated, expected, r.tree.n))
+	if expected > r.tree.Size() {
+		return r.refuse(fmt.Errorf("%w: a head was signed of %d leaves, %d are left", ErrTruncated, expected, r.tree.Size()))
 	}
 	return io.EOF
 }
@@ -335,7 +336,7 @@ func (r *Reader) Last() Place { return r.last }
 func (r *Reader) Summary() Summary { return r.summary }
 
 // Head returns size and hash of the tree so far.
-func (r *Reader) Head() (size int64, hash tlog.Hash) { return r.tree.n, r.tree.root() }
+func (r *Reader) Head() (size int64, hash tlog.Hash) { return r.tree.Size(), r.tree.Root() }
 
 // Signed returns the last head that matched, nil before the first: kept
 // elsewhere, it makes a later rewriting of what it covers show.

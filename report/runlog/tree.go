@@ -6,35 +6,6 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// frontier is what is needed of a Merkle tree (RFC 6962) to add leaves and to
-// know its hash: the hashes of its complete subtrees, largest first, one for
-// each bit of n that is set.
-type frontier struct {
-	n      int64
-	hashes []tlog.Hash
-}
-
-// add appends a leaf.
-func (f *frontier) add(h tlog.Hash) {
-	for n := f.n; n&1 == 1; n >>= 1 {
-		last := len(f.hashes) - 1
-		h = tlog.NodeHash(f.hashes[last], h)
-		f.hashes = f.hashes[:last]
-	}
-	f.hashes = append(f.hashes, h)
-	f.n++
-}
-
-// root returns the hash of the tree, which must not be empty.
-func (f *frontier) root() tlog.Hash {
-	last := len(f.hashes) - 1
-	h := f.hashes[last]
-	for i := last - 1; i >= 0; i-- {
-		h = tlog.NodeHash(f.hashes[i], h)
-	}
-	return h
-}
-
 // Tree holds all hashes of a log, 64 bytes per entry, to make proofs from: that
 // an entry is in the tree of a head, and that the tree of one head continues
 // that of an earlier one. A holder of the heads checks them with

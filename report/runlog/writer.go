@@ -11,6 +11,7 @@ import (
 
 	"github.com/temper-ml/temper/internal/durable"
 	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/record/merkle"
 )
 
 // The files of a log.
@@ -53,7 +54,7 @@ type Writer struct {
 	lock  *durable.Lock
 	log   durable.File
 	heads durable.File
-	tree  frontier
+	tree  merkle.Frontier[tlog.Hash]
 	head  int64 // leaves of the last head
 	at    int64 // time of the last head
 	time  int64 // time of the last entry
@@ -76,7 +77,7 @@ func Create(dir string, m *record.Manifest, key *Key, o Options) (*Writer, error
 		return nil, fmt.Errorf("runlog: manifest: %w", err)
 	}
 	w := &Writer{opts: o, key: key}
-	w.tree.add(tlog.RecordHash(text))
+	w.tree.Add(tlog.RecordHash(text))
 	head, err := key.sign(&w.tree, 0)
 	if err != nil {
 		return nil, err
@@ -184,7 +185,7 @@ func (w *Writer) append(body record.Body, ms int64) (*record.Entry, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
-	e := record.NewEntry(w.tree.n, ms, body)
+	e := record.NewEntry(w.tree.Size(), ms, body)
 	if err := e.Check(); err != nil {
 		return nil, fmt.Errorf("runlog: entry %d: %w", e.Index, err)
 	}
@@ -197,14 +198,14 @@ func (w *Writer) append(body record.Body, ms int64) (*record.Entry, error) {
 	if _, err := w.log.Write(w.buf); err != nil {
 		return nil, w.broken(err)
 	}
-	w.tree.add(h)
+	w.tree.Add(h)
 	w.time = ms
 	return e, nil
 }
 
 // broken makes the Writer refuse to go on.
 func (w *Writer) broken(err error) error {
-	w.err = fmt.Errorf("runlog: after %d entries: %w: the log is complete up to there and can be opened again", w.tree.n-1, err)
+	w.err = fmt.Errorf("runlog: after %d entries: %w: the log is complete up to there and can be opened again", w.tree.Size()-1, err)
 	return w.err
 }
 
@@ -220,7 +221,7 @@ func (w *Writer) sign() error {
 	if w.err != nil {
 		return w.err
 	}
-	if w.head == w.tree.n {
+	if w.head == w.tree.Size() {
 		return nil
 	}
 	// The log first: no head may name an entry that a power failure can take.
@@ -237,7 +238,7 @@ func (w *Writer) sign() error {
 	if err := w.heads.Sync(); err != nil {
 		return w.broken(err)
 	}
-	w.head, w.at = w.tree.n, w.time
+	w.head, w.at = w.tree.Size(), w.time
 	return nil
 }
 
@@ -245,7 +246,7 @@ func (w *Writer) sign() error {
 func (w *Writer) Size() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.tree.n
+	return w.tree.Size()
 }
 
 // Close signs a last head and closes the log. Closing again does nothing.

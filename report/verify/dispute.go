@@ -10,6 +10,7 @@ import (
 
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/record/digest"
+	"github.com/temper-ml/temper/report/record/merkle"
 	"github.com/temper-ml/temper/report/record/trace"
 )
 
@@ -84,7 +85,7 @@ func (s *side) split(ctx context.Context, level int, i int64) (err error) {
 	if s.left, s.right, err = s.party.Children(ctx, level, i); err != nil {
 		return fmt.Errorf("verify: party %s: %w", s.name, err)
 	}
-	if trace.NodeHash(s.left, s.right) != s.hash {
+	if merkle.Node(s.left, s.right) != s.hash {
 		return &LieError{s.name, fmt.Sprintf("halves of node %d of level %d do not hash to it", i, level)}
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/record/digest"
-	"github.com/temper-ml/temper/report/record/trace"
+	"github.com/temper-ml/temper/report/record/merkle"
 )
 
 // StepText is the text of a step as every machine computes it: canonical bytes
@@ -29,7 +29,7 @@ func StepText(s *record.Step) ([]byte, error) {
 // takes 64 bytes a step and the texts.
 type Steps struct {
 	texts [][]byte
-	tree  trace.Tree
+	tree  merkle.Tree[digest.Digest]
 }
 
 // NewSteps returns the tree over the texts of steps, which are not copied.
@@ -38,7 +38,7 @@ func NewSteps(texts [][]byte) *Steps {
 	for i, t := range texts {
 		leaves[i] = digest.Digest(tlog.RecordHash(t))
 	}
-	return &Steps{texts, trace.NewTree(leaves)}
+	return &Steps{texts, merkle.NewTree(leaves)}
 }
 
 // Published implements [Party].

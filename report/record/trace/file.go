@@ -8,6 +8,7 @@ import (
 
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/record/digest"
+	"github.com/temper-ml/temper/report/record/merkle"
 )
 
 // Format names this version of the format.
@@ -96,7 +97,7 @@ func (s *sequence) add(o Operator) error {
 // Writer writes a trace as it is computed.
 type Writer struct {
 	w    *bufio.Writer
-	tree frontier
+	tree merkle.Frontier[digest.Digest]
 	seq  sequence
 	line []byte
 	err  error
@@ -126,27 +127,27 @@ func (t *Writer) Add(e Entry) error {
 
 func (t *Writer) add(e *Entry) error {
 	if err := e.Check(); err != nil {
-		return fmt.Errorf("trace: entry %d: %w", t.tree.n, err)
+		return fmt.Errorf("trace: entry %d: %w", t.tree.Size(), err)
 	}
 	if err := t.seq.add(e.Operator); err != nil {
-		return fmt.Errorf("trace: entry %d: %w", t.tree.n, err)
+		return fmt.Errorf("trace: entry %d: %w", t.tree.Size(), err)
 	}
 	t.line = e.Append(t.line[:0])
-	t.tree.add(leafHash(t.line))
+	t.tree.Add(merkle.Leaf[digest.Digest](t.line))
 	_, err := t.w.Write(append(t.line, '\n'))
 	return err
 }
 
 // Close writes the footer and returns it.
 func (t *Writer) Close() (Footer, error) {
-	f := Footer{Operators: t.tree.n}
+	f := Footer{Operators: t.tree.Size()}
 	if t.err == nil && f.Operators == 0 {
 		t.err = errors.New("trace: there is no entry")
 	}
 	if t.err != nil {
 		return f, t.err
 	}
-	f.Root = record.Digest(t.tree.root().String())
+	f.Root = record.Digest(t.tree.Root().String())
 	text, err := record.Marshal(f)
 	if err != nil {
 		return f, err
@@ -183,16 +184,16 @@ func Read(r io.Reader, each func(Entry) error) (Header, Footer, error) {
 	if err := h.Check(); err != nil {
 		return fail(1, err)
 	}
-	var tree frontier
+	var tree merkle.Frontier[digest.Digest]
 	var seq sequence
 	for lines.Scan() {
 		text := lines.Bytes()
 		if len(text) > 2 && text[2] == 'o' {
 			if err := readFooter(&f, text, &tree); err != nil {
-				return fail(tree.n+2, err)
+				return fail(tree.Size()+2, err)
 			}
 			if lines.Scan() || lines.Err() != nil {
-				return fail(tree.n+3, errors.New("bytes after the footer"))
+				return fail(tree.Size()+3, errors.New("bytes after the footer"))
 			}
 			return h, f, nil
 		}
@@ -204,24 +205,24 @@ func Read(r io.Reader, each func(Entry) error) (Header, Footer, error) {
 			err = each(e)
 		}
 		if err != nil {
-			return fail(tree.n+2, err)
+			return fail(tree.Size()+2, err)
 		}
-		tree.add(leafHash(text))
+		tree.Add(merkle.Leaf[digest.Digest](text))
 	}
-	return fail(tree.n+2, ended(lines.Err()))
+	return fail(tree.Size()+2, ended(lines.Err()))
 }
 
-func readFooter(f *Footer, text []byte, tree *frontier) error {
+func readFooter(f *Footer, text []byte, tree *merkle.Frontier[digest.Digest]) error {
 	if err := record.Unmarshal(text, f); err != nil {
 		return err
 	}
 	switch {
-	case tree.n == 0:
+	case tree.Size() == 0:
 		return errors.New("there is no entry")
-	case f.Operators != tree.n:
-		return fmt.Errorf("operators: %d, there are %d", f.Operators, tree.n)
-	case f.Root != record.Digest(tree.root().String()):
-		return fmt.Errorf("root: %s, that of the entries is %s", f.Root, tree.root())
+	case f.Operators != tree.Size():
+		return fmt.Errorf("operators: %d, there are %d", f.Operators, tree.Size())
+	case f.Root != record.Digest(tree.Root().String()):
+		return fmt.Errorf("root: %s, that of the entries is %s", f.Root, tree.Root())
 	}
 	return nil
 }
@@ -248,11 +249,11 @@ func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) 
 
 // Root returns the root of a trace's entries.
 func Root(entries []Entry) digest.Digest {
-	var tree frontier
+	var tree merkle.Frontier[digest.Digest]
 	var line []byte
 	for i := range entries {
 		line = entries[i].Append(line[:0])
-		tree.add(leafHash(line))
+		tree.Add(merkle.Leaf[digest.Digest](line))
 	}
-	return tree.root()
+	return tree.Root()
 }

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 
 	"github.com/temper-ml/temper/report/record/digest"
+	"github.com/temper-ml/temper/report/record/merkle"
 )
 
 // Party is one side of a dispute about a step: it has published how many
@@ -136,7 +137,7 @@ func (s *side) split(ctx context.Context, level int, i int64) (err error) {
 	if s.left, s.right, err = s.party.Children(ctx, level, i); err != nil {
 		return fmt.Errorf("trace: party %s: %w", s.name, err)
 	}
-	if NodeHash(s.left, s.right) != s.hash {
+	if merkle.Node(s.left, s.right) != s.hash {
 		return &LieError{s.name, fmt.Sprintf("halves of node %d of level %d do not hash to it", i, level)}
 	}
 	return nil
@@ -160,7 +161,7 @@ func (s *side) entry(ctx context.Context, i int64) (*Entry, error) {
 	if err := e.Check(); err != nil {
 		return nil, &LieError{s.name, fmt.Sprintf("entry %d: %v", i, err)}
 	}
-	if leafHash(e.Append(nil)) != s.hash {
+	if merkle.Leaf[digest.Digest](e.Append(nil)) != s.hash {
 		return nil, &LieError{s.name, fmt.Sprintf("entry %d does not hash to its leaf", i)}
 	}
 	return &e, nil
