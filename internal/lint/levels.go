@@ -89,7 +89,7 @@ var sameLevel = map[string][]string{
 	"cluster/costmodel":            {"cluster/costmodel/fabric", "cluster/costmodel/memory", "cluster/costmodel/operator"},
 	"cluster/campaign":             {"cluster/campaign/goodput", "cluster/campaign/rollout"},
 	"posttrain/preference":         {"posttrain/dpo"},
-	"posttrain/opd":                {"posttrain/pack"},
+	"posttrain/opd":                {"posttrain/pack", "posttrain/rollout"},
 	"posttrain/policy":             {"posttrain/grpo", "posttrain/pack", "posttrain/rollout"},
 	"posttrain/rollout":            {"posttrain", "posttrain/grpo"},
 	"recipe/execution":             {"recipe"},

@@ -8,13 +8,14 @@
 //	trainer, err := train.New(cfg, student, stage, rows, now)
 //	err = trainer.Teach(stage, 0)
 //
-// [OnPolicy] makes the lessons of the student's own answers.
+// [Own] makes the lessons of the student's own answers, in rounds that package
+// rollout samples and keeps; [Given] those of answers that are in the data.
 //
 // # One at a time
 //
 // Teachers are as large as the student, and there may be a dozen. So before the first
-// gradient of a step each teacher that the step needs is loaded, alone, reads its
-// rows, and goes again; what stays are its last hidden states at the positions that
+// gradient of a step, or of all steps whose rows are known ([Stage.Prepare]), each
+// teacher that they need is loaded, alone, reads its rows, and goes again; what stays are its last hidden states at the positions that
 // are learnt: D numbers each, where logits would be V. While the student learns, the
 // logits are made again, through the teacher's head, for a tile of rows and vocabulary
 // at a time (see [nn.Head.Distill]). Rows are sorted by teacher, so only the heads of
