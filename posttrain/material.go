@@ -58,7 +58,7 @@ type Data struct {
 func Methods() []string { return []string{"cpt", "sft", "dpo"} }
 
 // takes says in words what rows a method takes.
-var takes = map[string]string{"cpt": "plain text or conversations", "sft": "conversations, or pairs of which it learns the chosen answer", "dpo": "pairs of a chosen and a rejected answer"}
+var takes = map[string]string{"cpt": "plain text or conversations", "sft": "conversations, or pairs of which it learns the chosen answer", "dpo": "pairs of a chosen and a rejected answer", "grpo": "questions"}
 
 // Check returns the first field out of range for the method; it reads no file.
 // Its errors begin with the field's name.

@@ -115,6 +115,9 @@ func (s *Stage) check() error {
 	if err := s.Data.Check(s.Method); err != nil {
 		return under("data", asField(err))
 	}
+	if err := s.checkAnswers(); err != nil {
+		return err
+	}
 	if err := s.checkDPO(); err != nil {
 		return under("dpo", err)
 	}
@@ -132,7 +135,11 @@ func (s *Stage) check() error {
 		// Epochs: the number of steps is known once the data is; ranges that depend on it are checked then.
 		cfg.Steps = max(1, cfg.LR.Warmup+cfg.LR.Decay)
 	}
-	return asField(cfg.Check(s.Data.Rows))
+	rows := s.Data.Rows
+	if s.Rollout != nil {
+		rows = max(s.Slots, s.MicroRows) // the answers decide how many there are
+	}
+	return asField(cfg.Check(rows))
 }
 
 // PreferenceSuite is the name under which a dpo stage reports how many held-out

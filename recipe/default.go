@@ -48,6 +48,9 @@ func defaultStage(method string) Stage {
 	if method == "cpt" {
 		s.Data.Overlong = "split"
 	}
+	if posttrain.Asks(method) {
+		s.asks()
+	}
 	return s
 }
 
@@ -62,6 +65,15 @@ func (s *Stage) UnmarshalYAML(decode func(any) error) error {
 	p := plain(defaultStage(method))
 	if section, _ := peek["dpo"].(map[string]any); p.DPO != nil && section["kind"] == "simpo" {
 		p.DPO.Beta, p.DPO.Margin = 2, 1 // by token, rewards are some hundred times smaller
+	}
+	if posttrain.Asks(method) {
+		first := plain(defaultStage(method))
+		if err := decode(&first); err != nil {
+			return err
+		}
+		if first.Rollout != nil && first.GRPO != nil { // else Check says that they are empty
+			(*Stage)(&p).defaultAnswers(peek, (*Stage)(&first))
+		}
 	}
 	if err := decode(&p); err != nil {
 		return err

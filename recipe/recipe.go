@@ -7,6 +7,9 @@ import (
 	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/posttrain/dpo"
+	"github.com/temper-ml/temper/posttrain/grpo"
+	"github.com/temper-ml/temper/posttrain/reward"
+	"github.com/temper-ml/temper/posttrain/rollout"
 	"github.com/temper-ml/temper/train"
 )
 
@@ -71,8 +74,8 @@ type TokenizerTraining struct {
 type Stage struct {
 	// Name is unique within the recipe.
 	Name string `yaml:"name" json:"name"`
-	// Method is cpt (continued pre-training), sft (instruction tuning) or dpo
-	// (preference optimisation).
+	// Method is cpt (continued pre-training), sft (instruction tuning), dpo
+	// (preference optimisation) or grpo (reinforcement of the model's own answers).
 	Method string `yaml:"method" json:"method"`
 	// Data is what is trained on.
 	Data posttrain.Data `yaml:"data" json:"data"`
@@ -82,6 +85,12 @@ type Stage struct {
 	train.Config `yaml:",inline"`
 	// DPO is the loss of a stage whose method is dpo, nil for others.
 	DPO *dpo.Loss `yaml:"dpo,omitempty" json:"dpo,omitempty"`
+	// Rollout says how the model is asked what it learns from, Rewards judge what it
+	// answers, and GRPO is what the stage then minimises: of a stage whose method is
+	// grpo, nil for others.
+	Rollout *rollout.Config `yaml:"rollout,omitempty" json:"rollout,omitempty"`
+	Rewards []reward.Spec   `yaml:"rewards,omitempty" json:"rewards,omitempty"`
+	GRPO    *grpo.Config    `yaml:"grpo,omitempty" json:"grpo,omitempty"`
 	// Eval says what is measured, and when.
 	Eval Eval `yaml:"eval" json:"eval"`
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/posttrain/preference"
+	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/train"
 )
 
@@ -52,6 +53,11 @@ type Referring struct {
 	Name  string `json:"name"`
 	Done  int64  `json:"done"`
 	Rows  int64  `json:"rows"`
+}
+
+// Rolled is a round whose answers are complete.
+type Rolled struct {
+	record.Rollout
 }
 
 // Stepped is one optimizer step.
@@ -128,13 +134,14 @@ func (Reading) event()    {}
 func (Began) event()      {}
 func (StageBegan) event() {}
 func (Referring) event()  {}
+func (Rolled) event()     {}
 func (Stepped) event()    {}
 func (Measured) event()   {}
 func (Saved) event()      {}
 func (Noted) event()      {}
 func (Ended) event()      {}
 
-// Observer is told of events, in order, from one goroutine.
+// Observer is told of events, in order, one at a time.
 type Observer interface{ Observe(Event) }
 
 // ObserverFunc is a function that observes.

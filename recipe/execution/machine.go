@@ -3,11 +3,13 @@ package execution
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/data/tokenizer"
 	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/model/arch"
@@ -30,6 +32,8 @@ type Machine struct {
 	Cache string
 	// Now is the clock.
 	Now func() time.Time
+	// Site is where stages that learn from the model's own answers keep them.
+	Site Site
 }
 
 // NewMachine makes a machine whose parameters are not set yet.
@@ -59,9 +63,12 @@ func (m *Machine) Parameters() []checkpoint.Tensor {
 type Part struct {
 	// Stage is the recipe's, its number of steps filled in.
 	recipe.Stage
-	Index    int
-	Machine  *Machine
+	Index   int
+	Machine *Machine
+	// Material is what the stage trains on, nil where it learns from the model's own
+	// answers: those are Rounds, nil for others.
 	Material *posttrain.Material
+	Rounds   Rounds
 	Suites   map[string]*eval.Questions
 	Trainer  *train.Trainer
 	// Pairs are those of a dpo stage, nil for other methods.
@@ -72,48 +79,94 @@ type Part struct {
 }
 
 // Open reads the data of stage i and makes its trainer, at step 0. change, if
-// not nil, may change what decides no result.
+// not nil, may change what decides no result. Close it in the end.
 func (m *Machine) Open(ctx context.Context, i int, change func(*recipe.Stage)) (*Part, error) {
 	p := &Part{Stage: m.Recipe.Stages[i], Index: i, Machine: m, Suites: map[string]*eval.Questions{}}
 	if change != nil {
 		change(&p.Stage)
 	}
-	data, err := m.Recipe.StageData(i)
+	err := p.open(ctx)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, p.Close())
 	}
-	if p.Material, err = data.Load(ctx, p.Method, m.Tokenizer, m.Cache, m.Recipe.Seed); err != nil {
-		return nil, err
+	return p, nil
+}
+
+func (p *Part) open(ctx context.Context) error {
+	data, err := p.Machine.Recipe.StageData(p.Index)
+	if err != nil {
+		return err
 	}
 	for name := range p.Eval.Suites {
-		if p.Suites[name], err = m.Recipe.LoadSuite(ctx, i, name, m.Tokenizer); err != nil {
-			return nil, err
+		if p.Suites[name], err = p.Machine.Recipe.LoadSuite(ctx, p.Index, name, p.Machine.Tokenizer); err != nil {
+			return err
 		}
+	}
+	if posttrain.Asks(p.Method) {
+		return p.ask(ctx, data)
+	}
+	if p.Material, err = data.Load(ctx, p.Method, p.Machine.Tokenizer, p.Machine.Cache, p.Machine.Recipe.Seed); err != nil {
+		return err
 	}
 	if p.Epochs > 0 {
 		p.Steps = p.Material.Steps(p.Epochs)
 	}
-	if p.Trainer, err = train.New(p.Config, m.Model, p.Material, data.Rows, m.Now); err != nil {
-		return nil, err
+	if err := p.train(p.Material, data.Rows); err != nil {
+		return err
 	}
-	if err := p.pair(); err != nil {
-		return nil, err
+	return p.pair()
+}
+
+// train makes the stage's trainer, for steps of so many rows.
+func (p *Part) train(source train.Source, rows int) (err error) {
+	if p.Trainer, err = train.New(p.Config, p.Machine.Model, source, rows, p.Machine.Now); err != nil {
+		return err
 	}
-	return p, p.Trainer.Reserve(data.Sequence)
+	return p.Trainer.Reserve(p.Data.Sequence)
+}
+
+// Close ends what goes on beside the stage's steps.
+func (p *Part) Close() error {
+	if p == nil || p.Rounds == nil {
+		return nil
+	}
+	return p.Rounds.Close()
 }
 
 // Entry is what the record says of the stage when it is entered after so many steps.
 func (p *Part) Entry(taken int64) *record.Stage {
-	sum, _ := record.NewDigest("sha256", p.Material.Digest[:]) // 32 bytes are one
-	return &record.Stage{
+	e := &record.Stage{
 		Stage: p.Index, Name: p.Name, Method: p.Method, From: taken, Steps: p.Steps,
-		Rows: int64(p.Material.RowsPerEpoch()), HeldOut: int64(len(p.Material.HeldOut)),
-		Data: sum, Order: record.Digest(order(&p.Stage, p.Material).String()), Tokens: p.Material.Tokens, Supervised: p.Material.Labels,
-		Batch: int64(p.Data.Rows), Micro: int64(p.MicroRows), Accumulation: accumulation(p.Data.Rows, p.Slots, p.MicroRows),
 		Sequence: int64(p.Data.Sequence), Optimizer: p.Optimizer.Name,
 		LR:        record.Schedule{Kind: p.LR.Name, Peak: p.LR.Peak, Final: p.LR.Final, Warmup: p.LR.Warmup, Decay: p.LR.Decay},
 		Reference: p.digest, MTP: p.Loss.MTP > 0, Indexer: p.Loss.Indexer > 0,
 	}
+	if p.Rounds != nil {
+		p.Rounds.Describe(e)
+		return e
+	}
+	m := p.Material
+	e.Data, _ = record.NewDigest("sha256", m.Digest[:]) // 32 bytes are one
+	e.Order = record.Digest(order(&p.Stage, m).String())
+	e.Rows, e.HeldOut, e.Tokens, e.Supervised = int64(m.RowsPerEpoch()), int64(len(m.HeldOut)), m.Tokens, m.Labels
+	e.Batch, e.Micro, e.Accumulation = int64(p.Data.Rows), int64(p.MicroRows), accumulation(p.Data.Rows, p.Slots, p.MicroRows)
+	return e
+}
+
+// source identifies the data of the stage in checkpoints.
+func (p *Part) source() string {
+	if p.Rounds != nil {
+		return string(p.asked().Data)
+	}
+	return fmt.Sprintf("%x", p.Material.Digest)
+}
+
+// report counts what became of the rows of the stage's files.
+func (p *Part) report() data.Report {
+	if p.Rounds != nil {
+		return p.Rounds.Report()
+	}
+	return p.Material.Report
 }
 
 // accumulation is how many micro-batches a step has: each slot's rows are cut apart.
@@ -144,7 +197,7 @@ func (p *Part) Resume(text []byte, path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	seed := p.Machine.Recipe.Seed
-	switch digest := fmt.Sprintf("%x", p.Material.Digest); {
+	switch digest := p.source(); {
 	case m.Stage != p.Index:
 		return fmt.Errorf("%s was made in stage %d, not %d", path, m.Stage, p.Index)
 	case m.Data != digest:
@@ -156,7 +209,15 @@ func (p *Part) Resume(text []byte, path string) error {
 }
 
 // Holds reports whether the stage holds out anything to be measured on.
-func (p *Part) Holds() bool { return len(p.Material.HeldOut) > 0 || len(p.Suites) > 0 }
+func (p *Part) Holds() bool {
+	if len(p.Suites) > 0 {
+		return true
+	}
+	if p.Rounds != nil {
+		return p.asked().HeldOut > 0
+	}
+	return len(p.Material.HeldOut) > 0
+}
 
 // Measure evaluates the model on what the stage holds out.
 func (p *Part) Measure(ctx context.Context) (*Measured, error) {
@@ -164,20 +225,8 @@ func (p *Part) Measure(ctx context.Context) (*Measured, error) {
 	start := m.Now()
 	taken, _ := p.Trainer.Steps()
 	e := &Measured{Stage: p.Index, Step: taken}
-	switch {
-	case len(p.Material.HeldOut) == 0:
-	case p.Pairs != nil:
-		q, err := preference.Measure(ctx, m.Model, p.DPO, p.Pairs, p.reference)
-		if err != nil {
-			return nil, err
-		}
-		e.Pairs = &q
-	default:
-		l, err := eval.Measure(ctx, m.Model, p.Material.HeldOut, p.Eval.Rows)
-		if err != nil {
-			return nil, err
-		}
-		e.Loss = &l
+	if err := p.measure(ctx, e); err != nil {
+		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Suites)) {
 		r, err := p.Suites[name].Measure(ctx, m.Model, eval.Options{})
@@ -188,4 +237,26 @@ func (p *Part) Measure(ctx context.Context) (*Measured, error) {
 	}
 	e.Took = m.Now().Sub(start)
 	return e, nil
+}
+
+// measure adds what is held out of the stage's own data.
+func (p *Part) measure(ctx context.Context, e *Measured) error {
+	switch {
+	case p.Rounds != nil:
+		return p.Rounds.Measure(ctx, e)
+	case len(p.Material.HeldOut) == 0:
+	case p.Pairs != nil:
+		q, err := preference.Measure(ctx, p.Machine.Model, p.DPO, p.Pairs, p.reference)
+		if err != nil {
+			return err
+		}
+		e.Pairs = &q
+	default:
+		l, err := eval.Measure(ctx, p.Machine.Model, p.Material.HeldOut, p.Eval.Rows)
+		if err != nil {
+			return err
+		}
+		e.Loss = &l
+	}
+	return nil
 }

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/posttrain"
+	"github.com/temper-ml/temper/posttrain/rollout"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/record/digest"
@@ -86,7 +88,7 @@ func paths(r *recipe.Recipe) []string {
 }
 
 func stagePaths(s *recipe.Stage) []string {
-	ps := slices.Clone(s.Data.Files)
+	ps := append(slices.Clone(s.Data.Files), s.Programs()...)
 	for _, name := range s.SuiteNames() {
 		ps = append(ps, s.Eval.Suites[name].File)
 	}
@@ -97,25 +99,18 @@ func stagePaths(s *recipe.Stage) []string {
 // cache: it counts the files' rows and returns the digest of the order of examples.
 func (x *runner) survey(ctx context.Context, files []record.File) (record.Digest, error) {
 	rows := map[string]int64{}
-	count := func(paths []string, m *posttrain.Material) {
-		for i, n := range m.Report.Files {
-			rows[paths[i]] = n
-		}
-	}
 	var orders []digest.Digest
 	for i := range x.recipe.Stages {
 		s := &x.recipe.Stages[i]
 		x.tell(Reading{i, s.Name})
-		d, err := x.recipe.StageData(i)
-		if err != nil {
-			return "", err
-		}
-		m, err := d.Load(ctx, s.Method, x.tok, x.cache(), x.recipe.Seed)
+		report, order, err := x.look(ctx, i)
 		if err != nil {
 			return "", fmt.Errorf("stage %s: %w", s.Name, err)
 		}
-		count(s.Data.Files, m)
-		orders = append(orders, order(s, m))
+		for k, n := range report.Files {
+			rows[s.Data.Files[k]] = n
+		}
+		orders = append(orders, order)
 		for _, name := range s.SuiteNames() {
 			q, err := x.recipe.LoadSuite(ctx, i, name, x.tok)
 			if err != nil {
@@ -128,6 +123,37 @@ func (x *runner) survey(ctx context.Context, files []record.File) (record.Digest
 		files[i].Rows = rows[files[i].Path]
 	}
 	return record.Digest(digest.List("orders", orders).String()), nil
+}
+
+// look reads the data of stage i.
+func (x *runner) look(ctx context.Context, i int) (*data.Report, digest.Digest, error) {
+	s := &x.recipe.Stages[i]
+	d, err := x.recipe.StageData(i)
+	if err != nil {
+		return nil, digest.Digest{}, err
+	}
+	if s.Rollout != nil {
+		q, _, report, err := rollout.Load(ctx, d, x.tok, s.Rollout.MaxTokens, x.recipe.Seed)
+		if err != nil {
+			return nil, digest.Digest{}, err
+		}
+		return report, questionOrder(q), nil
+	}
+	m, err := d.Load(ctx, s.Method, x.tok, x.cache(), x.recipe.Seed)
+	if err != nil {
+		return nil, digest.Digest{}, err
+	}
+	return &m.Report, order(s, m), nil
+}
+
+// questionOrder is the digest of the first epoch of questions, in the order in which
+// they are asked: it decides that of all others.
+func questionOrder(q *rollout.Questions) digest.Digest {
+	list := make([]int32, q.Len())
+	for i := range list {
+		list[i] = int32(q.At(int64(i)).Index)
+	}
+	return digest.Ints("questions", list)
 }
 
 // order is the digest of the examples of a stage's rows, in order.

@@ -207,7 +207,7 @@ func (x *runner) rewind(ctx context.Context, i int) error {
 			return err
 		}
 		_, err = e.Load(before.State())
-		return err
+		return errors.Join(err, before.Close())
 	}
 	return fmt.Errorf("the last checkpoint of stage %s is not kept", x.recipe.Stages[i-1].Name)
 }

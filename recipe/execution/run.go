@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/temper-ml/temper/compute/kernel"
@@ -62,6 +63,8 @@ type runner struct {
 	at       position // steps taken
 	safe     position // of the state that is saved; the beginning of a stage always is
 	stopped  bool     // it is recorded why the run stops
+
+	watching sync.Mutex // held while the observer is told, and over notes
 }
 
 // Run carries out a recipe from its start, or from its last checkpoint. When
@@ -211,8 +214,10 @@ func (x *runner) pass() error {
 	if !x.joined || x.standing.end != nil {
 		return nil
 	}
+	x.watching.Lock()
 	notes := x.notes
 	x.notes = nil
+	x.watching.Unlock()
 	for _, n := range notes {
 		if err := x.note("%s", n); err != nil {
 			return err
@@ -230,11 +235,20 @@ func (x *runner) enter(body record.Body) error {
 	return err
 }
 
-// tell tells the observer.
+// tell tells the observer. It may be called from several goroutines.
 func (x *runner) tell(e Event) {
 	if x.opts.Observer != nil {
+		x.watching.Lock()
+		defer x.watching.Unlock()
 		x.opts.Observer.Observe(e)
 	}
+}
+
+// later has a note recorded by the goroutine that records, as soon as it can.
+func (x *runner) later(text string) {
+	x.watching.Lock()
+	defer x.watching.Unlock()
+	x.notes = append(x.notes, text)
 }
 
 func (x *runner) note(format string, args ...any) error {

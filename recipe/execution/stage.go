@@ -2,7 +2,6 @@ package execution
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -42,7 +41,7 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 		return err
 	}
 	defer debug.FreeOSMemory() // the optimizer's state, before the next stage makes its own
-	defer s.store.Close()
+	defer s.close()
 	// Nearly all memory is a few large slabs without pointers: collecting often
 	// costs nothing, and collecting seldom would let small garbage double them.
 	defer debug.SetGCPercent(debug.SetGCPercent(GarbagePercent))
@@ -61,6 +60,9 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 	if err := s.refer(ctx); err != nil {
 		return err
 	}
+	if err := s.recall(ctx); err != nil {
+		return err
+	}
 	if p := x.recipe.Record.DigestPeriod; p > 0 {
 		if err := s.Trainer.Digest(p); err != nil {
 			return err
@@ -75,6 +77,10 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 // steps takes the steps that are left.
 func (s *stage) steps(ctx context.Context) error {
 	for !s.Trainer.Done() {
+		if err := s.prepare(ctx); err != nil {
+			taken, _ := s.Trainer.Steps()
+			return s.stop(ctx, &train.Result{Step: taken}, err)
+		}
 		r, err := s.Trainer.Step(ctx)
 		if err != nil {
 			return s.stop(ctx, &r, err)
@@ -89,7 +95,7 @@ func (s *stage) steps(ctx context.Context) error {
 			}
 		}
 		if s.due(taken, s.run.recipe.Checkpoint.Every) {
-			if err := s.save(); err != nil {
+			if err := s.save(ctx); err != nil {
 				return err
 			}
 		}
@@ -99,7 +105,7 @@ func (s *stage) steps(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.save()
+	return s.save(ctx)
 }
 
 // stepped records a step.
@@ -144,12 +150,12 @@ func (s *stage) stop(ctx context.Context, r *train.Result, err error) error {
 			return errors.Join(err, e)
 		}
 	}
-	return s.pause(err, reason)
+	return s.pause(ctx, err, reason)
 }
 
 // pause saves what there is and records that the run stops here.
-func (s *stage) pause(err error, reason string) error {
-	if saving := s.save(); saving != nil {
+func (s *stage) pause(ctx context.Context, err error, reason string) error {
+	if saving := s.save(ctx); saving != nil {
 		return errors.Join(err, saving)
 	}
 	taken, _ := s.Trainer.Steps()
@@ -176,7 +182,7 @@ func (x *runner) open(ctx context.Context, i int) (*stage, error) {
 
 // machine is what the run is carried out with.
 func (x *runner) machine() *Machine {
-	return &Machine{Recipe: x.recipe, Tokenizer: x.tok, Model: x.model, Cache: x.cache(), Now: x.opts.Now}
+	return &Machine{Recipe: x.recipe, Tokenizer: x.tok, Model: x.model, Cache: x.cache(), Now: x.opts.Now, Site: x.site()}
 }
 
 // owes reports whether a measurement is due at this point of the stage and is
@@ -206,7 +212,7 @@ func (s *stage) begin(ctx context.Context) error {
 	}
 	s.run.tell(StageBegan{
 		Stage: s.Index, Name: s.Name, Method: s.Method, From: taken, Steps: s.Steps,
-		Report: s.Material.Report, Rows: s.Material.RowsPerEpoch(), Digest: hex.EncodeToString(s.Material.Digest[:]),
+		Report: s.report(), Rows: int(e.Rows), Digest: s.source(),
 	})
 	if !s.owes() {
 		return nil
@@ -232,5 +238,5 @@ func (s *stage) interrupted(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	return s.pause(ErrInterrupted, askedToStop)
+	return s.pause(ctx, ErrInterrupted, askedToStop)
 }

@@ -16,6 +16,7 @@ type standing struct {
 	stages      []record.Stage // the first entry of each
 	steps       []takenStep
 	evaluations []*record.Evaluation
+	rollouts    []*record.Rollout
 	saved       map[string]bool // checkpoints by path
 	end         *record.End
 
@@ -100,6 +101,8 @@ func (s *standing) add(e *record.Entry) error {
 		return s.step(e.Index, b)
 	case *record.Evaluation:
 		s.evaluations = append(s.evaluations, b)
+	case *record.Rollout:
+		s.rollouts = append(s.rollouts, b)
 	case *record.Checkpoint:
 		s.saved[b.Path] = true
 	case *record.Fault:
@@ -187,10 +190,19 @@ func (s *standing) recover(index int64, b *record.Recovery) error {
 		return fmt.Errorf("entry %d (recovery): again: %d, but %d steps are taken again from step %d of stage %d", index, b.Again, again, b.Step, b.Stage)
 	}
 	s.steps = s.steps[:keep]
-	s.evaluations = slices.DeleteFunc(s.evaluations, func(e *record.Evaluation) bool {
-		p := position{e.Stage, e.Step}
-		return at.before(p) && !s.same(at, p)
-	})
+	undone := func(p position) bool { return at.before(p) && !s.same(at, p) }
+	s.evaluations = slices.DeleteFunc(s.evaluations, func(e *record.Evaluation) bool { return undone(position{e.Stage, e.Step}) })
+	s.rollouts = slices.DeleteFunc(s.rollouts, func(r *record.Rollout) bool { return undone(position{r.Stage, r.Step}) })
+	return nil
+}
+
+// rollout returns what stands of a round, nil if nothing does.
+func (s *standing) rollout(stage int, round int64) *record.Rollout {
+	for _, r := range slices.Backward(s.rollouts) {
+		if r.Stage == stage && r.Round == round {
+			return r
+		}
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package execution
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -29,12 +30,18 @@ func (x *runner) storeDir(i int) string {
 }
 
 // save writes a checkpoint. The steps before it are on the disk and signed first:
-// a checkpoint never has steps that the record lacks.
-func (s *stage) save() error {
+// a checkpoint never has steps that the record lacks. Nor does it ever need weights
+// of before: rounds that those sample are complete.
+func (s *stage) save(ctx context.Context) error {
 	x := s.run
 	taken, skipped := s.Trainer.Steps()
 	if taken == 0 || s.saved == taken {
 		return nil // the recipe, or the last checkpoint, is the same state
+	}
+	if s.Rounds != nil {
+		if err := s.Rounds.Settle(ctx); err != nil {
+			return err
+		}
 	}
 	start := x.opts.Now()
 	for _, e := range s.since.entries(s.Index, taken) {
@@ -47,7 +54,7 @@ func (s *stage) save() error {
 	}
 	m, err := json.Marshal(meta{
 		Stage: s.Index, Name: s.Name, Step: taken, Skipped: skipped, Updates: s.Trainer.Optimizer().Steps(),
-		Steps: s.Steps, Seed: x.recipe.Seed, Data: fmt.Sprintf("%x", s.Material.Digest),
+		Steps: s.Steps, Seed: x.recipe.Seed, Data: s.source(),
 	})
 	if err != nil {
 		return err
