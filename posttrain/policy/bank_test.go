@@ -186,6 +186,7 @@ const sequence = 24
 type job struct {
 	*setup
 	model   *deepseek.Model
+	anchor  *deepseek.Model
 	stage   *policy.Stage
 	trainer *train.Trainer
 }
@@ -211,7 +212,8 @@ func (s *setup) begin(t testing.TB, m *deepseek.Model, b policy.Rounds) *job {
 	}
 	var err error
 	if s.loss.KL.Weight > 0 {
-		o.Anchor = newModel(t, s.arch)
+		j.anchor = newModel(t, s.arch)
+		o.Anchor = j.anchor
 	}
 	if j.stage, err = policy.New(o); err != nil {
 		t.Fatal(err)
