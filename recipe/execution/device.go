@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/temper-ml/temper/compute/kernel"
+	"github.com/temper-ml/temper/compute/kernel/devicebench"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/train"
 )
@@ -15,6 +16,9 @@ const (
 	burstTime = 15 * time.Millisecond
 	// patience is how often a process measures again because a step was faster.
 	patience = 3
+	// Of memory, passes over arrays that together no cache of a core holds, a few.
+	streamed   = 4 << 20 // elements of each of three arrays
+	streamTime = 30 * time.Millisecond
 )
 
 // device measures what this process computes on.
@@ -22,6 +26,7 @@ func device() (record.Device, error) {
 	d := record.Device{Name: "cpu", Ranks: []int{0}, Path: kernel.Path(), Threads: kernel.Threads()}
 	peak, err := measurePeak(d.Path, d.Threads)
 	d.Peak = map[string]float64{"f32": peak}
+	d.Bandwidth = devicebench.Bandwidth(d.Threads, streamed, streamTime)
 	return d, err
 }
 

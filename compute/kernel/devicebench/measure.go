@@ -104,19 +104,32 @@ func (d *Device) vectors(o Options) {
 		return 2 * inCache * rounds * float64(d.Threads)
 	})
 	d.Vector = vector
-	a, b, c := filled(o.Stream), filled(o.Stream), filled(o.Stream)
-	stream := func(threads int) func() float64 {
+	stream := streams(o.Stream)
+	d.Bandwidth = d.take(o, fmt.Sprintf("memory/threads=%d", d.Threads), "GB/s", 1e-9, stream(d.Threads))
+	d.BandwidthOne = d.take(o, "memory/threads=1", "GB/s", 1e-9, stream(1))
+}
+
+// Bandwidth measures the memory alone, in bytes/s, for about t: what Measure calls
+// Bandwidth, of arrays of n elements each.
+func Bandwidth(threads, n int, t time.Duration) float64 {
+	pass := streams(n)(threads)
+	pass() // threads and pages come first
+	return fastest(t, pass)
+}
+
+// streams returns what makes a pass over three arrays of n elements by so many
+// threads; a pass returns the bytes that it moved.
+func streams(n int) func(threads int) func() float64 {
+	a, b, c := filled(n), filled(n), filled(n)
+	return func(threads int) func() float64 {
 		return func() float64 {
 			each(threads, func(i int) {
 				lo, hi := len(a)*i/threads, len(a)*(i+1)/threads
 				kernel.MulAdd(a[lo:hi], b[lo:hi], c[lo:hi])
 			})
-			return 16 * float64(o.Stream) // a, b and c read, a written
+			return 16 * float64(n) // a, b and c read, a written
 		}
 	}
-	all := stream(d.Threads)
-	d.Bandwidth = d.take(o, fmt.Sprintf("memory/threads=%d", d.Threads), "GB/s", 1e-9, all)
-	d.BandwidthOne = d.take(o, "memory/threads=1", "GB/s", 1e-9, stream(1))
 }
 
 // filled returns n numbers in memory of their own: what was never written may
