@@ -36,7 +36,7 @@ import (
 // fails any check is made again.
 const (
 	cacheMagic   = "TMPRTOK1"
-	cacheVersion = 2
+	cacheVersion = 3
 	cacheSuffix  = ".tokens"
 )
 

@@ -121,8 +121,14 @@ func (d *Dataset) Source(i int) Source {
 	return Source{File: d.files[d.cols.file[i]], Line: int(d.cols.lines[i]), Part: int(d.cols.parts[i])}
 }
 
-// Desirable returns the judgement of example i of a Feedback data set.
-func (d *Dataset) Desirable(i int) bool { return d.cols.flags[i]&flagDesirable != 0 }
+// Desirable returns the judgement of example i of a Feedback data set; of a
+// Preference data set, whether it is a chosen answer.
+func (d *Dataset) Desirable(i int) bool {
+	if d.kind == source.Preference {
+		return i%2 == 0
+	}
+	return d.cols.flags[i]&flagDesirable != 0
+}
 
 // Answer returns the reference answer of example i of a Prompt data set.
 func (d *Dataset) Answer(i int) string {
@@ -145,6 +151,18 @@ func (d *Dataset) Chosen() *Dataset {
 	for i := 0; i < d.Len(); i += 2 {
 		s.cols.add(d.Example(i), int(d.cols.lines[i]), int(d.cols.parts[i]), 0)
 		s.cols.file[i/2] = d.cols.file[i]
+	}
+	s.digest = s.cols.digest(s.kind)
+	return s
+}
+
+// Judged returns the pairs of a Preference data set taken apart: each answer by
+// itself, the chosen ones desirable.
+func (d *Dataset) Judged() *Dataset {
+	s := &Dataset{kind: source.Feedback, files: d.files, options: d.options, cols: d.cols}
+	s.cols.flags = make([]uint8, d.Len())
+	for i := 0; i < d.Len(); i += 2 {
+		s.cols.flags[i] = flagDesirable
 	}
 	s.digest = s.cols.digest(s.kind)
 	return s

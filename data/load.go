@@ -88,6 +88,7 @@ func (l *Loader) file(ctx context.Context, b *Builder, path string) (source.Kind
 
 // block is a run of consecutive lines and what became of them.
 type block struct {
+	path      string
 	lines     []source.Line
 	kind      source.Kind
 	rows      int

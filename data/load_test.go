@@ -309,3 +309,73 @@ func TestLongPairs(t *testing.T) {
 		t.Errorf("row 0 has examples %v", got)
 	}
 }
+
+// Judged answers that are too long lose the beginning of their prompt, and rows that
+// are left out are named.
+func TestOverlongAnswers(t *testing.T) {
+	long := strings.Repeat("word ", 30)
+	path := write(t, "k.jsonl", `{"prompt": "u", "completion": "a", "label": true}
+{"prompt": "`+long+`end", "completion": "b", "label": false}
+{"prompt": "u", "completion": "`+long+`", "label": true}
+`)
+	tok := data.NewBytes(chat.V4{})
+	o := data.Options{MaxTokens: 40, Overlong: data.TruncateLong}
+	d, r := mustLoad(t, byteLoader(o), path)
+	if d.Len() != 2 || d.Length(1) != 40 || d.Desirable(1) || learntText(d.Example(1), tok) != "b<｜end▁of▁sentence｜>" || r.Truncated != 1 || r.TooLong != 1 {
+		t.Errorf("%d examples, %d tokens, report %+v", d.Len(), d.Length(1), r)
+	}
+	if text := tok.Decode(d.Example(1).Tokens); !strings.HasPrefix(text, "<｜begin▁of▁sentence｜>") || !strings.Contains(text, "word end<｜Assistant｜>") {
+		t.Errorf("the shortened row is %q", text)
+	}
+	if len(r.FirstLong) != 1 || !strings.HasPrefix(r.FirstLong[0], path+":3: the row has ") {
+		t.Errorf("left out: %q", r.FirstLong)
+	}
+	o.Overlong = data.SkipLong
+	if d, r := mustLoad(t, byteLoader(o), path); d.Len() != 1 || r.TooLong != 2 || len(r.FirstLong) != 2 || !strings.HasPrefix(r.FirstLong[0], path+":2: ") {
+		t.Errorf("%d examples, report %+v", d.Len(), r)
+	}
+	o.Overlong = data.RefuseLong
+	if _, _, err := byteLoader(o).Load(t.Context(), path); err == nil || !strings.Contains(err.Error(), path+":2: the row has ") || !strings.Contains(err.Error(), path+":3: the row has ") {
+		t.Errorf("error %v", err)
+	}
+	pair := write(t, "p.jsonl", `{"prompt": "u", "chosen": "`+long+`", "rejected": "no"}
+{"prompt": "`+long+`", "chosen": "yes", "rejected": "no"}
+{"prompt": "u", "chosen": "yes", "rejected": "no"}
+`)
+	o.MaxTokens, o.Overlong = 60, data.TruncateLong
+	d, r = mustLoad(t, byteLoader(o), pair)
+	if d.Pairs() != 2 || r.Truncated != 2 || len(r.FirstLong) != 1 || !strings.HasPrefix(r.FirstLong[0], pair+":1: the pair has ") {
+		t.Errorf("%d pairs, report %+v", d.Pairs(), r)
+	}
+	if j := d.Judged(); j.Kind() != source.Feedback || j.Len() != 4 || !j.Desirable(2) || j.Desirable(3) || j.Digest() == d.Digest() || j.Source(3) != d.Source(3) {
+		t.Errorf("taken apart: %s, %d answers", j.Kind(), j.Len())
+	}
+}
+
+// Pairs and judged answers that say nothing, or twice the same, are named with their
+// line, and left out if bad rows are to be.
+func TestAnswersThatTeachNothing(t *testing.T) {
+	for _, c := range []struct{ row, want string }{
+		{`{"prompt": "u", "chosen": "a", "rejected": "a"}`, "chosen and rejected are the same"},
+		{`{"prompt": "u", "chosen": "a", "rejected": ""}`, "rejected is empty"},
+		{`{"prompt": "u", "chosen": " \n", "rejected": "b"}`, "chosen is empty"},
+		{`{"prompt": "u", "chosen": [{"role": "assistant", "content": "a"}], "rejected": [{"role": "assistant", "content": " "}]}`, "rejected is empty"},
+		{`{"prompt": "u", "chosen": [{"role": "assistant", "content": ""}], "rejected": [{"role": "assistant", "content": "b"}]}`, "says nothing"},
+		{`{"chosen": "\n\nHuman: p\n\nAssistant: ", "rejected": "\n\nHuman: p\n\nAssistant: r"}`, "says nothing"},
+		{`{"prompt": "u", "completion": "  ", "label": true}`, "is empty"},
+		{`{"messages": [{"role": "user", "content": "p"}, {"role": "assistant", "content": " "}], "label": false}`, "is empty"},
+	} {
+		good := `{"prompt": "u", "chosen": "a", "rejected": "b"}`
+		if strings.Contains(c.row, "label") {
+			good = `{"prompt": "u", "completion": "a", "label": true}`
+		}
+		path := write(t, "a.jsonl", good+"\n"+c.row+"\n")
+		if _, _, err := byteLoader(data.Options{}).Load(t.Context(), path); err == nil || !strings.Contains(err.Error(), path+":2:") && !strings.Contains(err.Error(), path+":2 ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want %q of line 2", c.row, err, c.want)
+		}
+		d, r := mustLoad(t, byteLoader(data.Options{BadRows: data.SkipRows}), path)
+		if r.Bad != 1 || len(r.FirstBad) != 1 || !strings.Contains(r.FirstBad[0], c.want) || d.Tokens() == 0 {
+			t.Errorf("%s: report %+v", c.row, r)
+		}
+	}
+}

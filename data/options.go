@@ -33,7 +33,7 @@ type Overlong string
 // counted in the Report.
 const (
 	RefuseLong   Overlong = ""         // the row is an error
-	TruncateLong Overlong = "truncate" // the end is cut off; of pairs, the beginning of the prompt
+	TruncateLong Overlong = "truncate" // the end is cut off; of pairs and judged answers, the beginning of the prompt
 	SkipLong     Overlong = "skip"     // the row is left out
 	SplitLong    Overlong = "split"    // plain text is cut into consecutive examples
 )

@@ -24,7 +24,8 @@ type Report struct {
 	// Files are the rows read of each file, in the order given.
 	Files []int64 `json:"-"`
 
-	FirstBad []string `json:"first_bad,omitempty"` // the first bad rows, with place and rule
+	FirstBad  []string `json:"first_bad,omitempty"`  // the first bad rows, with place and rule
+	FirstLong []string `json:"first_long,omitempty"` // the first rows left out for their length, likewise
 }
 
 const listedErrors = 20
@@ -41,11 +42,13 @@ func (r *Report) add(o *Report) {
 	r.TooLong += o.TooLong
 	r.Unlearnt += o.Unlearnt
 	r.Bad += o.Bad
-	for _, s := range o.FirstBad {
-		if len(r.FirstBad) < listedErrors {
-			r.FirstBad = append(r.FirstBad, s)
-		}
-	}
+	r.FirstBad = listed(r.FirstBad, o.FirstBad)
+	r.FirstLong = listed(r.FirstLong, o.FirstLong)
+}
+
+// listed adds what is left of a list's room.
+func listed(list, more []string) []string {
+	return append(list, more[:min(len(more), max(0, listedErrors-len(list)))]...)
 }
 
 // RowErrors are the bad rows that made loading fail, in the order of the files.

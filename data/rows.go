@@ -2,6 +2,7 @@ package data
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 
 // run turns the lines of a block into examples.
 func (b *Builder) run(f *source.File, blk *block) {
+	blk.path = f.Path()
 	bytes := 0
 	for _, line := range blk.lines {
 		bytes += len(line.Text)
@@ -75,11 +77,7 @@ func (b *Builder) row(blk *block, row *source.Row) error {
 		if err != nil {
 			return err
 		}
-		flags := uint8(0)
-		if row.Desirable {
-			flags = flagDesirable
-		}
-		return b.add(blk, row, row.Part, flags, e)
+		return b.judged(blk, row, e)
 	}
 	e, err := b.Prompt(&row.Conversation)
 	if err != nil {
@@ -93,6 +91,18 @@ func (b *Builder) row(blk *block, row *source.Row) error {
 		blk.cols.answers = append(blk.cols.answers, row.Answer)
 	}
 	return nil
+}
+
+// tooLong counts a row that is left out for its length, and says which it is.
+func (blk *block) tooLong(row *source.Row, format string, n, most int) {
+	blk.report.TooLong++
+	blk.leave(row, format, n, most)
+}
+
+func (blk *block) leave(row *source.Row, format string, n, most int) {
+	if r := &blk.report; len(r.FirstLong) < listedErrors {
+		r.FirstLong = append(r.FirstLong, placed(blk.path, row, fmt.Errorf(format, n, most)).Error())
+	}
 }
 
 // add applies the length limit to examples that stand or fall together, and
@@ -113,7 +123,7 @@ func (b *Builder) add(blk *block, row *source.Row, part int, flags uint8, exampl
 		}
 		switch {
 		case b.opts.Overlong == SkipLong:
-			r.TooLong++
+			blk.tooLong(row, "the row has %d tokens, the limit is %d", n, most)
 			return nil
 		case b.opts.Overlong == TruncateLong && row.Kind != source.Prompt:
 			cut.Truncated++
@@ -121,6 +131,7 @@ func (b *Builder) add(blk *block, row *source.Row, part int, flags uint8, exampl
 			e.Tokens, e.Mask = e.Tokens[:most], e.Mask[:most]
 			if e.Supervised() == 0 {
 				r.Unlearnt++
+				blk.leave(row, "the row has %d tokens, and none within the limit of %d is to be learnt", n, most)
 				return nil
 			}
 		default:
@@ -155,7 +166,7 @@ func (b *Builder) pair(blk *block, row *source.Row, chosen, rejected Example) er
 		cut := (n - most + 1) / 2
 		switch {
 		case b.opts.Overlong == SkipLong, b.opts.Overlong == TruncateLong && cut > sharedPrompt(&chosen, &rejected)-2:
-			r.TooLong++
+			blk.tooLong(row, "the pair has %d tokens, the limit of both sides together is %d", n, most)
 			return nil
 		case b.opts.Overlong != TruncateLong:
 			return refuse("raise the limit, or set overlong to truncate or skip", "the pair has %d tokens, the limit of both sides together is %d", n, most)
@@ -168,6 +179,39 @@ func (b *Builder) pair(blk *block, row *source.Row, chosen, rejected Example) er
 		blk.cols.add(e, row.Line, row.Part, 0)
 		r.count(e)
 	}
+	return nil
+}
+
+// judged adds an answer with its judgement. Like a pair, what is too long loses the
+// beginning of its prompt, and answers stay whole.
+func (b *Builder) judged(blk *block, row *source.Row, e Example) error {
+	r, most := &blk.report, b.opts.MaxTokens
+	switch {
+	case e.Supervised() == 0:
+		return refuse("", "no token of the row is to be learnt")
+	case blankAnswer(&row.Conversation, row.PromptLen):
+		return refuse("remove the row or fill it in", "the answer is empty")
+	}
+	n := len(e.Tokens)
+	r.Longest = max(r.Longest, n)
+	if most > 0 && n > most {
+		switch {
+		case b.opts.Overlong == SkipLong, b.opts.Overlong == TruncateLong && n-most > sharedPrompt(&e, &e)-2:
+			blk.tooLong(row, "the row has %d tokens, the limit is %d", n, most)
+			return nil
+		case b.opts.Overlong != TruncateLong:
+			return refuse(longFix(row.Kind), "the row has %d tokens, the limit is %d", n, most)
+		}
+		r.Truncated++
+		r.CutTokens += int64(n - most)
+		e = e.without(n - most)
+	}
+	flags := uint8(0)
+	if row.Desirable {
+		flags = flagDesirable
+	}
+	blk.cols.add(e, row.Line, row.Part, flags)
+	r.count(e)
 	return nil
 }
 

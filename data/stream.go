@@ -200,6 +200,12 @@ func (s *Stream) Examples(g int64) []int {
 	return all
 }
 
+// Example returns an example by its number.
+func (s *Stream) Example(i int) Example { return s.data.Example(i) }
+
+// Desirable returns the judgement of an example by its number.
+func (s *Stream) Desirable(i int) bool { return s.data.Desirable(i) }
+
 // Order returns the digest of which examples are in the first n rows, in order:
 // with the data set's digest, of everything that these rows are. It is SHA-256 of
 //

@@ -54,11 +54,21 @@ type Data struct {
 	HoldOut float64 `yaml:"hold_out" json:"hold_out"`
 }
 
-// Methods are the names that Check and Load take.
+// Methods are the names of methods.
 func Methods() []string { return []string{"cpt", "sft", "dpo"} }
 
+// KTO stands for dpo in [Data.Check] and [Data.Load] where the loss is of single
+// answers, each desirable or not. It takes pairs apart.
+const KTO = "kto"
+
 // takes says in words what rows a method takes.
-var takes = map[string]string{"cpt": "plain text or conversations", "sft": "conversations, or pairs of which it learns the chosen answer", "dpo": "pairs of a chosen and a rejected answer", "grpo": "questions"}
+var takes = map[string]string{
+	"cpt":  "plain text or conversations",
+	"sft":  "conversations, or pairs of which it learns the chosen answer",
+	"dpo":  "pairs of a chosen and a rejected answer",
+	"grpo": "questions",
+	KTO:    "judged answers, or pairs, of which each answer is judged",
+}
 
 // Check returns the first field out of range for the method; it reads no file.
 // Its errors begin with the field's name.
@@ -90,6 +100,9 @@ func (d *Data) Check(method string) error {
 			return err
 		}
 	}
+	if method == KTO && format != source.Auto && format != source.PreferenceFormat && format != source.KTO {
+		return fmt.Errorf("format: %s has no judged answers: use kto, preference, or auto", format)
+	}
 	if _, err := chat.Lookup(d.Encoding); err != nil {
 		return fmt.Errorf("encoding: %w", err)
 	}
@@ -116,8 +129,14 @@ func (d *Data) options(format source.Format) data.Options {
 // Material is what a stage trains on and what it is measured on.
 type Material struct {
 	train.Stream
-	// HeldOut are the packed rows kept for evaluation.
+	// HeldOut are the packed rows kept for evaluation, Held the stream that they
+	// are the first epoch of, nil without any. Pairs stay pairs.
 	HeldOut []train.Row
+	Held    *data.Stream
+	// Paired says that they are pairs.
+	Paired bool
+	// Desirable and Undesirable count the judged answers trained on.
+	Desirable, Undesirable int64
 	// Report counts what became of the files' rows.
 	Report data.Report
 	// Digest identifies the examples trained on.
@@ -143,17 +162,28 @@ func (d *Data) Load(ctx context.Context, method string, tok data.Tokenizer, cach
 			return nil, err
 		}
 	}
+	if method == KTO && used.Kind() == source.Preference {
+		used = used.Judged()
+	}
 	m := &Material{Report: *report, Digest: used.Digest(), Tokens: used.Tokens(), Labels: used.Supervised()}
 	for i := range used.Len() {
 		if mask := used.Example(i).Mask; len(mask) > 0 && mask[0] {
 			m.Labels--
+		}
+		if used.Kind() == source.Feedback {
+			if used.Desirable(i) {
+				m.Desirable++
+			} else {
+				m.Undesirable++
+			}
 		}
 	}
 	if m.Stream.Stream, err = data.NewStream(used, data.StreamConfig{SeqLen: d.Sequence, Rows: d.Rows, Seed: seed}); err != nil {
 		return nil, err
 	}
 	if held != nil {
-		m.HeldOut, err = d.pack(held)
+		m.Paired = held.Kind() == source.Preference
+		m.Held, m.HeldOut, err = d.pack(held)
 	}
 	return m, err
 }
@@ -172,7 +202,8 @@ func (d *Data) Pack(ctx context.Context, method string, tok data.Tokenizer, cach
 	if err != nil {
 		return nil, err
 	}
-	return d.pack(all)
+	_, rows, err := d.pack(all)
+	return rows, err
 }
 
 func (d *Data) read(ctx context.Context, method string, tok data.Tokenizer, cacheDir string) (*data.Dataset, *data.Report, error) {
@@ -202,6 +233,8 @@ func (d *Data) read(ctx context.Context, method string, tok data.Tokenizer, cach
 		fits = fits || k == source.Text
 	case "dpo":
 		fits = k == source.Preference
+	case KTO:
+		fits = k == source.Preference || k == source.Feedback
 	}
 	if !fits {
 		return nil, nil, fmt.Errorf("posttrain: %s holds %s rows, %s takes %s", d.Files[0], k, method, takes[method])
@@ -217,15 +250,15 @@ func (d *Data) plain() bool {
 }
 
 // pack lays all examples out in rows, in the order of the files.
-func (d *Data) pack(all *data.Dataset) ([]train.Row, error) {
+func (d *Data) pack(all *data.Dataset) (*data.Stream, []train.Row, error) {
 	s, err := data.NewStream(all, data.StreamConfig{SeqLen: d.Sequence, Rows: 1, InOrder: true})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	rows := make([]train.Row, s.RowsPerEpoch())
 	for i := range rows {
 		r := s.Row(int64(i))
 		rows[i] = train.NewRow(&r)
 	}
-	return rows, nil
+	return s, rows, nil
 }

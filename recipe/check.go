@@ -112,7 +112,7 @@ func (s *Stage) check() error {
 	case s.Eval.Rows < 0:
 		return field("eval.rows", "%d is negative: use a number of rows, or 0 for all", s.Eval.Rows)
 	}
-	if err := s.Data.Check(s.Method); err != nil {
+	if err := s.Data.Check(s.Takes()); err != nil {
 		return under("data", asField(err))
 	}
 	if err := s.checkAnswers(); err != nil {
@@ -154,8 +154,6 @@ func (s *Stage) checkDPO() error {
 		return nil
 	case s.DPO == nil:
 		return fmt.Errorf("empty: give kind and beta, or leave the section out for sigmoid with 0.1")
-	case s.DPO.Kind == "kto":
-		return &FieldError{"kind", fmt.Errorf("kto judges single answers, whose loss needs the step's mismatched answers, and no stage computes those: use one of the losses of pairs, such as sigmoid or apo-zero")}
 	}
 	return asField(s.DPO.Check())
 }

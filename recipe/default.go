@@ -63,8 +63,13 @@ func (s *Stage) UnmarshalYAML(decode func(any) error) error {
 	method, _ := peek["method"].(string)
 	type plain Stage // without this method
 	p := plain(defaultStage(method))
-	if section, _ := peek["dpo"].(map[string]any); p.DPO != nil && section["kind"] == "simpo" {
-		p.DPO.Beta, p.DPO.Margin = 2, 1 // by token, rewards are some hundred times smaller
+	if section, _ := peek["dpo"].(map[string]any); p.DPO != nil {
+		switch section["kind"] {
+		case "simpo":
+			p.DPO.Beta, p.DPO.Margin = 2, 1 // by token, rewards are some hundred times smaller
+		case posttrain.KTO:
+			p.DPO.Desirable, p.DPO.Undesirable = 1, 1
+		}
 	}
 	if posttrain.Asks(method) {
 		first := plain(defaultStage(method))

@@ -95,6 +95,15 @@ type Stage struct {
 	Eval Eval `yaml:"eval" json:"eval"`
 }
 
+// Takes says what the stage's data are read for: its method, or [posttrain.KTO]
+// where its loss judges single answers.
+func (s *Stage) Takes() string {
+	if s.DPO != nil && s.DPO.Kind == posttrain.KTO {
+		return posttrain.KTO
+	}
+	return s.Method
+}
+
 // SuiteNames returns the names of the stage's suites, sorted.
 func (s *Stage) SuiteNames() []string { return slices.Sorted(maps.Keys(s.Eval.Suites)) }
 

@@ -121,7 +121,8 @@ func TestPreferenceStages(t *testing.T) {
 		{"{kind: simpo}", ""},
 		{"{kind: cdpo, smoothing: 0.1, sft: 0.2}", ""},
 		{"{kind: nonsense}", `stages[0].dpo.kind: "nonsense" is unknown`},
-		{"{kind: kto}", "stages[0].dpo.kind: kto judges single answers"},
+		{"{kind: kto}", ""},
+		{"{kind: kto, undesirable: 0}", "stages[0].dpo.desirable: 1, undesirable: 0, want both above 0"},
 		{"{beta: 0}", "stages[0].dpo.beta: 0, want above 0"},
 		{"{smoothing: 0.1}", "stages[0].dpo.smoothing: 0.1, only cdpo and robust have it"},
 		{"{betta: 1}", "unknown field"},
@@ -130,7 +131,7 @@ func TestPreferenceStages(t *testing.T) {
 	} {
 		r, err := decode(strings.Replace(preferring, "steps: 10", "steps: 10\n  dpo: "+c.dpo, 1))
 		if c.want == "" && err == nil {
-			if s := r.Stages[0].DPO; s.Kind == "simpo" && (s.Beta != 2 || s.Margin != 1) {
+			if s := r.Stages[0].DPO; s.Kind == "simpo" && (s.Beta != 2 || s.Margin != 1) || s.Kind == "kto" && (s.Desirable != 1 || s.Undesirable != 1 || r.Stages[0].Takes() != "kto" || r.Stages[0].LR.Peak != 1e-3) {
 				t.Errorf("%s: %+v", c.dpo, s)
 			}
 			continue
@@ -140,6 +141,7 @@ func TestPreferenceStages(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ old, new, want string }{
+		{"[a.jsonl]}", "[a.jsonl], format: pair}\n  dpo: {kind: kto}", "stages[0].data.format: pair has no judged answers"},
 		{"[a.jsonl]", "[a.jsonl], format: text", "stages[0].data.format: text has no pairs"},
 		{"[a.jsonl]", "[a.jsonl], overlong: split", "stages[0].data.overlong: split is for plain text"},
 	} {

@@ -1,8 +1,10 @@
 package train
 
 import (
+	"context"
 	"fmt"
 
+	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/nn"
 )
@@ -32,6 +34,43 @@ type Extremes interface {
 	Objective
 	// Largest is how many of Terms, from the end, are.
 	Largest() int
+}
+
+// Forward is an Objective that lets the model look at more than the step's rows
+// before the first gradient, to know something that the whole step shares.
+type Forward interface {
+	Objective
+	// Forward is called after Begin; the model has the step's weights. The numbers
+	// it returns are part of the step's trace. An error that is
+	// [deepseek.ErrNonFinite] counts as the step's.
+	Forward(ctx context.Context) ([]float64, error)
+	// Work is what Forward ran the model on in this step, forward only.
+	Work() arch.Work
+}
+
+// forward runs what the objective has to know before a step's first gradient.
+func (t *Trainer) forward(ctx context.Context, r *Result, tr *tracer) error {
+	f, ok := t.objective.(Forward)
+	if !ok {
+		return nil
+	}
+	mark := t.now()
+	known, err := f.Forward(ctx)
+	r.Time.Model += t.now().Sub(mark)
+	if err != nil {
+		return fmt.Errorf("train: step %d: objective: %w", t.step, err)
+	}
+	tr.known(known)
+	return nil
+}
+
+// flops counts a step's operations.
+func (t *Trainer) flops(rows []Row) float64 {
+	n := FLOPs(t.cfg, t.model.Config(), rows)
+	if f, ok := t.objective.(Forward); ok {
+		n += t.model.Config().FLOPs(f.Work()).Forward()
+	}
+	return n
 }
 
 // Objective replaces what is minimised, from the next step on. The other parts

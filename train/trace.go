@@ -268,6 +268,13 @@ func (t *tracer) settings(o deepseek.StepOptions, lr float64) {
 	t.output(whole(trace.State, -1, "settings"), sheet{ints: words(scales, lr)})
 }
 
+// known shows what the objective has found out before the first gradient.
+func (t *tracer) known(values []float64) {
+	if t != nil && len(values) > 0 {
+		t.output(whole(trace.State, -1, "objective"), sheet{ints: words(nil, values...)})
+	}
+}
+
 // sums shows what the rows' work adds up to.
 func (t *tracer) sums(tr *Trainer, r *Result) {
 	if t == nil {

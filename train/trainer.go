@@ -168,7 +168,7 @@ func (t *Trainer) Step(ctx context.Context) (Result, error) {
 	tr.state(trace.Update, t)
 	r.Time.Optimizer = t.now().Sub(mark)
 	t.step++
-	r.FLOPs = FLOPs(t.cfg, t.model.Config(), rows)
+	r.FLOPs = t.flops(rows)
 	t.finish(&r, rows, start)
 	return r, nil
 }
@@ -194,6 +194,9 @@ func (t *Trainer) accumulate(ctx context.Context, rows []Row, r *Result, tr *tra
 	if t.objective != nil {
 		if err := t.objective.Begin(t.step, rows); err != nil {
 			return fmt.Errorf("train: step %d: objective: %w", t.step, err)
+		}
+		if err := t.forward(ctx, r, tr); err != nil {
+			return err
 		}
 	}
 	if t.teaching != nil {

@@ -26,8 +26,9 @@ masks), predicts memory and disk, and prints the complete recipe with every
 default filled in. Nothing is written.
 
 With --json: parameters, active_parameters, stages (name, method, steps, data,
-packing, held_out_rows, memory, flops), memory_bytes, memory_available_bytes,
-disk_bytes, disk_free_bytes.`,
+packing, held_out_rows, memory, flops, reference_rows, reference_flops,
+reference_bytes, notes), memory_bytes, memory_available_bytes, disk_bytes,
+disk_free_bytes.`,
 		Args: exactArgs(1, "a recipe"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := recipe.Load(args[0], overrides)
@@ -70,6 +71,14 @@ func checkedText(w io.Writer, c *execution.Checked) error {
 			unit.Count(s.Data.Examples), unit.Count(s.Data.Tokens), unit.Count(s.Data.Supervised), 100*s.Packing.Efficiency, unit.FLOPs(s.FLOPs))
 		fmt.Fprintf(w, "temper: stage %s: memory %s (parameters %s, gradients %s, optimizer %s, activations %s, rest %s)\n", s.Name,
 			unit.Bytes(m.Total()), unit.Bytes(m.Parameters), unit.Bytes(m.Gradients), unit.Bytes(m.Optimizer), unit.Bytes(m.Activations), unit.Bytes(m.Scratch+m.Data+m.Program))
+		if s.ReferenceRows > 0 {
+			fmt.Fprintf(w, "temper: stage %s: first the reference's log-probabilities of %s rows, forward only: %s, %.0f %% of what its steps take\n", s.Name,
+				unit.Count(s.ReferenceRows), unit.FLOPs(s.ReferenceFLOPs), 100*s.ReferenceFLOPs/s.FLOPs)
+		}
+		leftOut(w, s.Name, &s.Data)
+		for _, n := range s.Notes {
+			fmt.Fprintf(w, "temper: note: %s\n", n)
+		}
 	}
 	_, err := fmt.Fprintf(w, "temper: needs %s of memory (%s available) and at most %s of disk (%s free)\n",
 		unit.Bytes(c.MemoryBytes), unit.Bytes(c.AvailableBytes), unit.Bytes(c.DiskBytes), unit.Bytes(c.FreeBytes))

@@ -13,6 +13,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/internal/unit"
 	"github.com/temper-ml/temper/posttrain/preference"
@@ -75,14 +76,7 @@ func (p *progress) begin(e execution.StageBegan) {
 	r := e.Report
 	fmt.Fprintf(p.out, "temper: stage %s (%s): %s examples, %s tokens (%s supervised), %d rows an epoch, %d steps\n",
 		e.Name, e.Method, unit.Count(r.Examples), unit.Count(r.Tokens), unit.Count(r.Supervised), e.Rows, e.Steps)
-	for _, bad := range []struct {
-		n    int64
-		what string
-	}{{r.Bad, "bad rows left out"}, {r.TooLong, "rows too long, left out"}, {r.Truncated, "examples truncated"}} {
-		if bad.n > 0 {
-			fmt.Fprintf(p.out, "temper: stage %s: %d %s\n", e.Name, bad.n, bad.what)
-		}
-	}
+	leftOut(p.out, e.Name, &r)
 	if p.bars == nil {
 		return
 	}
@@ -96,6 +90,34 @@ func (p *progress) begin(e execution.StageBegan) {
 			decor.OnComplete(decor.Name("  "), ""), decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO), ""),
 		))
 	p.bar.SetCurrent(e.From)
+}
+
+// listedRows is how many rows of each kind are named.
+const listedRows = 3
+
+// leftOut says what became of rows that are not learnt as they stand.
+func leftOut(w io.Writer, stage string, r *data.Report) {
+	for _, bad := range []struct {
+		n    int64
+		what string
+		list []string
+	}{
+		{r.Bad, "bad rows left out", r.FirstBad},
+		{r.TooLong + r.Unlearnt, "rows too long, left out", r.FirstLong},
+		{r.Truncated, "examples truncated", nil},
+	} {
+		if bad.n == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "temper: stage %s: %d %s\n", stage, bad.n, bad.what)
+		n := min(listedRows, len(bad.list))
+		for _, row := range bad.list[:n] {
+			fmt.Fprintf(w, "temper:   %s\n", row)
+		}
+		if more := bad.n - int64(n); n > 0 && more > 0 {
+			fmt.Fprintf(w, "temper:   and %d more\n", more)
+		}
+	}
 }
 
 // refer shows how far the log-probabilities of a reference are.
@@ -137,7 +159,11 @@ func (p *progress) measure(e execution.Measured) {
 		parts = append(parts, fmt.Sprintf("held-out loss %.4f (perplexity %.2f, %s tokens)", e.Loss.Mean, e.Loss.Perplexity, unit.Count(e.Loss.Tokens)))
 	}
 	if q := e.Pairs; q != nil {
-		parts = append(parts, fmt.Sprintf("held-out loss %.4f, %d/%d pairs preferred rightly (%.1f %%)", q.Loss, q.Right, q.Pairs, 100*float64(q.Right)/float64(q.Pairs)))
+		what := "pairs preferred rightly"
+		if q.Answers {
+			what = "answers judged rightly"
+		}
+		parts = append(parts, fmt.Sprintf("held-out loss %.4f, %d/%d %s (%.1f %%)", q.Loss, q.Right, q.Pairs, what, 100*float64(q.Right)/float64(q.Pairs)))
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Suites)) {
 		a := e.Suites[name]

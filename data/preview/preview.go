@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/temper-ml/temper/data"
@@ -200,7 +201,7 @@ func (s *Summary) Write(w io.Writer) error {
 			lines = append(lines, fmt.Sprintf("%d %s", left.n, left.what))
 		}
 	}
-	for _, bad := range r.FirstBad {
+	for _, bad := range slices.Concat(r.FirstLong, r.FirstBad) {
 		lines = append(lines, "  "+bad)
 	}
 	lines = append(lines, "digest "+s.Digest)

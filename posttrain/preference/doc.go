@@ -6,4 +6,10 @@
 // chosen, the odd one after it rejected, and an answer's tokens are those with
 // labels. All means are over the pairs of the whole step, so neither micro-batches
 // nor ranks change a bit.
+//
+// Answers that are judged one by one, for kto, are segments of their own; pairs are
+// taken apart into two. Before a step's first gradient the model is run on the
+// step's prompts with each other's answers: their mean log-ratio, at least 0, is the
+// z of the loss. Which answers those are depends on nothing but the step's examples,
+// so their reference is computed beforehand like that of the answers themselves.
 package preference

@@ -35,7 +35,7 @@ func NewObjective(l dpo.Loss, ref *Reference) (*Objective, error) {
 	if err := l.Check(); err != nil {
 		return nil, err
 	}
-	if l.Kind == "kto" {
+	if l.Kind == KTO {
 		return nil, fmt.Errorf("kind: kto judges single answers, not pairs")
 	}
 	if l.NeedsReference() {
@@ -76,6 +76,11 @@ func check(row *train.Row) error {
 	if n := len(row.Segments); n == 0 || n%2 != 0 {
 		return fmt.Errorf("%d answers are no pairs", n)
 	}
+	return learnable(row)
+}
+
+// learnable refuses a row with an answer without labels.
+func learnable(row *train.Row) error {
 	for i, s := range row.Segments {
 		if !slices.ContainsFunc(row.Labels[s.Start:s.End], func(l int32) bool { return l >= 0 }) {
 			return fmt.Errorf("answer %d has no token to learn", i)

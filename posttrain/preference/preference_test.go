@@ -20,6 +20,7 @@ import (
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/model/deepseek/deepseektest"
 	"github.com/temper-ml/temper/posttrain/dpo"
+	"github.com/temper-ml/temper/report/record/trace"
 	"github.com/temper-ml/temper/train"
 	"github.com/temper-ml/temper/train/optim"
 )
@@ -90,6 +91,7 @@ type outcome struct {
 	Results  []train.Result
 	Measured Measured
 	Bits     []uint32
+	Trace    []trace.Entry // of the second step, where it is taken
 }
 
 // stage takes steps of a loss.

@@ -23,12 +23,13 @@ type Stream interface {
 }
 
 // Pairs are all that a stage needs a reference for: what it trains on and what it
-// holds out.
+// holds out, pairs or judged answers.
 type Pairs struct {
 	stream Stream
 	used   int64 // rows of the stream, each once, that hold all examples trained on
 	batch  int64 // rows of a step
 	held   []train.Row
+	judged *judged // nil for pairs
 }
 
 // NewPairs describes a stage of steps of batch rows each, which is measured on held.
@@ -41,7 +42,27 @@ func NewPairs(s Stream, steps int64, batch int, held []train.Row) *Pairs {
 }
 
 // Rows is the number of rows that a reference is computed of.
-func (p *Pairs) Rows() int64 { return p.used + int64(len(p.held)) }
+func (p *Pairs) Rows() int64 {
+	n := p.used + int64(len(p.held))
+	if p.judged != nil {
+		n += p.judged.rows
+	}
+	return n
+}
+
+// Row returns one of them: those trained on come first, then those held out, then
+// mismatched answers, step by step.
+func (p *Pairs) Row(i int64) train.Row {
+	switch held := i - p.used; {
+	case held < 0:
+		r := p.stream.Row(i)
+		return train.NewRow(&r)
+	case held < int64(len(p.held)):
+		return p.held[held]
+	default:
+		return p.judged.row(held - int64(len(p.held)))
+	}
+}
 
 // MaxBytes bounds the size of a reference's file.
 func (p *Pairs) MaxBytes() int64 {
@@ -53,23 +74,17 @@ func (p *Pairs) MaxBytes() int64 {
 	for i := range p.held {
 		n += int64(len(p.held[i].Segments))
 	}
-	return headRoom + 8*n
-}
-
-// row returns one of them: those trained on come first.
-func (p *Pairs) row(i int64) train.Row {
-	if i >= p.used {
-		return p.held[i-p.used]
+	if p.judged != nil {
+		n += p.judged.answers
 	}
-	r := p.stream.Row(i)
-	return train.NewRow(&r)
+	return headRoom + 8*n
 }
 
 // Digest identifies the rows.
 func (p *Pairs) Digest() digest.Digest {
 	list := make([]digest.Digest, p.Rows())
 	for i := range list {
-		r := p.row(int64(i))
+		r := p.Row(int64(i))
 		list[i] = r.Digest()
 	}
 	return digest.List("reference rows", list)
@@ -116,7 +131,7 @@ func (r *Reference) Compute(ctx context.Context, m *deepseek.Model, each func(do
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		row := r.pairs.row(r.Done())
+		row := r.pairs.Row(r.Done())
 		sums, err := answers(m, &row)
 		if err != nil {
 			return fmt.Errorf("reference: row %d: %w", r.Done(), err)
@@ -138,7 +153,7 @@ func answers(m *deepseek.Model, row *train.Row) ([]float64, error) {
 	sums := make([]float64, len(row.Segments))
 	for i := range row.Segments {
 		if sums[i], _ = sum(row, i, logp); sums[i]-sums[i] != 0 {
-			return nil, fmt.Errorf("the log-probability of answer %d is %v", i, sums[i])
+			return nil, fmt.Errorf("the log-probability of answer %d is %v: %w", i, sums[i], deepseek.ErrNonFinite)
 		}
 	}
 	return sums, nil
@@ -221,7 +236,7 @@ func (r *Reference) Decode(text []byte) error {
 		if int64(len(values)) == h.Count {
 			return fmt.Errorf("it goes on after %d rows", h.Count)
 		}
-		row := r.pairs.row(int64(len(values)))
+		row := r.pairs.Row(int64(len(values)))
 		sums := make([]float64, len(row.Segments))
 		n, err := binary.Decode(body, binary.LittleEndian, sums)
 		if err != nil {

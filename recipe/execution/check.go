@@ -14,6 +14,7 @@ import (
 	"github.com/temper-ml/temper/internal/unit"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/posttrain"
+	"github.com/temper-ml/temper/posttrain/preference"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/report/runlog"
 	"github.com/temper-ml/temper/train"
@@ -45,6 +46,13 @@ type CheckedStage struct {
 	HeldOut int          `json:"held_out_rows"`
 	Memory  train.Memory `json:"memory"`
 	FLOPs   float64      `json:"flops"` // model operations of the whole stage, from its first steps
+	// ReferenceRows are run forward before the first step, for the log-probabilities
+	// that a dpo stage compares with, in ReferenceFLOPs operations.
+	ReferenceRows  int64   `json:"reference_rows,omitempty"`
+	ReferenceFLOPs float64 `json:"reference_flops,omitempty"`
+	ReferenceBytes int64   `json:"reference_bytes,omitempty"` // of its file, at most
+	// Notes are what a person should know of the stage.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // checkSteps is how many steps of each stage are built to look at.
@@ -67,6 +75,7 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 	}
 	c := &Checked{Model: cfg}
 	c.Parameters, _, c.Active = cfg.Count()
+	references := int64(0)
 	for i := range r.Stages {
 		s, err := checkStage(ctx, r, i, tok, cfg)
 		if err != nil {
@@ -74,13 +83,14 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 		}
 		c.Stages = append(c.Stages, *s)
 		c.MemoryBytes = max(c.MemoryBytes, s.Memory.Total())
+		references += s.ReferenceBytes
 	}
 	c.DiskBytes = checkpointBytes(r, c)
 	width := int64(2)
 	if r.Export.DType == "f32" {
 		width = 4
 	}
-	c.DiskBytes += width * c.Parameters
+	c.DiskBytes += width*c.Parameters + references
 	c.AvailableBytes, c.FreeBytes = Available(), free(dir)
 	return c, c.fits()
 }
@@ -145,7 +155,7 @@ func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok data.Tokenizer
 	if err != nil {
 		return nil, err
 	}
-	m, err := d.Load(ctx, s.Method, tok, "", r.Seed)
+	m, err := d.Load(ctx, s.Takes(), tok, "", r.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -162,11 +172,29 @@ func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok data.Tokenizer
 		}
 	}
 	out := &CheckedStage{Name: s.Name, Method: s.Method, Steps: c.Steps, Data: m.Report, Packing: m.Packing(), HeldOut: len(m.HeldOut)}
-	return out, out.look(c, cfg, m)
+	if s.Method != "dpo" {
+		return out, out.look(c, cfg, m, nil)
+	}
+	known := *s
+	known.Steps = c.Steps
+	pairs := pairsOf(&known, m)
+	out.Notes = judgements(&known, m)
+	if s.DPO.NeedsReference() {
+		out.refer(cfg, pairs)
+	}
+	return out, out.look(c, cfg, m, pairs)
+}
+
+// refer counts what the reference takes.
+func (s *CheckedStage) refer(cfg *arch.Config, p *preference.Pairs) {
+	s.ReferenceRows, s.ReferenceBytes = p.Rows(), p.MaxBytes()
+	for i := range s.ReferenceRows {
+		s.ReferenceFLOPs += cfg.FLOPs(p.ReferenceWork(i)).Forward()
+	}
 }
 
 // look builds the stage's first steps: what they need and what they compute.
-func (s *CheckedStage) look(c train.Config, cfg *arch.Config, m *posttrain.Material) error {
+func (s *CheckedStage) look(c train.Config, cfg *arch.Config, m *posttrain.Material, pairs *preference.Pairs) error {
 	var steps [][]train.Row
 	for step := range min(checkSteps, c.Steps) {
 		rows, err := m.Rows(step)
@@ -178,6 +206,9 @@ func (s *CheckedStage) look(c train.Config, cfg *arch.Config, m *posttrain.Mater
 		}
 		steps = append(steps, rows)
 		s.FLOPs += train.FLOPs(c, cfg, rows)
+		if pairs != nil {
+			s.FLOPs += cfg.FLOPs(pairs.MismatchWork(step)).Forward()
+		}
 	}
 	s.FLOPs *= float64(c.Steps) / float64(len(steps))
 	for _, row := range m.HeldOut {

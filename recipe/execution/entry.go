@@ -87,7 +87,11 @@ func EvaluationEntry(m *Measured) *record.Evaluation {
 	}
 	if p := m.Pairs; p != nil {
 		e.HeldOut = &record.HeldOut{Loss: p.Loss, Tokens: p.Tokens}
-		e.Suites[recipe.PreferenceSuite] = record.Score{Kind: "preference/reward", Right: p.Right, Total: p.Pairs}
+		kind := "preference/reward"
+		if p.Answers {
+			kind = "preference/judgement"
+		}
+		e.Suites[recipe.PreferenceSuite] = record.Score{Kind: kind, Right: p.Right, Total: p.Pairs}
 	}
 	for name, a := range m.Suites {
 		e.Suites[name] = score(a)

@@ -105,7 +105,7 @@ func (p *Part) open(ctx context.Context) error {
 	if posttrain.Asks(p.Method) {
 		return p.ask(ctx, data)
 	}
-	if p.Material, err = data.Load(ctx, p.Method, p.Machine.Tokenizer, p.Machine.Cache, p.Machine.Recipe.Seed); err != nil {
+	if p.Material, err = data.Load(ctx, p.Takes(), p.Machine.Tokenizer, p.Machine.Cache, p.Machine.Recipe.Seed); err != nil {
 		return err
 	}
 	if p.Epochs > 0 {

@@ -139,7 +139,7 @@ func (x *runner) look(ctx context.Context, i int) (*data.Report, digest.Digest, 
 		}
 		return report, questionOrder(q), nil
 	}
-	m, err := d.Load(ctx, s.Method, x.tok, x.cache(), x.recipe.Seed)
+	m, err := d.Load(ctx, s.Takes(), x.tok, x.cache(), x.recipe.Seed)
 	if err != nil {
 		return nil, digest.Digest{}, err
 	}

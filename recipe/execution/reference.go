@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/posttrain/preference"
+	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/train"
 	"github.com/temper-ml/temper/train/checkpoint"
 )
 
@@ -19,15 +22,44 @@ func (p *Part) pair() error {
 	if p.Method != "dpo" {
 		return nil
 	}
-	held := p.Material.HeldOut
-	if n := p.Eval.Rows; n > 0 && n < len(held) {
-		held = held[:n]
-	}
-	p.Pairs = preference.NewPairs(p.Material.Stream.Stream, p.Steps, p.Data.Rows, held)
+	p.Pairs = pairsOf(&p.Stage, p.Material)
 	if p.Refers() {
 		return nil
 	}
 	return p.Compare(nil)
+}
+
+// pairsOf describes what a dpo stage, whose number of steps is known, compares.
+func pairsOf(s *recipe.Stage, m *posttrain.Material) *preference.Pairs {
+	held := m.HeldOut
+	if n := s.Eval.Rows; n > 0 && n < len(held) {
+		held = held[:n]
+	}
+	if s.Takes() != posttrain.KTO {
+		return preference.NewPairs(m.Stream.Stream, s.Steps, s.Data.Rows, held)
+	}
+	return preference.NewJudged(s.DPO, m.Stream.Stream, m.Held, preference.Shape{
+		Steps: s.Steps, Batch: s.Data.Rows, Sequence: s.Data.Sequence, Held: len(held), Paired: m.Paired,
+	})
+}
+
+// judgements says what is odd about the answers that a kto stage learns from.
+func judgements(s *recipe.Stage, m *posttrain.Material) (notes []string) {
+	good, bad := m.Desirable, m.Undesirable
+	switch {
+	case s.Takes() != posttrain.KTO:
+		return nil
+	case bad == 0:
+		notes = append(notes, fmt.Sprintf("stage %s: all %d answers are desirable: it learns to make them likelier than the reference does, and nothing to avoid", s.Name, good))
+	case good == 0:
+		notes = append(notes, fmt.Sprintf("stage %s: none of %d answers is desirable: it learns what to avoid, and nothing to say instead", s.Name, bad))
+	default:
+		// Ethayarajh et al. 2024, section 4.3.
+		if r := s.DPO.Desirable * float64(good) / (s.DPO.Undesirable * float64(bad)); r < 2./3 || r > 1.5 {
+			notes = append(notes, fmt.Sprintf("stage %s: %d answers are desirable and %d are not, with weights %v and %v: one side counts %.3g times the other; weights that make up for the numbers (a ratio of 1 to 4/3) are usual", s.Name, good, bad, s.DPO.Desirable, s.DPO.Undesirable, max(r, 1/r)))
+		}
+	}
+	return notes
 }
 
 // Refers reports whether the stage's loss compares with a reference: its first
@@ -40,7 +72,13 @@ func (p *Part) Reference() *preference.Reference { return p.reference }
 // Compare makes the stage minimise the loss of its pairs, compared with a complete
 // reference, or with none if it does not refer to any.
 func (p *Part) Compare(ref *preference.Reference) error {
-	o, err := preference.NewObjective(*p.DPO, ref)
+	var o train.Objective
+	var err error
+	if p.Takes() == posttrain.KTO {
+		o, err = preference.NewJudging(*p.DPO, p.Pairs, ref, p.Machine.Model, p.MicroRows)
+	} else {
+		o, err = preference.NewObjective(*p.DPO, ref)
+	}
 	if err != nil {
 		return err
 	}

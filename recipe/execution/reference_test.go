@@ -99,6 +99,103 @@ func TestPreferenceStage(t *testing.T) {
 	}
 }
 
+// judging changes the second stage to kto, of the same pairs or of judged answers.
+func judging(t *testing.T, r *recipe.Recipe, file string) *recipe.Recipe {
+	t.Helper()
+	dir := r.Dir()
+	var rows strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&rows, `{"prompt": "Is it %d?", "completion": "No, sorry, it is %d.", "label": true}`+"\n", i, i+1)
+		if i%4 > 0 {
+			fmt.Fprintf(&rows, `{"prompt": "Is it %d?", "completion": "Yes, %d.", "label": false}`+"\n", i, i)
+		}
+	}
+	text := strings.Replace(preferring, "{kind: sigmoid,", "{kind: kto,", 1)
+	for name, text := range map[string]string{"answers.jsonl": rows.String(), "judging.yaml": strings.Replace(text, "pairs.jsonl", file, 1)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return load(t, filepath.Join(dir, "judging.yaml"))
+}
+
+// TestJudgingStage: kto on pairs taken apart and on judged answers; other
+// micro-batches, threads and a stop change nothing, and check knows what it takes.
+func TestJudgingStage(t *testing.T) {
+	base := preferences(t)
+	for file, held := range map[string]int64{"pairs.jsonl": 10, "answers.jsonl": 17} {
+		r := judging(t, base, file)
+		checked, err := Check(context.Background(), r, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(t.TempDir(), "run")
+		s := execute(t, r, dir)
+		m := s.Stages[1].Metrics
+		if m["preference_accuracy_before"] != float64(held/2)/float64(held) || m["preference_accuracy"] < 0.9 || !(m["held_out_loss"] < m["held_out_loss_before"]) {
+			t.Errorf("%s: metrics %v", file, m)
+		}
+		holds(t, dir)
+		_, es := log(t, dir)
+		flops := 0.0
+		for _, e := range of[*record.Step](es) {
+			if e.Stage == 1 {
+				flops += e.FLOPs
+				if _, ok := e.Losses["kl"]; !ok {
+					t.Errorf("%s: losses %v", file, e.Losses)
+				}
+			}
+		}
+		c := checked.Stages[1]
+		if c.FLOPs != flops || c.ReferenceRows == 0 || !(c.ReferenceFLOPs > 0) {
+			t.Errorf("%s: %v operations by check, %v by the record; reference %d rows, %v", file, c.FLOPs, flops, c.ReferenceRows, c.ReferenceFLOPs)
+		}
+		info, err := os.Stat(filepath.Join(dir, record.ReferencePath(1, "prefer")))
+		if err != nil || info.Size() > c.ReferenceBytes {
+			t.Errorf("%s: the reference takes %v of at most %d bytes, %v", file, info, c.ReferenceBytes, err)
+		}
+		want := entries(t, dir)
+		r.Stages[1].MicroRows = 4
+		other := filepath.Join(t.TempDir(), "other")
+		threads := kernel.SetThreads(3)
+		stopAt(t, r, other, func(e Event) bool { p, ok := e.(Stepped); return ok && p.Stage == 1 && p.Result.Step == 2 })
+		remove(t, filepath.Join(other, record.ReferencePath(1, "prefer")))
+		_, err = Run(context.Background(), r, Options{Dir: other, Resume: true, Now: ticking()})
+		kernel.SetThreads(threads)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, entries(t, other)); d != "" {
+			t.Errorf("%s: stopped, with other micro-batches on other threads: %s", file, d)
+		}
+	}
+}
+
+// TestOneSidedJudgements: a run whose answers are all desirable goes on, and says so.
+func TestOneSidedJudgements(t *testing.T) {
+	r := judging(t, preferences(t), "answers.jsonl")
+	path := filepath.Join(r.Dir(), "answers.jsonl")
+	rewrite(t, path, func(b []byte) []byte {
+		return []byte(strings.ReplaceAll(string(b), `"label": false`, `"label": true`))
+	})
+	checked, err := Check(context.Background(), r, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "run")
+	execute(t, r, dir)
+	_, es := log(t, dir)
+	notes := ""
+	for _, n := range of[*record.Note](es) {
+		notes += n.Text + "\n"
+	}
+	for _, got := range []string{strings.Join(checked.Stages[1].Notes, "\n"), notes} {
+		if !strings.Contains(got, "answers are desirable: it learns") {
+			t.Errorf("notes %q", got)
+		}
+	}
+}
+
 // TestPreferenceStageGoesOn: stopped while the reference is computed, or later,
 // with the cache there, gone, or damaged.
 func TestPreferenceStageGoesOn(t *testing.T) {

@@ -51,7 +51,7 @@ func Rows(ctx context.Context, r *recipe.Recipe, dir string, i int) (*StageRows,
 		return nil, err
 	}
 	s := &r.Stages[i]
-	m, err := d.Load(ctx, s.Method, tok, "", r.Seed)
+	m, err := d.Load(ctx, s.Takes(), tok, "", r.Seed)
 	if err != nil {
 		return nil, fmt.Errorf("stage %s: %w", s.Name, err)
 	}

@@ -210,6 +210,13 @@ func (s *stage) begin(ctx context.Context) error {
 	if err := s.run.enter(e); err != nil {
 		return err
 	}
+	if taken == 0 {
+		for _, n := range judgements(&s.Stage, s.Material) {
+			if err := s.run.note("%s", n); err != nil {
+				return err
+			}
+		}
+	}
 	s.run.tell(StageBegan{
 		Stage: s.Index, Name: s.Name, Method: s.Method, From: taken, Steps: s.Steps,
 		Report: s.report(), Rows: int(e.Rows), Digest: s.source(),

@@ -29,22 +29,29 @@ record: {digest_period: 2}
 `
 
 // prefer carries out the run.
-func prefer(t *testing.T) *run {
+func prefer(t *testing.T, recipe string) *run {
 	t.Helper()
 	root := t.TempDir()
 	var pairs strings.Builder
 	for i := range 30 {
 		fmt.Fprintf(&pairs, `{"prompt": "%d?", "chosen": "no, %d", "rejected": "yes, %d"}`+"\n", i, i+1, i)
 	}
-	files(t, root, preferring)
+	files(t, root, recipe)
 	if err := os.WriteFile(filepath.Join(root, "data", "pairs.jsonl"), []byte(pairs.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return train(t, root, preferring, replay.Way{Threads: 2})
+	return train(t, root, recipe, replay.Way{Threads: 2})
 }
 
-func TestPreferenceStageIsReplayed(t *testing.T) {
-	x := prefer(t)
+func TestPreferenceStageIsReplayed(t *testing.T) { replayed(t, preferring) }
+
+// A kto stage is also run forward on mismatched answers before each step.
+func TestJudgingStageIsReplayed(t *testing.T) {
+	replayed(t, strings.Replace(preferring, "{kind: ipo, beta: 0.5}", "{kind: kto, beta: 0.5, undesirable: 1.2}", 1))
+}
+
+func replayed(t *testing.T, recipe string) {
+	x := prefer(t, recipe)
 	cache := record.ReferencePath(1, "prefer")
 	good := func(what string, r *verify.Report) {
 		t.Helper()

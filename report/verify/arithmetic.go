@@ -395,3 +395,12 @@ func finite(vs ...float64) bool {
 func say(e *record.Entry, b *record.Step) string {
 	return fmt.Sprintf("entry %d: step %d of stage %d", e.Index, b.Step, b.Stage)
 }
+
+// crosses tells whether a step's prompts were also run with each other's answers.
+func (s *stageState) crosses(b *record.Step) bool {
+	if s.recipe != nil {
+		return s.recipe.Method == "dpo" && s.recipe.DPO.Kind == "kto"
+	}
+	_, kl := b.Losses["kl"]
+	return kl && s.entry != nil && s.entry.Method == "dpo"
+}

@@ -97,7 +97,7 @@ func (a *arithmetic) speed(e *record.Entry, b *record.Step) {
 		return
 	}
 	if bs := a.stage.bounds; bs != nil && b.Tokens <= mostSequence && b.Examples <= b.Tokens {
-		least, most := bs.of(b)
+		least, most := bs.of(b, a.stage.crosses(b))
 		a.narrow = max(a.narrow, most/least)
 		if b.FLOPs < least || b.FLOPs > most {
 			a.flops.fail(e.Index, "%s: %.6g operations; %d tokens in %d examples, in rows of at most %d, need %.6g to %.6g", say(e, b), b.FLOPs, b.Tokens, b.Examples, bs.row, least, most)

@@ -138,9 +138,17 @@ func (b *bounds) chooses() bool {
 	return false
 }
 
+// forward is the upper bound of the forward pass of a sequence of n tokens, a
+// multiple of the unit, without MTP blocks.
+func (b *bounds) forward(n int64) float64 {
+	return b.config.FLOPs(arch.Work{Lengths: []int{int(n)}, IndexerLoss: true, Supervised: []int64{}}).Forward()
+}
+
 // of returns the bounds of a step. Sums of floats may differ by a few roundings
-// from the trainer's, which the bounds allow for.
-func (b *bounds) of(s *record.Step) (least, most float64) {
+// from the trainer's, which the bounds allow for. A step that crosses its prompts
+// and answers, for kto, may have run as many tokens once more forward, in no
+// more sequences, and every label with them.
+func (b *bounds) of(s *record.Step, crossed bool) (least, most float64) {
 	const slack = 1e-9
 	all := up(s.Tokens, b.unit)
 	rest, known := b.rest[all%b.row]
@@ -151,6 +159,9 @@ func (b *bounds) of(s *record.Step) (least, most float64) {
 	t, labels := float64(s.Tokens), float64(s.Supervised)
 	least = float64(t*b.single) + float64(float64(s.Tokens-s.Examples)*b.position) + float64(labels*b.head)
 	most = float64(math.Floor(float64(all)/float64(b.row))*b.full) + rest + float64(labels*(b.head+b.heads))
+	if crossed {
+		most += float64(math.Floor(float64(all)/float64(b.row))*b.forward(b.row)) + b.forward(all%b.row) + float64(labels*b.head)
+	}
 	return least * (1 - slack), most * (1 + slack)
 }
 

@@ -60,8 +60,22 @@ func TestBoundsHoldForEveryCut(t *testing.T) {
 		}
 		s.Supervised = w.Supervised[0]
 		got := c.FLOPs(w).Total()
-		if least, most := b.of(s); got < least || got > most {
+		if least, most := b.of(s, false); got < least || got > most {
 			t.Fatalf("%v operations of sequences %v, bounds %v and %v", got, w.Lengths, least, most)
+		}
+		// Each prompt once more, before the next one's answer, forward.
+		x := arch.Work{Supervised: []int64{s.Supervised}}
+		var prompts []int
+		for _, n := range w.Lengths {
+			prompts = append(prompts, rapid.IntRange(0, n).Draw(t, "prompt"))
+		}
+		for i := range prompts {
+			next := (i + 1) % len(prompts)
+			x.Lengths = append(x.Lengths, min(int(sequence), prompts[i]+w.Lengths[next]-prompts[next]))
+		}
+		got += c.FLOPs(x).Forward()
+		if least, most := b.of(s, true); got < least || got > most {
+			t.Fatalf("%v operations of sequences %v and %v, bounds %v and %v", got, w.Lengths, x.Lengths, least, most)
 		}
 	})
 }
@@ -84,7 +98,7 @@ func TestBoundsOfUntrainedIndexers(t *testing.T) {
 				for n := max(1, all-row); n <= all/2; n += max(1, row/30) {
 					w := arch.Work{Lengths: []int{n, all - n}, Supervised: []int64{0}}
 					got := c.FLOPs(w).Total()
-					if least, most := b.of(&record.Step{Tokens: int64(all), Examples: 2}); got < least || got > most {
+					if least, most := b.of(&record.Step{Tokens: int64(all), Examples: 2}, false); got < least || got > most {
 						t.Fatalf("%s: %v operations of sequences %v in rows of %d, bounds %v and %v", name, got, w.Lengths, row, least, most)
 					}
 				}

@@ -55,6 +55,9 @@ type recipeStage struct {
 		MTP     float64 `yaml:"mtp"`
 		Indexer float64 `yaml:"indexer"`
 	} `yaml:"loss"`
+	DPO struct {
+		Kind string `yaml:"kind"`
+	} `yaml:"dpo"`
 	NonFinite string `yaml:"non_finite"`
 	Eval      struct {
 		Every  int64          `yaml:"every"`
