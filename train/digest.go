@@ -1,6 +1,8 @@
 package train
 
 import (
+	"slices"
+
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
@@ -206,9 +208,7 @@ func (r *Row) Digest() digest.Digest {
 func RoutesDigest(r *deepseek.Routes) digest.Digest {
 	var lists [][]int32
 	if r != nil {
-		for l := range r.Experts {
-			lists = append(lists, r.Experts[l], r.Picks[l], r.Starts[l])
-		}
+		lists = slices.Concat(r.Experts, r.Picks, r.Starts)
 	}
 	return digest.Ints("routes", lists...)
 }

@@ -20,7 +20,10 @@ func (m *Model) choices(b *Batch) [][]nn.Choices {
 		for _, r := range b.Routes {
 			var c nn.Choices
 			if r != nil {
-				c = nn.Choices{Experts: r.Experts[l], Picks: r.Picks[l], Starts: r.Starts[l]}
+				c.Experts = r.Experts[l]
+			}
+			if r != nil && len(r.Picks) > 0 {
+				c.Picks, c.Starts = r.Picks[l], r.Starts[l]
 			}
 			m.given[l] = append(m.given[l], c)
 		}

@@ -127,6 +127,12 @@ func TestReplayOfOwnRoutes(t *testing.T) {
 				}
 				b.Routes = append([]*Routes{nil, nil}, b.Routes[2:]...)
 				same(t, m, "some segments free", take(t, m, smallOptions, &b), want)
+				for i, r := range b.Routes {
+					if r != nil {
+						b.Routes[i] = r.WithoutPicks()
+					}
+				}
+				same(t, m, "experts only", take(t, m, smallOptions, &b), want)
 				for _, cuts := range [][]int{{0, 1, 2, 3, 4, 5, 6}, {0, 3, 6}, {0, 2, 6}} {
 					var parts []*Batch
 					for i := 1; i < len(cuts); i++ {

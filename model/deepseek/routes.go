@@ -15,7 +15,8 @@ type Routes struct {
 	Experts [][]int32
 	// Picks[l] are the compressed entries that block l chose for each token,
 	// ascending: those of token t from Starts[l][t] up to Starts[l][t+1]. A token
-	// without any attends to all that it sees. Nil if the block chooses none.
+	// without any attends to all that it sees. Nil if the block chooses none; both
+	// are nil as a whole if they are not part of the routes: see [Routes.WithoutPicks].
 	Picks, Starts [][]int32
 
 	topK int
@@ -38,6 +39,10 @@ func NewRoutes(cfg *arch.Config) *Routes {
 	}
 	return r
 }
+
+// WithoutPicks returns the same experts without compressed entries: replayed, indexers
+// choose freely. Picks are most of the size of routes, and grow with the context.
+func (r *Routes) WithoutPicks() *Routes { return &Routes{Experts: r.Experts, topK: r.topK} }
 
 // Len returns the number of tokens.
 func (r *Routes) Len() int {
@@ -63,13 +68,15 @@ func (r *Routes) addPicks(layer int, entries []int32) {
 }
 
 func (r *Routes) truncate(n int) {
-	for l := range r.Experts {
-		if r.Experts[l] != nil {
-			r.Experts[l] = r.Experts[l][:n*r.topK]
+	for l, e := range r.Experts {
+		if e != nil {
+			r.Experts[l] = e[:n*r.topK]
 		}
-		if r.Picks[l] != nil {
-			r.Starts[l] = r.Starts[l][:n+1]
-			r.Picks[l] = r.Picks[l][:r.Starts[l][n]]
+	}
+	for l, s := range r.Starts {
+		if s != nil {
+			r.Starts[l] = s[:n+1]
+			r.Picks[l] = r.Picks[l][:s[n]]
 		}
 	}
 }
@@ -78,6 +85,8 @@ func (r *Routes) clone() *Routes {
 	c := &Routes{topK: r.topK}
 	for l := range r.Experts {
 		c.Experts = append(c.Experts, slices.Clone(r.Experts[l]))
+	}
+	for l := range r.Picks {
 		c.Picks = append(c.Picks, slices.Clone(r.Picks[l]))
 		c.Starts = append(c.Starts, slices.Clone(r.Starts[l]))
 	}

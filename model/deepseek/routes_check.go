@@ -23,7 +23,7 @@ func (r *Routes) Check(cfg *arch.Config) error {
 func (r *Routes) check(cfg *arch.Config) error {
 	blocks, n := cfg.NumLayers, r.Len()
 	switch {
-	case len(r.Experts) != blocks || len(r.Picks) != blocks || len(r.Starts) != blocks:
+	case len(r.Experts) != blocks || len(r.Picks) != blocks && len(r.Picks) > 0 || len(r.Starts) != len(r.Picks):
 		return fmt.Errorf("they have experts of %d blocks, picks of %d and starts of %d, want all %d of the trunk, those that route by token id and those without a choice included",
 			len(r.Experts), len(r.Picks), len(r.Starts), blocks)
 	case cfg.Experts > 0 && r.topK != cfg.TopK:
@@ -32,6 +32,9 @@ func (r *Routes) check(cfg *arch.Config) error {
 	for l := range blocks {
 		if err := r.checkExperts(cfg, l, n); err != nil {
 			return fmt.Errorf("block %d%w", l, err)
+		}
+		if len(r.Picks) == 0 {
+			continue
 		}
 		if err := r.checkPicks(cfg, l, n); err != nil {
 			return fmt.Errorf("block %d%w", l, err)

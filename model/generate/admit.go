@@ -25,7 +25,10 @@ func keyOf(r *Request) string {
 	for _, id := range r.Prompt {
 		key = binary.LittleEndian.AppendUint32(key, uint32(id))
 	}
-	if r.Routing {
+	switch {
+	case r.Routing && r.ExpertsOnly:
+		key = append(key, 'e')
+	case r.Routing:
 		key = append(key, 'r')
 	}
 	return string(key)
@@ -130,6 +133,9 @@ func (e *Engine) start(s *Stream) bool {
 		}
 		if s.req.Routing {
 			s.seq.Routes = e.m.NewRoutes()
+			if s.req.ExpertsOnly {
+				s.seq.Routes = s.seq.Routes.WithoutPicks()
+			}
 		}
 	}
 	e.running = append(e.running, s)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -76,7 +77,7 @@ func randomRequests(m *deepseek.Model, seed uint64, n int) []Request {
 	roll := func(n int) int { i++; return int(s.Uint64nAt(i, uint64(n))) }
 	var rs []Request
 	for len(rs) < n {
-		r := Request{MaxTokens: 1 + roll(30), IgnoreEOS: roll(2) == 0, Routing: roll(4) == 0}
+		r := Request{MaxTokens: 1 + roll(30), IgnoreEOS: roll(2) == 0, Routing: roll(3) > 0, ExpertsOnly: roll(3) == 0}
 		for range 1 + roll(40) {
 			r.Prompt = append(r.Prompt, int32(roll(m.Config().VocabSize)))
 		}
@@ -117,15 +118,56 @@ func checkResults(t testing.TB, m *deepseek.Model, rs []Request, got []Result, w
 	}
 }
 
+// routesOf returns the choices of a pass over a whole sequence.
+func routesOf(t testing.TB, m *deepseek.Model, tokens []int32) *deepseek.Routes {
+	t.Helper()
+	c, err := m.NewCache(deepseek.CacheOptions{Bytes: 1 << 26})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.NewSequence()
+	s.Routes = m.NewRoutes()
+	if err := c.Extend([]deepseek.Extension{{Sequence: s, Tokens: tokens}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	return s.Routes
+}
+
+// checkRoutes holds recorded choices to those of whole passes. They are what training
+// replays: see the tests of package deepseek.
+func checkRoutes(t testing.TB, m *deepseek.Model, rs []Request, got []Result, tokens [][]int32, want []*deepseek.Routes) {
+	t.Helper()
+	for i, r := range got {
+		routes := want[i]
+		switch {
+		case !rs[i].Routing:
+			routes = nil
+		case rs[i].ExpertsOnly:
+			routes = routes.WithoutPicks()
+		}
+		if !reflect.DeepEqual(r.Routes, routes) {
+			t.Fatalf("request %d: routes %v, want %v", i, r.Routes, routes)
+		}
+		if routes == nil {
+			continue
+		}
+		if err := m.CheckRoutes(r.Routes, tokens[i]); err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+}
+
 // TestEngineEqualsWholePasses: whatever runs together, in whatever chunks, with
-// or without drafts, tokens are those of whole passes over each sequence alone.
+// or without drafts, tokens and routes are those of whole passes over each sequence
+// alone.
 func TestEngineEqualsWholePasses(t *testing.T) {
 	for name, m := range models(t) {
 		t.Run(name, func(t *testing.T) {
 			rs := randomRequests(m, 1, 14)
-			want, reasons := make([][]int32, len(rs)), make([]Reason, len(rs))
+			want, reasons, routes := make([][]int32, len(rs)), make([]Reason, len(rs)), make([]*deepseek.Routes, len(rs))
 			for i, r := range rs {
 				want[i], reasons[i] = slowly(t, m, r)
+				routes[i] = routesOf(t, m, want[i][:len(want[i])-1])
 			}
 			rapid.Check(t, func(rt *rapid.T) {
 				o := Options{Sequences: rapid.IntRange(1, 9).Draw(rt, "sequences"), Speculate: rapid.Bool().Draw(rt, "speculate"), Latent: rapid.Bool().Draw(rt, "latent")}
@@ -147,6 +189,7 @@ func TestEngineEqualsWholePasses(t *testing.T) {
 					rt.Fatal(err)
 				}
 				checkResults(t, m, rs, got, want, reasons)
+				checkRoutes(t, m, rs, got, want, routes)
 				if st := e.Stats(); st.FreePages != st.Pages || e.reserved != 0 || len(e.prefixes) != 0 || st.Finished != int64(len(rs)) {
 					rt.Fatalf("after the end: %+v, %d pages reserved, %d prefixes", st, e.reserved, len(e.prefixes))
 				}

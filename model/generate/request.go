@@ -16,8 +16,9 @@ type Request struct {
 	Sampling
 	// TopLogProbs asks for that many most likely tokens with each token.
 	TopLogProbs int
-	// Routing asks for the experts and compressed entries chosen: see [Routes].
-	Routing bool
+	// Routing asks for the experts and compressed entries chosen: see
+	// [deepseek.Routes]. ExpertsOnly leaves the entries out, which are most of it.
+	Routing, ExpertsOnly bool
 	// Mask asks for the tokens that top-k and top-p left, with each token.
 	Mask bool
 }

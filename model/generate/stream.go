@@ -50,7 +50,8 @@ type Result struct {
 	// Err says why the reason is Failed.
 	Err error
 	// Routes are the choices made for all tokens but the last, prompt included, if
-	// the request asked for them and the sequence ended.
+	// the request asked for them and the sequence ended; of a cancelled one, for those
+	// that went through the model.
 	Routes *deepseek.Routes
 }
 
