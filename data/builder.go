@@ -76,6 +76,9 @@ func (b *Builder) Conversation(c *chat.Conversation) ([]Example, error) {
 	return examples, nil
 }
 
+// End returns the token that ends a turn.
+func (b *Builder) End() int32 { return b.eos }
+
 // Prompt returns the tokens that ask for the next turn of c; nothing is learnt.
 func (b *Builder) Prompt(c *chat.Conversation) (Example, error) {
 	script, err := b.compile(c)

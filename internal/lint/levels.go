@@ -91,7 +91,7 @@ var sameLevel = map[string][]string{
 	"posttrain/preference":         {"posttrain/dpo"},
 	"posttrain/opd":                {"posttrain/pack", "posttrain/rollout"},
 	"posttrain/policy":             {"posttrain/grpo", "posttrain/pack", "posttrain/rollout"},
-	"posttrain/rollout":            {"posttrain", "posttrain/grpo"},
+	"posttrain/rollout":            {"posttrain", "posttrain/grpo", "posttrain/rollout/journal"},
 	"recipe/execution":             {"recipe"},
 	"report/record/trace":          {"report/record", "report/record/digest", "report/record/merkle"},
 	"recipe/replay":                {"recipe", "recipe/execution"},

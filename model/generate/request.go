@@ -13,6 +13,10 @@ type Request struct {
 	// tokens then. The model's end-of-sequence token does too, unless IgnoreEOS.
 	Stop      [][]int32
 	IgnoreEOS bool
+	// Until, if not nil, tells whether the continuation ends with its last token, as
+	// stop sequences do. It sees the whole sequence, must be a function of that, and is
+	// called by several goroutines.
+	Until func(sequence []int32) bool
 	Sampling
 	// TopLogProbs asks for that many most likely tokens with each token.
 	TopLogProbs int
@@ -102,14 +106,14 @@ func (r *Request) check(vocab, context int) error {
 }
 
 // ends tells whether the sequence, of which the last n tokens are generated, ends
-// with a stop sequence.
+// with a stop sequence, or by Until.
 func (r *Request) ends(tokens []int32, n int) bool {
 	for _, s := range r.Stop {
 		if len(s) <= n && equalTail(tokens, s) {
 			return true
 		}
 	}
-	return false
+	return r.Until != nil && r.Until(tokens)
 }
 
 func equalTail(tokens, tail []int32) bool {

@@ -1,0 +1,224 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+
+	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/model/generate"
+	"github.com/temper-ml/temper/posttrain/reward"
+	"github.com/temper-ml/temper/report/record/digest"
+)
+
+// Journal writes the file of a round. It is used by one goroutine. After an error it
+// writes nothing more: what is on the disk then counts, as after a crash.
+type Journal struct {
+	path  string
+	file  durable.File
+	salt  uint32
+	size  int64 // written
+	safe  int64 // of that, on the disk
+	buf   []byte
+	frame []byte
+	err   error
+}
+
+// MismatchError says that a file is of another round than the one that is wanted.
+type MismatchError struct {
+	Path, What string
+	Has, Want  any
+}
+
+// Error names the file and what differs.
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("%s is of another %s: it has %v, want %v: remove the file to sample its round again", e.Path, e.What, e.Has, e.Want)
+}
+
+// Match returns a [MismatchError] if the two are not of the same round.
+func (h *Header) Match(path string, want *Header) error {
+	for _, f := range []struct {
+		what string
+		has  any
+		want any
+	}{
+		{"round", h.Number, want.Number},
+		{"first question", h.First, want.First},
+		{"seed", h.Seed, want.Seed},
+		{"set of questions", h.Questions, want.Questions},
+		{"configuration of rollouts and rewards", h.Config, want.Config},
+		{"policy", h.Policy, want.Policy},
+		{"shape", [4]uint32{h.Prompts, h.Group, h.Tokens, h.Waves}, [4]uint32{want.Prompts, want.Group, want.Tokens, want.Waves}},
+	} {
+		if f.has != f.want {
+			return &MismatchError{path, f.what, f.has, f.want}
+		}
+	}
+	return nil
+}
+
+// Open opens a round's file to continue it, or makes it. The journal is nil if the
+// file is sealed. What is torn is cut off.
+func Open(fs durable.FS, path string, h *Header) (*Journal, *State, error) {
+	if err := h.check(); err != nil {
+		return nil, nil, err
+	}
+	begin, salt := h.bytes()
+	s, err := Read(path)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := durable.WriteFile(fs, path, begin); err != nil {
+			return nil, nil, err
+		}
+		s = &State{Header: *h, Answers: map[int]*Answer{}, Size: int64(len(begin)), durable: int64(len(begin)), salt: salt}
+	} else if err != nil {
+		return nil, nil, err
+	}
+	if err := s.Header.Match(path, h); err != nil || s.Sealed {
+		return nil, s, err
+	}
+	j := &Journal{path: path, salt: salt, size: s.Size, safe: s.durable}
+	if j.file, err = fs.Append(path, s.Size); err != nil {
+		return nil, nil, err
+	}
+	if s.Torn > 0 { // or what is cut off might come back behind what is written now
+		if err := j.Sync(); err != nil {
+			return nil, nil, err
+		}
+	}
+	return j, s, nil
+}
+
+// write appends the frames in j.buf.
+func (j *Journal) write() error {
+	if j.err != nil {
+		return j.err
+	}
+	if _, err := j.file.Write(j.buf); err != nil {
+		return j.fail(err)
+	}
+	j.size += int64(len(j.buf))
+	j.buf = j.buf[:0]
+	return nil
+}
+
+// fail ends the journal.
+func (j *Journal) fail(err error) error {
+	j.err = fmt.Errorf("%s: %w: what was sampled before is kept", j.path, err)
+	_ = j.file.Close()
+	return j.err
+}
+
+// put adds a frame to j.buf.
+func (j *Journal) put(kind byte, payload []byte) error {
+	if int64(len(payload)) > math.MaxUint32 {
+		return j.fail(fmt.Errorf("a frame of %d bytes, at most %d fit", len(payload), uint32(math.MaxUint32)))
+	}
+	j.frame = payload
+	j.buf = appendFrame(j.buf, j.salt, j.size+int64(len(j.buf)), kind, payload)
+	return nil
+}
+
+// Tokens appends what a pass made; answers are ascending. routes has the routes of
+// those that ended, where they are recorded: they come before the ends.
+func (j *Journal) Tokens(adds []Add, routes func(answer int) (layers []Layer, tokens int)) error {
+	for i := range adds {
+		a := &adds[i]
+		if a.Reason == generate.Running || routes == nil {
+			continue
+		}
+		layers, tokens := routes(a.Answer)
+		for l := range layers {
+			payload, err := appendRoutes(j.frame[:0], a.Answer, l, tokens, &layers[l])
+			if err == nil {
+				err = j.put(kindRoutes, payload)
+			}
+			if err != nil {
+				return j.fail(err)
+			}
+		}
+	}
+	if err := j.put(kindTokens, appendTokens(j.frame[:0], adds)); err != nil {
+		return err
+	}
+	return j.write()
+}
+
+// Verdict appends what rules said of an answer.
+func (j *Journal) Verdict(answer int, v *reward.Verdict) error {
+	if err := j.put(kindVerdict, appendVerdict(j.frame[:0], answer, v)); err != nil {
+		return err
+	}
+	return j.write()
+}
+
+// Array appends numbers of an answer's tokens.
+func (j *Journal) Array(answer, which int, values []float32) error {
+	if err := j.put(kindArray, appendArray(j.frame[:0], answer, byte(which), values)); err != nil {
+		return err
+	}
+	return j.write()
+}
+
+// Unsafe returns how many bytes are written and may not be on the disk.
+func (j *Journal) Unsafe() int64 { return j.size - j.safe }
+
+// Sync returns when all that was appended is on the disk.
+func (j *Journal) Sync() error {
+	if j.err != nil {
+		return j.err
+	}
+	if err := j.file.Sync(); err != nil {
+		return j.fail(err)
+	}
+	at := j.size
+	mark := [markPayload]byte{}
+	for i := range mark {
+		mark[i] = byte(at >> (8 * i))
+	}
+	if err := j.put(kindMark, append(j.frame[:0], mark[:]...)); err != nil {
+		return err
+	}
+	if err := j.write(); err != nil {
+		return err
+	}
+	j.safe = j.size
+	return nil
+}
+
+// Seal says that the round is complete, and closes the file. It returns when that is
+// on the disk.
+func (j *Journal) Seal(asked int64, sum digest.Digest) error {
+	if j.err != nil {
+		return j.err
+	}
+	if err := j.file.Sync(); err != nil {
+		return j.fail(err)
+	}
+	payload := j.frame[:0]
+	for i := range 8 {
+		payload = append(payload, byte(uint64(asked)>>(8*i)))
+	}
+	if err := j.put(kindSeal, append(payload, sum[:]...)); err != nil {
+		return err
+	}
+	if err := j.write(); err != nil {
+		return err
+	}
+	if err := j.file.Sync(); err != nil {
+		return j.fail(err)
+	}
+	err := j.file.Close()
+	j.err = fmt.Errorf("%s is sealed", j.path)
+	return err
+}
+
+// Close closes the file without waiting for the disk. A journal that was sealed, or
+// failed, is closed already.
+func (j *Journal) Close() error {
+	if j == nil || j.err != nil {
+		return nil
+	}
+	j.err = fmt.Errorf("%s is closed", j.path)
+	return j.file.Close()
+}
