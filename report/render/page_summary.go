@@ -18,8 +18,8 @@ func (v *view) tiles() []tile {
 		out = append(out, tile{"time", unit.Duration(g.Wall), "from " + clock(s.Started)})
 	}
 	out = append(out, tile{"tokens", unit.Count(s.Tokens).String(), fmt.Sprintf("%s, %s supervised", plural(s.Steps, "step", "steps"), unit.Count(s.Supervised))})
-	if n := len(r.Steps); n > 0 {
-		out = append(out, tile{"loss", short(r.Steps[0].Loss()) + " → " + short(r.Steps[n-1].Loss()), "first and last step"})
+	if t, ok := r.lossTile(); ok {
+		out = append(out, t)
 	}
 	if s.TokensPerSecond != nil {
 		out = append(out, tile{"throughput", unit.Count(*s.TokensPerSecond).String() + " tokens/s", "in steps"})
@@ -33,6 +33,35 @@ func (v *view) tiles() []tile {
 		out = append(out, tile{"goodput", percent(g.Useful()), fmt.Sprintf("%s taken again", plural(s.Again, "step", "steps"))})
 	}
 	return append(out, tile{"incidents", itoa(s.Faults + s.Recoveries + s.Skipped), "faults, recoveries, skipped steps"})
+}
+
+// lossTile is the loss of the last stage that took steps: other stages may minimise
+// other things.
+func (r *Run) lossTile() (tile, bool) {
+	n := len(r.Steps)
+	if n == 0 {
+		return tile{}, false
+	}
+	last := &r.Steps[n-1]
+	first := slices.IndexFunc(r.Steps, func(s Step) bool { return s.Stage == last.Stage })
+	note := "first and last step"
+	if first > 0 {
+		note += " of " + r.stageName(last.Stage)
+	}
+	return tile{"loss", short(r.Steps[first].Loss()) + " → " + short(last.Loss()), note}, true
+}
+
+// firstAndLast are the first and the last value of a loss, which other steps may not have.
+func (r *Run) firstAndLast(name string) (first, last float64) {
+	first, last = math.NaN(), math.NaN()
+	for i := range r.Steps {
+		if v := find(r.Steps[i].Losses, name); !math.IsNaN(v) {
+			if last = v; math.IsNaN(first) {
+				first = v
+			}
+		}
+	}
+	return first, last
 }
 
 // state says whether a run ended, and how.
@@ -69,10 +98,9 @@ func (v *view) inNumbers(r *Run) []Fact {
 	if s.TokensPerSecond != nil {
 		out = append(out, Fact{"tokens per second", short(*s.TokensPerSecond)})
 	}
-	if n := len(r.Steps); n > 0 {
-		for _, name := range lossNames(r) {
-			out = append(out, Fact{"loss " + name + ", first and last", short(find(r.Steps[0].Losses, name)) + " → " + short(find(r.Steps[n-1].Losses, name))})
-		}
+	for _, name := range lossNames(r) {
+		first, last := r.firstAndLast(name)
+		out = append(out, Fact{"loss " + name + ", first and last", short(first) + " → " + short(last)})
 	}
 	for c, by := range r.Conventions {
 		out = append(out, Fact{"MFU, " + by.Name, percent(r.mean(c))})

@@ -16,6 +16,7 @@ func (v *view) training() []part {
 			out = append(out, p)
 		}
 	}
+	out = append(out, v.objectives()...)
 	norm := func(s *Step) float64 { return s.GradNorm }
 	return append(
 		out,
@@ -28,13 +29,17 @@ func (v *view) training() []part {
 	)
 }
 
-// isMain says that a loss is of next tokens, in nats as the others of its kind.
-func isMain(name string) bool { return name == "lm" || name == "mtp" }
+// isMain says that a loss is the one that is minimised, or of next tokens beside it.
+func isMain(name string) bool { return name == "lm" || name == "mtp" || name == objective }
 
-// losses are those of next tokens of one run, with what was held out; of several
-// the first each. A run that names its losses otherwise shows all.
+// isAuxiliary says that a loss is of the model's parts, not of what a stage is for.
+func isAuxiliary(name string) bool { return name == "balance" || name == "indexer" }
+
+// losses are what each stage of one run minimises, and next tokens beside it, with
+// what was held out; of several runs the first each. A run that names its losses
+// otherwise shows all.
 func (v *view) losses() part {
-	c := chart{title: "Loss", note: "nats per token, of each step", axis: "loss", again: (*Step).Loss}
+	c := chart{title: "Loss", note: "what each stage minimises: nats per token, or its objective", axis: "loss", again: (*Step).Loss}
 	for k, r := range v.runs {
 		if !v.alone() {
 			c.lines = append(c.lines, chartLine{name: v.names[k], run: k, values: func(i int) float64 { return r.Steps[i].Loss() }})
@@ -45,26 +50,82 @@ func (v *view) losses() part {
 			names = slices.DeleteFunc(names, func(name string) bool { return !isMain(name) })
 		}
 		for _, name := range names[:min(len(names), 6)] {
-			c.lines = append(c.lines, chartLine{name: name, run: k, values: func(i int) float64 { return find(r.Steps[i].Losses, name) }})
+			c.lines = append(c.lines, chartLine{name: name, run: k, values: func(i int) float64 { return r.Steps[i].main(name) }})
 		}
 		c.lines = append(c.lines, chartLine{name: "held out", run: k, at: r.measured("held_out_loss")})
 	}
 	return v.draw(c)
 }
 
-// auxiliary are the other losses of a run that is shown alone.
+// main is a main loss of the step. The language model's says little where something
+// else is minimised: of rejected answers it shall rise.
+func (s *Step) main(name string) float64 {
+	if name == "lm" && !math.IsNaN(find(s.Losses, objective)) {
+		return math.NaN()
+	}
+	return find(s.Losses, name)
+}
+
+// auxiliary are the losses of the model's parts, of a run that is shown alone.
 func (v *view) auxiliary() (part, bool) {
 	r := v.runs[0]
 	names := lossNames(r)
-	others := slices.DeleteFunc(slices.Clone(names), isMain)
+	others := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !isAuxiliary(name) })
 	if !v.alone() || len(others) == 0 || len(others) == len(names) {
 		return part{}, false
 	}
 	c := chart{title: "Auxiliary losses", note: "before their weights", axis: "loss"}
-	for _, name := range others[:min(len(others), 6)] {
+	for _, name := range others {
 		c.lines = append(c.lines, chartLine{name: name, values: func(i int) float64 { return find(r.Steps[i].Losses, name) }})
 	}
 	return v.draw(c), true
+}
+
+// objectives are the terms of each stage's objective, of a run that is shown alone.
+// Rewards of rounds have a chart of their own.
+func (v *view) objectives() []part {
+	if !v.alone() {
+		return nil
+	}
+	r := v.runs[0]
+	var out []part
+	for stage := range r.Stages {
+		names := r.terms(stage)
+		if len(names) == 0 {
+			continue
+		}
+		c := chart{title: "Objective of " + r.stageName(stage), note: "terms, of each step", axis: "value"}
+		for _, name := range names[:min(len(names), 6)] {
+			c.lines = append(c.lines, chartLine{name: name, values: func(i int) float64 {
+				if r.Steps[i].Stage != stage {
+					return math.NaN()
+				}
+				return find(r.Steps[i].Losses, name)
+			}})
+		}
+		out = append(out, v.draw(c))
+	}
+	return out
+}
+
+// terms names what the steps of a stage report beside losses that others have too.
+func (r *Run) terms(stage int) []string {
+	var out []string
+	for i := range r.Steps {
+		s := &r.Steps[i]
+		if s.Stage != stage || math.IsNaN(find(s.Losses, objective)) {
+			continue
+		}
+		for _, l := range s.Losses {
+			if !isMain(l.Name) && !isAuxiliary(l.Name) && l.Name != "reward" && !slices.Contains(out, l.Name) {
+				out = append(out, l.Name)
+			}
+		}
+		if len(out) >= mostNames {
+			break
+		}
+	}
+	return out
 }
 
 // measured are the values of an evaluation by the number of steps taken.

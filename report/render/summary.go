@@ -275,11 +275,20 @@ func (o *StageSummary) measured(v Value, step int64) {
 	o.Measures = append(o.Measures, Measure{v.Name, finite(v.Value), step, finite(v.Value), step})
 }
 
-// Loss is the step's language-model loss, or its first loss on record, NaN
-// without any.
+// objective is the name of the loss of stages that minimise something else than the
+// language model's, "lm".
+const objective = "loss"
+
+// Loss is what the step's stage minimises: its objective, or the language-model loss;
+// or the first loss on record, NaN without any.
 func (s *Step) Loss() float64 {
-	if v := find(s.Losses, "lm"); !math.IsNaN(v) || len(s.Losses) == 0 {
-		return v
+	for _, name := range []string{objective, "lm"} {
+		if v := find(s.Losses, name); !math.IsNaN(v) {
+			return v
+		}
+	}
+	if len(s.Losses) == 0 {
+		return math.NaN()
 	}
 	return s.Losses[0].Value
 }
