@@ -51,6 +51,7 @@ type countCase struct {
 	slots     int
 	recompute string
 	optimizer string
+	routed    bool // every second segment
 }
 
 func (c countCase) trainer(t *testing.T) *Trainer {
@@ -63,7 +64,11 @@ func (c countCase) trainer(t *testing.T) *Trainer {
 	cfg := testConfig(2)
 	cfg.Slots, cfg.MicroRows, cfg.Recompute, cfg.Optimizer.Name = c.slots, c.micro, c.recompute, c.optimizer
 	cfg.Loss.MTP, cfg.Loss.Indexer = c.mtp, c.indexer
-	tr, err := New(cfg, m, packs{c.rows, c.answer, c.model.VocabSize}, len(c.rows), func() time.Time { return time.Unix(0, 0) })
+	var s Source = packs{c.rows, c.answer, c.model.VocabSize}
+	if c.routed {
+		s = routedRows{s, routes(t, m, s, 0), 2}
+	}
+	tr, err := New(cfg, m, s, len(c.rows), func() time.Time { return time.Unix(0, 0) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,12 +107,20 @@ func countCases() []countCase {
 	}
 	v4 := countCase{model: deepseektest.SmallV4(), rows: packed, answer: 0.5, mtp: 0.3, micro: 2, slots: 2, recompute: "none", optimizer: "muon"}
 	out = append(out, v4)
+	for _, indexer := range []float64{0, 0.1} {
+		routed := v4
+		routed.indexer, routed.routed = indexer, true
+		out = append(out, routed)
+	}
 	v4.rows = [][]int{{8, 11, 4}, {11}, {5, 6}, {2}} // no query has a choice
 	out = append(out, v4)
 	for _, rc := range []string{"selective", "full"} {
 		for _, indexer := range []float64{0, 0.1} {
 			v4.rows, v4.recompute, v4.indexer = packed, rc, indexer
 			out = append(out, v4)
+			v4.routed = true
+			out = append(out, v4)
+			v4.routed = false
 		}
 		out = append(out, countCase{model: deepseektest.SmallV3(), rows: packed, answer: 1, mtp: 0.3, micro: 4, slots: 1, recompute: rc, optimizer: "muon"})
 	}
@@ -115,8 +128,8 @@ func countCases() []countCase {
 }
 
 func (c countCase) String() string {
-	return fmt.Sprintf("%s %v ratios=%v answer=%g mtp=%g indexer=%g micro=%d slots=%d recompute=%s %s",
-		c.model.Family, c.rows, c.model.CompressRatios, c.answer, c.mtp, c.indexer, c.micro, c.slots, c.recompute, c.optimizer)
+	return fmt.Sprintf("%s %v ratios=%v answer=%g mtp=%g indexer=%g micro=%d slots=%d recompute=%s %s routed=%v",
+		c.model.Family, c.rows, c.model.CompressRatios, c.answer, c.mtp, c.indexer, c.micro, c.slots, c.recompute, c.optimizer, c.routed)
 }
 
 // The closed form, the sum over single products and what kernels executed are the

@@ -294,10 +294,15 @@ func FLOPs(c Config, model *arch.Config, rows []Row) float64 {
 func WorkOf(c Config, model *arch.Config, rows []Row) arch.Work {
 	o := c.options(Count(rows))
 	var w arch.Work
+	routed := routed(rows)
 	for i := range rows {
 		one := microBatch(rows[i:i+1]).Work(o, model.NumMTP)
 		w.MTP, w.IndexerLoss = one.MTP, one.IndexerLoss
 		w.Lengths = append(w.Lengths, one.Lengths...)
+		if routed {
+			w.Given = append(w.Given, one.Given...)
+			w.Given = append(w.Given, make([]int, len(one.Lengths)-len(one.Given))...)
+		}
 		if w.Supervised == nil {
 			w.Supervised = make([]int64, len(one.Supervised))
 		}

@@ -29,6 +29,7 @@ type indexerRun struct {
 	t0, t1  int // tokens
 	start   int // of the segment
 	entry   int // row of the segment's first entry
+	free    int // first token that is not given
 	listing bool
 }
 
@@ -38,18 +39,23 @@ const keyTile = 1024
 // visible returns the entries that the query at token t sees.
 func (x *Indexer) visible(r indexerRun, t int) int { return (t + 1 - r.start) / x.Ratio }
 
-// cut lists runs of at most n queries from the first token of each segment that
-// sees at least least entries and is not among the given ones.
-func (x *Indexer) cut(n, least int, given []int) {
+// cut lists runs of at most n queries from the first token of each segment that sees
+// at least least entries; if free is set, of those that are not given.
+func (x *Indexer) cut(n, least int, free bool) {
 	x.runs = x.runs[:0]
 	entry := 0
 	for i, s := range x.Segments {
+		r := indexerRun{start: s.Start, entry: entry, free: s.Start}
+		if x.Given != nil {
+			r.free += x.Given[i]
+		}
 		first := max(s.Start+x.Past, s.Start+least*x.Ratio-1)
-		if given != nil {
-			first = max(first, s.Start+given[i])
+		if free {
+			first = max(first, r.free)
 		}
 		for t := first; t < s.End; t += n {
-			x.runs = append(x.runs, indexerRun{t0: t, t1: min(t+n, s.End), start: s.Start, entry: entry})
+			r.t0, r.t1 = t, min(t+n, s.End)
+			x.runs = append(x.runs, r)
 		}
 		entry += s.Len() / x.Ratio
 	}
@@ -109,7 +115,7 @@ func (x *Indexer) Choose(c *Chosen, q, w, k Mat, scratch []float32) {
 	if x.longest() <= x.K {
 		return
 	}
-	x.cut(x.queries(), x.K+1, x.Given)
+	x.cut(x.queries(), x.K+1, true)
 	x.lanes.reset(scratch, x.chooseLane(), x.atOnce())
 	if x.Serial {
 		x.chooseRuns(c, q, w, k, 0, len(x.runs))

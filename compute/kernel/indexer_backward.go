@@ -31,7 +31,7 @@ func (x *Indexer) Backward(g *IndexerGradient, scratch []float32) {
 	clearRows(g.DW)
 	clearRows(g.DK)
 	clear(g.Loss)
-	x.cut(x.queries(), 1, nil)
+	x.cut(x.queries(), 1, false)
 	x.lanes.reset(scratch, x.chainLane(g), Threads())
 	body := scratch[Threads()*x.chainLane(g):]
 	size := x.runLane(g)
@@ -54,7 +54,7 @@ func (x *Indexer) Backward(g *IndexerGradient, scratch []float32) {
 
 // BackwardScratch returns how many float32s Backward needs as scratch.
 func (x *Indexer) BackwardScratch(g *IndexerGradient) int {
-	x.cut(x.queries(), 1, nil)
+	x.cut(x.queries(), 1, false)
 	return Threads()*x.chainLane(g) + min(len(x.runs), x.round())*x.runLane(g)
 }
 

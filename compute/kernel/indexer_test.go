@@ -194,6 +194,34 @@ func TestIndexerSameBits(t *testing.T) {
 	}
 }
 
+// TestIndexerGiven: of given tokens only the number of entries is filled in, and all
+// others choose what they would.
+func TestIndexerGiven(t *testing.T) {
+	c := newIndexerCase(3, 3, 20, 4, 6, 90, 3, 41)
+	_, want := c.run()
+	for _, given := range [][]int{{0, 0, 0}, {90, 3, 41}, {89, 2, 40}, {40, 0, 41}, {0, 3, 33}} {
+		forEachMachine(t, func(name string) {
+			c.x.Given = given
+			_, got := c.run()
+			c.x.Given = nil
+			if !slices.Equal(got.Count, want.Count) {
+				t.Errorf("%s, %v given: other counts", name, given)
+			}
+			for j, s := range c.x.Segments {
+				for i := s.Start; i < s.End; i++ {
+					list := want.row(i)
+					if i < s.Start+given[j] || (i+1-s.Start)/4 <= 6 {
+						list = make([]int32, len(list)) // not written
+					}
+					if !slices.Equal(got.row(i), list) {
+						t.Fatalf("%s, %v given: query %d has %v, want %v", name, given, i, got.row(i), list)
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestIndexerTies: with queries that score nothing, the first entries are
 // chosen.
 func TestIndexerTies(t *testing.T) {

@@ -135,12 +135,13 @@ func (w *watch) scored(x *Indexer, r indexerRun, width int) {
 }
 
 // learnt tells of the gradients of the scores of chosen entries, and of the scores
-// themselves: again for queries that had to choose, for the first time for others.
+// themselves: again for queries that were scored to choose, for the first time for
+// others.
 func (w *watch) learnt(x *Indexer, g *IndexerGradient, r indexerRun) {
 	for t := r.t0; t < r.t1; t++ {
 		n := int64(g.Chosen.Count[t-x.Past]) * int64(x.Heads*(g.K.Cols+1))
 		pass := Forward
-		if x.visible(r, t) > x.K {
+		if x.visible(r, t) > x.K && t >= r.free {
 			pass = Again
 		}
 		w.want("indexer", pass, n)

@@ -11,6 +11,10 @@ type Work struct {
 	// block. The output head multiplies these only. Nil stands for every position
 	// that a block processes; depths beyond the list have none.
 	Supervised []int64
+
+	// Given is of how many first tokens of each sequence the compressed keys that they
+	// attend in the trunk are given, not chosen: nothing scores the others. Nil for none.
+	Given []int
 }
 
 // Item is one line of a [Ledger]: a named component of one block.
@@ -230,11 +234,32 @@ func (l *ledger) indexer(ratio int, attended float64) {
 	project, pool := seqs.compress(ratio, c.IndexHeadDim, c.HiddenSize)
 	project += float64(float64(wide*c.QLoraRank+c.IndexHeads*c.HiddenSize) * float64(seqs.tokens))
 	perScore := float64(wide + c.IndexHeads)
-	forward, backward := project+pool+float64(perScore*seqs.sum(scored)), 0.0
+	scores := seqs.sum(scored) - float64(l.given(ratio))
+	forward, backward := project+pool+float64(perScore*scores), 0.0
 	if l.work.IndexerLoss {
 		backward = project + float64(2*pool) + float64(2*perScore*attended)
 	}
 	l.out.Items = append(l.out.Items, Item{l.layer, "indexer", 2 * forward, 2 * backward})
+}
+
+// given returns how many scores nothing forms, as the choice that they would be for is
+// given: an indexer's loss needs those of the given keys.
+func (l *ledger) given(ratio int) int64 {
+	if l.c.IsMTP(l.layer) {
+		return 0
+	}
+	var total int64
+	k := int64(l.c.IndexTopK)
+	first := (k+1)*int64(ratio) - 1 // that has a choice
+	for _, n := range l.work.Given {
+		if n := int64(n); n > first {
+			total += compressedKeys(n, ratio, 0) - compressedKeys(first, ratio, 0)
+			if l.work.IndexerLoss {
+				total -= k * (n - first)
+			}
+		}
+	}
+	return total
 }
 
 // choosing returns the sequences in which a query of the layer sees more compressed

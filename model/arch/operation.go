@@ -265,6 +265,18 @@ func (o *operations) indexScores(layer int, s sequences, attended int64) {
 		}
 		return 0
 	})
+	if !c.IsMTP(layer) {
+		for _, n := range o.work.Given {
+			for t := range int64(n) {
+				if seen := (t + 1) / ratio; seen > k {
+					scored -= seen
+					if learn {
+						scored += k
+					}
+				}
+			}
+		}
+	}
 	add := func(name string, pass Pass, m, k int64) {
 		o.out = append(o.out, Operation{layer, "indexer", name, pass, 1, m, int64(c.IndexHeads), k, m * int64(c.IndexHeads) * k})
 	}

@@ -86,8 +86,11 @@ func (b *Batch) Supervised() int {
 // processes in a model with that many MTP blocks.
 func (b *Batch) Work(o StepOptions, depths int) arch.Work {
 	w := arch.Work{MTP: o.MTPScale != 0, IndexerLoss: o.IndexerScale != 0}
-	for _, s := range b.Segments {
+	for i, s := range b.Segments {
 		w.Lengths = append(w.Lengths, s.Len())
+		if b.Routes != nil {
+			w.Given = append(w.Given, b.Routes[i].picked())
+		}
 	}
 	if !w.MTP {
 		depths = 0

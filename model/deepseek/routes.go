@@ -44,6 +44,14 @@ func NewRoutes(cfg *arch.Config) *Routes {
 // choose freely. Picks are most of the size of routes, and grow with the context.
 func (r *Routes) WithoutPicks() *Routes { return &Routes{Experts: r.Experts, topK: r.topK} }
 
+// picked returns of how many tokens compressed entries are given.
+func (r *Routes) picked() int {
+	if r == nil || len(r.Picks) == 0 {
+		return 0
+	}
+	return r.Len()
+}
+
 // Len returns the number of tokens.
 func (r *Routes) Len() int {
 	for l := range r.Experts {

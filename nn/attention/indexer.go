@@ -45,6 +45,7 @@ func (i *chooser) begin(segs []kernel.Segment, e extent) {
 	i.pooler.pool.Segments, i.x.Segments = segs, segs
 	i.x.K = i.room(e)
 	i.chosen.K = i.room(e)
+	i.x.Given = i.tokensGiven(e)
 }
 
 // room bounds the entries that a query attends.
@@ -141,21 +142,27 @@ func (i *chooser) choose(f *chooserForward, v *sparseSaved, blocks, tokens rotat
 
 // give takes over the entries that the pass gives; nothing scores them.
 func (i *chooser) give(e extent) {
-	i.x.Given = nil
 	given := e.pass.Choices()
-	if given == nil || !i.scores(e) {
-		return
-	}
-	i.given = i.given[:0]
-	for j, s := range e.segs {
-		g := &given[j]
-		n := max(0, len(g.Starts)-1)
-		i.given = append(i.given, n)
-		for t := range n {
-			copy(i.chosen.Index[(s.Start+t)*i.chosen.K:], g.Picks[g.Starts[t]:g.Starts[t+1]])
+	for j := range i.x.Given {
+		g, at := &given[j], e.segs[j].Start
+		for t := range i.x.Given[j] {
+			copy(i.chosen.Index[(at+t)*i.chosen.K:], g.Picks[g.Starts[t]:g.Starts[t+1]])
 		}
 	}
-	i.x.Given = i.given
+}
+
+// tokensGiven returns of how many first tokens of each segment the pass gives the
+// entries, nil if it gives none or nothing chooses.
+func (i *chooser) tokensGiven(e extent) []int {
+	given := e.pass.Choices()
+	if given == nil || !i.scores(e) {
+		return nil
+	}
+	i.given = i.given[:0]
+	for j := range given {
+		i.given = append(i.given, max(0, len(given[j].Starts)-1))
+	}
+	return i.given
 }
 
 // rotate applies position and Hadamard rotations to queries, or the transposed

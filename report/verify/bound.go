@@ -19,7 +19,8 @@ import (
 // block d, all of these at max(0, n-d).
 //
 // Least. Every such term is superadditive: f(n+m) >= f(n)+f(m). Cutting
-// sequences never adds operations, so T·f(1) is a lower bound of the trunk. The
+// sequences never adds operations, so T·f(1) is a lower bound of the trunk, also where
+// indexers form fewer scores since choices are given: f(1) has none. The
 // first MTP block works on n-1 positions of each sequence, T-K in all, and so
 // takes (T-K)·m at least, m being the operations of one position; deeper blocks
 // may have none.
