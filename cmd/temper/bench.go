@@ -125,6 +125,7 @@ func newBenchStepCmd() *cobra.Command {
 		method            string
 		o                 stepbench.Options
 		decode            decodeFlags
+		rounds            grpoFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "step",
@@ -132,7 +133,9 @@ func newBenchStepCmd() *cobra.Command {
 		Long: `Measures whole optimizer steps, or with --method decode the generation of tokens:
 tokens/s of sequences that decode together and, for one alone, the weights read a
 second against the bandwidth of memory. --model, --load, --steps (samples) and the
-flags marked decode count then.`,
+flags marked decode count then. With --method grpo: rounds of answers that are
+sampled, judged, written down and learnt, in turn and beside each other, and the
+share of the cores' time in which nothing ran; --steps is the number of rounds.`,
 		Args: exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
@@ -150,8 +153,10 @@ flags marked decode count then.`,
 			switch {
 			case method == "decode":
 				run = decode.run
+			case method == "grpo":
+				run = rounds.run
 			case method != "train":
-				return usageError{fmt.Errorf("--method is %q, want train or decode", method)}
+				return usageError{fmt.Errorf("--method is %q, want train, decode or grpo", method)}
 			case recording:
 				run = recordedSteps
 			}
@@ -169,8 +174,9 @@ flags marked decode count then.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
-	f.StringVar(&method, "method", "train", "train: optimizer steps; decode: generation")
+	f.StringVar(&method, "method", "train", "train: optimizer steps; decode: generation; grpo: rounds of reinforcement learning")
 	decode.add(cmd)
+	rounds.add(cmd)
 	f.StringVar(&model, "model", "bench-v4", "built-in architecture, or config.json")
 	f.StringVar(&load, "load", "", "model directory whose weights to take")
 	f.StringVar(&dump, "dump", "", "write the tokens, losses and gradient norm of every step to this JSON file")

@@ -92,6 +92,7 @@ var sameLevel = map[string][]string{
 	"posttrain/opd":                {"posttrain/pack", "posttrain/rollout"},
 	"posttrain/policy":             {"posttrain/grpo", "posttrain/pack", "posttrain/rollout"},
 	"posttrain/rollout":            {"posttrain", "posttrain/grpo", "posttrain/rollout/journal"},
+	"posttrain/policy/policybench": {"posttrain", "posttrain/policy", "posttrain/rollout"},
 	"recipe/execution":             {"recipe"},
 	"report/record/trace":          {"report/record", "report/record/digest", "report/record/merkle"},
 	"recipe/replay":                {"recipe", "recipe/execution"},

@@ -22,20 +22,28 @@ type flight struct {
 // goAhead begins to sample the round after r, by the weights at the beginning of r. If
 // those are gone, because the stage is continued within r, the round must have been
 // finished, or its weights kept.
-func (s *Stage) goAhead(r *rollout.Round, begins bool) error {
+func (s *Stage) goAhead(ctx context.Context, r *rollout.Round, begins bool) error {
 	next := r.Number + 1
 	if s.behaviour == nil || next >= s.rounds() {
 		return nil
 	}
 	if !begins {
-		_, err := s.o.Rounds.Read(next)
-		if err == nil {
-			return nil
+		whole, err := s.open(ctx, next, r)
+		if err != nil {
+			return s.resume(next, err)
 		}
-		return s.resume(next, err)
+		s.flight = landed(whole)
+		return nil
 	}
 	copyParameters(s.behaviour, s.o.Policy)
 	return s.takeOff(next, r.First+r.Used)
+}
+
+// landed is the flight of a round that needs no sampling any more.
+func landed(r *rollout.Round) *flight {
+	f := &flight{kept: kept{r.Number, r.First, r.Policy}, cancel: func() {}, done: make(chan struct{}), round: r}
+	close(f.done)
+	return f
 }
 
 // takeOff has the behaviour weights sample a round.

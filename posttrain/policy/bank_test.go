@@ -3,6 +3,7 @@ package policy_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -30,14 +31,13 @@ type bank struct {
 	config   rollout.Config
 	dynamic  bool
 	rounds   map[int64]*rollout.Round
-	sampled  map[int64]int                // how often tokens of a round were sampled
 	fail     func(a *rollout.Answer) bool // verdicts that no rule gives
 	before   func(ctx context.Context, number int64) error
 	sequence int // engine's sequences
 }
 
 func newBank(c rollout.Config) *bank {
-	return &bank{config: c, rounds: map[int64]*rollout.Round{}, sampled: map[int64]int{}, sequence: 4}
+	return &bank{config: c, rounds: map[int64]*rollout.Round{}, sequence: 4}
 }
 
 // question returns the tokens of the question at a cursor.
@@ -51,28 +51,30 @@ func question(cursor int64) []int32 {
 }
 
 func (b *bank) Sample(ctx context.Context, m *deepseek.Model, d digest.Digest, number, first int64) (*rollout.Round, error) {
-	if r, err := b.Read(number); err == nil {
-		if r.Policy != d {
-			return nil, fmt.Errorf("round %d is of policy %s, not %s", number, r.Policy, d)
-		}
-		return r, nil
-	}
 	b.mu.Lock()
-	b.sampled[number]++
+	r := b.rounds[number]
 	b.mu.Unlock()
+	switch {
+	case r != nil && !d.IsZero() && r.Policy != d:
+		return nil, fmt.Errorf("round %d is of policy %s, not %s", number, r.Policy, d)
+	case r != nil:
+		return clone(r), nil
+	case m == nil:
+		return nil, fmt.Errorf("nothing samples round %d", number)
+	}
 	if b.before != nil {
 		if err := b.before(ctx, number); err != nil {
 			return nil, err
 		}
 	}
-	r := &rollout.Round{Number: number, First: first, Used: int64(b.config.Prompts), Policy: d}
+	r = &rollout.Round{Number: number, First: first, Used: int64(b.config.Prompts), Policy: d}
 	if err := b.answer(ctx, m, r); err != nil {
 		return nil, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.rounds[number] = r
-	return r, nil
+	return clone(r), nil
 }
 
 func (b *bank) answer(ctx context.Context, m *deepseek.Model, r *rollout.Round) error {
@@ -124,23 +126,46 @@ func (b *bank) answer(ctx context.Context, m *deepseek.Model, r *rollout.Round) 
 	return nil
 }
 
+// clone is a round as another process reads it.
+func clone(r *rollout.Round) *rollout.Round {
+	c := *r
+	c.Answers, c.Groups = slices.Clone(r.Answers), slices.Clone(r.Groups)
+	at := 0
+	for i := range c.Groups {
+		n := len(c.Groups[i].Answers)
+		c.Groups[i].Answers = c.Answers[at : at+n]
+		at += n
+	}
+	return &c
+}
+
 func (b *bank) Read(number int64) (*rollout.Round, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r := b.rounds[number]
-	if r == nil {
-		return nil, fmt.Errorf("round %d is not in the bank", number)
+	switch r := b.rounds[number]; {
+	case r == nil:
+		return nil, fmt.Errorf("round %d: %w", number, os.ErrNotExist)
+	case !r.Sealed:
+		return nil, fmt.Errorf("round %d is %w", number, rollout.ErrUnsealed)
+	default:
+		return clone(r), nil
 	}
-	c := *r
-	c.Answers = slices.Clone(r.Answers)
-	return &c, nil
+}
+
+func (b *bank) Amend(r *rollout.Round, answers ...int) error {
+	for _, i := range answers {
+		if a := &r.Answers[i]; a.Old == nil && a.Reference == nil {
+			return fmt.Errorf("answer %d has nothing to amend", i)
+		}
+	}
+	return nil
 }
 
 func (b *bank) Seal(r *rollout.Round) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r.Sealed = true
-	b.rounds[r.Number] = r
+	b.rounds[r.Number] = clone(r)
 	return nil
 }
 

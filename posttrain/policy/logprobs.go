@@ -10,19 +10,24 @@ import (
 	"github.com/temper-ml/temper/posttrain/rollout"
 )
 
-// logProbs has a model read all answers of a round that updates may learn, row by row,
-// and gives each the log-probabilities of its tokens. Nothing depends on how they are
-// packed.
-func logProbs(ctx context.Context, m *deepseek.Model, r *rollout.Round, sequence int, use func(a *rollout.Answer, logp []float32)) error {
-	p := pack.Packer{Room: sequence}
-	var answers []*rollout.Answer
+// read has a model read the answers of a round that updates may learn and that have no
+// such array yet, row by row, and keeps the log-probabilities of their tokens. They
+// do not depend on how answers are packed.
+func (s *Stage) read(ctx context.Context, m *deepseek.Model, r *rollout.Round, array func(*rollout.Answer) *[]float32) error {
+	p := pack.Packer{Room: s.o.Sequence}
+	var answers []int // as segments follow each other
+	at := 0
 	for i := range r.Groups {
-		for j := range r.Groups[i].Answers {
-			a := &r.Groups[i].Answers[j]
-			if _, err := p.Add(a.Question.Tokens, a.Tokens); err != nil {
-				return fmt.Errorf("answer %d to question %d: %w", a.Sample, a.Cursor, err)
+		g := &r.Groups[i]
+		for j := range g.Answers {
+			a := &g.Answers[j]
+			if g.Dropped == "" && *array(a) == nil {
+				if _, err := p.Add(a.Question.Tokens, a.Tokens); err != nil {
+					return fmt.Errorf("answer %d to question %d: %w", a.Sample, a.Cursor, err)
+				}
+				answers = append(answers, at)
 			}
-			answers = append(answers, a)
+			at++
 		}
 	}
 	for i := range p.Rows {
@@ -34,18 +39,19 @@ func logProbs(ctx context.Context, m *deepseek.Model, r *rollout.Round, sequence
 		if err != nil {
 			return fmt.Errorf("row %d: %w", i, err)
 		}
-		for _, seg := range row.Segments {
-			a := answers[0]
-			answers = answers[1:]
-			lo := seg.Start + len(a.Question.Tokens) - 1
-			of := slices.Clone(logp[lo : seg.End-1])
-			for k, v := range of {
-				if v-v != 0 {
-					return fmt.Errorf("answer %d to question %d: that of token %d is %v", a.Sample, a.Cursor, k, v)
-				}
+		n := len(row.Segments)
+		for j, seg := range row.Segments {
+			a := &r.Answers[answers[j]]
+			of := slices.Clone(logp[seg.Start+len(a.Question.Tokens)-1 : seg.End-1])
+			if k := slices.IndexFunc(of, func(v float32) bool { return v-v != 0 }); k >= 0 {
+				return fmt.Errorf("answer %d to question %d: that of token %d is %v", a.Sample, a.Cursor, k, of[k])
 			}
-			use(a, of)
+			*array(a) = of
 		}
+		if err := s.o.Rounds.Amend(r, answers[:n]...); err != nil {
+			return err
+		}
+		answers = answers[n:]
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (s *Stage) answer(a *learnt, logp, dlogp []float32, terms []float64) error 
 		Advantage: a.advantage, Truncated: a.Truncated(),
 		Policy: logp, Old: a.LogProb, Sampled: a.Sampled, Reference: a.Reference,
 	}
-	if s.computesOld() {
+	if computed, _ := Needs(&s.loss); computed {
 		if g.Old = a.Old; g.Old == nil {
 			return fmt.Errorf("its log-probabilities at the start of the round were not computed")
 		}

@@ -13,19 +13,20 @@ import (
 	"github.com/temper-ml/temper/train"
 )
 
-// Rounds samples and keeps rounds; a [rollout.Sampler] does. Methods are called for
-// different rounds by two goroutines at a time.
+// Rounds samples and keeps rounds: a [rollout.Sampler] that seals them with the arrays
+// that [Needs] says. Its methods are called by one goroutine at a time.
 type Rounds interface {
-	// Sample returns a round whose answers are sampled and judged, and on disk: by
-	// that model, from the question at cursor first on. What its file has is not
-	// sampled again, if the file is of the same weights.
 	Sample(ctx context.Context, m *deepseek.Model, policy digest.Digest, number, first int64) (*rollout.Round, error)
-	// Read returns a round that Sample has finished, sealed or not.
 	Read(number int64) (*rollout.Round, error)
-	// Seal adds Old and Reference of the round's answers to its file, which is then
-	// complete.
+	Amend(r *rollout.Round, answers ...int) error
 	Seal(r *rollout.Round) error
 }
+
+var _ Rounds = (*rollout.Sampler)(nil)
+
+// Needs says which log-probabilities the answers of a stage's rounds must have, besides
+// those recorded when they were sampled.
+func Needs(c *grpo.Config) (old, reference bool) { return c.Old == "computed", c.KL.Weight > 0 }
 
 // Options are what a stage is made of.
 type Options struct {
@@ -106,9 +107,6 @@ func New(o Options) (*Stage, error) {
 // rounds is how many rounds the stage has; the last may be left before its end.
 func (s *Stage) rounds() int64 { return s.o.Rollout.RoundOf(s.o.Steps-1) + 1 }
 
-// computesOld reports whether π_old has to be computed.
-func (s *Stage) computesOld() bool { return s.o.Loss.Old == "computed" }
-
 // Round returns the round that was prepared last, nil before.
 func (s *Stage) Round() *rollout.Round {
 	if s.lesson == nil {
@@ -131,9 +129,6 @@ func (s *Stage) Prepare(ctx context.Context, step int64) (r *rollout.Round, fres
 	if r, err = s.obtain(ctx, number, begins); err != nil {
 		return nil, false, err
 	}
-	if err := s.goAhead(r, begins); err != nil {
-		return nil, false, err
-	}
 	if !r.Sealed {
 		if !begins {
 			return nil, false, fmt.Errorf("policy: round %d lacks what only the weights at its first step could give: continue from a checkpoint at step %d or before", number, number*s.o.Rollout.Steps())
@@ -146,6 +141,9 @@ func (s *Stage) Prepare(ctx context.Context, step int64) (r *rollout.Round, fres
 	if err != nil {
 		return nil, false, fmt.Errorf("policy: round %d: %w", number, err)
 	}
+	if err := s.goAhead(ctx, r, begins); err != nil {
+		return nil, false, err
+	}
 	s.lesson, s.batches = l, map[int64]*batch{}
 	s.tell()
 	return r, true, nil
@@ -157,7 +155,7 @@ func (s *Stage) obtain(ctx context.Context, number int64, begins bool) (*rollout
 		return s.land(ctx)
 	}
 	if begins && (s.o.Rollout.Ahead == 0 || number == 0) {
-		first, err := s.cursor(number)
+		first, err := s.cursor(number, s.Round())
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +165,7 @@ func (s *Stage) obtain(ctx context.Context, number int64, begins bool) (*rollout
 		}
 		return s.o.Rounds.Sample(ctx, s.o.Policy, d, number, first)
 	}
-	r, err := s.o.Rounds.Read(number)
+	r, err := s.open(ctx, number, s.Round())
 	if err == nil || s.behaviour == nil {
 		return r, err
 	}
@@ -177,14 +175,27 @@ func (s *Stage) obtain(ctx context.Context, number int64, begins bool) (*rollout
 	return s.land(ctx)
 }
 
+// open returns a round of older weights than those at hand, if all of it is there;
+// before is the round before it, if that is at hand.
+func (s *Stage) open(ctx context.Context, number int64, before *rollout.Round) (*rollout.Round, error) {
+	r, err := s.o.Rounds.Read(number)
+	if !errors.Is(err, rollout.ErrUnsealed) {
+		return r, err
+	}
+	first, err := s.cursor(number, before)
+	if err != nil {
+		return nil, err
+	}
+	return s.o.Rounds.Sample(ctx, nil, digest.Digest{}, number, first) // as far as it goes without a model
+}
+
 // cursor returns the first question of a round.
-func (s *Stage) cursor(number int64) (int64, error) {
-	r := s.Round()
+func (s *Stage) cursor(number int64, before *rollout.Round) (int64, error) {
 	switch {
 	case number == 0:
 		return 0, nil
-	case r != nil && r.Number == number-1:
-		return r.First + r.Used, nil
+	case before != nil && before.Number == number-1:
+		return before.First + before.Used, nil
 	case s.o.Cursor == nil:
 		return 0, fmt.Errorf("policy: round %d: nothing tells which questions the rounds before it used", number)
 	}
@@ -193,14 +204,15 @@ func (s *Stage) cursor(number int64) (int64, error) {
 
 // complete adds what later weights could not compute, and seals the round.
 func (s *Stage) complete(ctx context.Context, r *rollout.Round) error {
-	if s.computesOld() {
-		err := logProbs(ctx, s.o.Policy, r, s.o.Sequence, func(a *rollout.Answer, logp []float32) { a.Old = logp })
+	old, reference := Needs(&s.o.Loss)
+	if old {
+		err := s.read(ctx, s.o.Policy, r, func(a *rollout.Answer) *[]float32 { return &a.Old })
 		if err != nil {
 			return fmt.Errorf("log-probabilities of the policy: %w", err)
 		}
 	}
-	if s.o.Anchor != nil {
-		err := logProbs(ctx, s.o.Anchor, r, s.o.Sequence, func(a *rollout.Answer, logp []float32) { a.Reference = logp })
+	if reference {
+		err := s.read(ctx, s.o.Anchor, r, func(a *rollout.Answer) *[]float32 { return &a.Reference })
 		if err != nil {
 			return fmt.Errorf("log-probabilities of the anchor: %w", err)
 		}
