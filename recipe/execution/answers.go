@@ -36,7 +36,7 @@ func (s *stage) recall(ctx context.Context) error {
 	if err := s.run.note("%v; it is made again of the weights that stage %s began with", lost, s.Name); err != nil {
 		return err
 	}
-	if err := s.run.rewind(ctx, s.Index); err != nil {
+	if err := s.run.rewind(s.Index); err != nil {
 		return fmt.Errorf("%w, and the weights that the stage began with cannot be had either (%w): put one of them back, or start another run", lost, err)
 	}
 	if err := s.Rounds.First(ctx); err != nil {

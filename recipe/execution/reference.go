@@ -104,9 +104,9 @@ func (s *stage) refer(ctx context.Context) error {
 	}
 	c := &referring{stage: s, name: record.ReferencePath(s.Index, s.Name)}
 	c.path = filepath.Join(s.run.opts.Dir, filepath.FromSlash(c.name))
-	text, err := os.ReadFile(c.path)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("reference: %w", err)
+	text, err := c.read()
+	if err != nil {
+		return err
 	}
 	taken, _ := s.Trainer.Steps()
 	if taken == 0 {
@@ -119,7 +119,7 @@ func (s *stage) refer(ctx context.Context) error {
 	if err := s.run.note("%s: %s; it is computed again by the weights that stage %s began with", c.name, why, s.Name); err != nil {
 		return err
 	}
-	if err := s.run.rewind(ctx, s.Index); err != nil {
+	if err := s.run.rewind(s.Index); err != nil {
 		return fmt.Errorf("%s: %s, and the weights that the stage began with, which could compute it again, cannot be had either (%w): put one of them back, or start another run", c.name, why, err)
 	}
 	if err := c.compute(ctx, text); err != nil {
@@ -133,6 +133,23 @@ func (s *stage) refer(ctx context.Context) error {
 		return err
 	}
 	return s.Resume(loaded.Meta, loaded.Path)
+}
+
+// read reads the file, if there is one that can be a reference.
+func (c *referring) read() ([]byte, error) {
+	info, err := os.Stat(c.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, nil
+	case err == nil && (!info.Mode().IsRegular() || info.Size() > c.Pairs.MaxBytes()):
+		return []byte{}, nil // which is no reference, and is said to be none
+	case err == nil:
+		var text []byte
+		if text, err = os.ReadFile(c.path); err == nil {
+			return text, nil
+		}
+	}
+	return nil, fmt.Errorf("reference: %w", err)
 }
 
 // sameReference refuses a reference that is not the one on record.
@@ -225,7 +242,7 @@ func (c *referring) write(ref *preference.Reference) error {
 }
 
 // rewind gives the model the weights that stage i began with.
-func (x *runner) rewind(ctx context.Context, i int) error {
+func (x *runner) rewind(i int) error {
 	if i == 0 {
 		if _, err := parameters(x.recipe, x.model); err != nil {
 			return err
@@ -240,12 +257,9 @@ func (x *runner) rewind(ctx context.Context, i int) error {
 		if e.Step != x.standing.stages[i-1].Steps {
 			continue
 		}
-		before, err := x.machine().Open(ctx, i-1, nil)
-		if err != nil {
-			return err
-		}
-		_, err = e.Load(before.State())
-		return errors.Join(err, before.Close())
+		// The parameters alone: another optimizer's state would not fit beside this stage's.
+		_, err := e.LoadPart(x.machine().Parameters())
+		return err
 	}
 	return fmt.Errorf("the last checkpoint of stage %s is not kept", x.recipe.Stages[i-1].Name)
 }

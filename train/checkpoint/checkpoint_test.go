@@ -396,3 +396,53 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// Some of a save's tensors can be had without room for the others, and only if the
+// whole save is sound.
+func TestLoadPart(t *testing.T) {
+	s, err := OpenStore(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Save(stateAt(7)); err != nil {
+		t.Fatal(err)
+	}
+	list, err := List(s.dir)
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	part := room()[1:2]
+	meta, err := list[0].LoadPart(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := stateAt(7); !slices.Equal(part[0].Data, want.Tensors[1].Data) || !strings.Contains(string(meta), `"counter":7`) {
+		t.Errorf("tensor %s is another, or %s is", part[0].Name, meta)
+	}
+	for name, change := range map[string]func(*Tensor){
+		"is not in the checkpoint": func(p *Tensor) { p.Name += "x" },
+		"has shape":                func(p *Tensor) { p.Shape = append([]int{1}, p.Shape...) },
+	} {
+		bad := room()[1:2]
+		change(&bad[0])
+		if _, err := list[0].LoadPart(bad); !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), name) {
+			t.Errorf("error %v, want %q", err, name)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(list[0].Path, "*.safetensors"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	b, err := os.ReadFile(files[len(files)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-1] ^= 1 // of the last tensor, which is not asked for
+	if err := os.WriteFile(files[len(files)-1], b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := list[0].LoadPart(room()[:1]); err == nil {
+		t.Error("a damaged save is taken")
+	}
+}

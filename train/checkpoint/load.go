@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -73,6 +74,28 @@ func (e *Entry) Load(want []Tensor) (json.RawMessage, error) {
 		byName[want[i].Name] = &want[i]
 	}
 	m, err := e.visit(func(m *manifest) error { return m.match(byName) }, byName)
+	if err != nil {
+		return nil, err
+	}
+	return m.Meta, nil
+}
+
+// LoadPart fills the tensors, which are some of those that the save holds, and
+// returns its run data. Every byte is verified, of the others too.
+func (e *Entry) LoadPart(want []Tensor) (json.RawMessage, error) {
+	byName := make(map[string]*Tensor, len(want))
+	for i := range want {
+		byName[want[i].Name] = &want[i]
+	}
+	m, err := e.visit(func(m *manifest) error {
+		all := make(map[string]*Tensor, len(m.Tensors))
+		for i := range m.Tensors {
+			t := &m.Tensors[i]
+			all[t.Name] = &Tensor{Name: t.Name, Shape: t.Shape}
+		}
+		maps.Copy(all, byName)
+		return m.match(all)
+	}, byName)
 	if err != nil {
 		return nil, err
 	}
