@@ -193,11 +193,19 @@ func TestArraysAreKept(t *testing.T) {
 	if err := s.Amend(got); err == nil {
 		t.Error("a sealed round is amended")
 	}
-	if err := s.Prune(1); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Read(0); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v", err)
+	for _, gone := range []bool{false, true} {
+		if err := s.Prune(1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Read(0); errors.Is(err, os.ErrNotExist) != gone {
+			t.Errorf("got %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = NewSampler(o); err != nil { // one that samples nothing
+			t.Fatal(err)
+		}
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -82,9 +83,10 @@ type Sampler struct {
 	config digest.Digest
 	lock   *durable.Lock
 
-	mu   sync.Mutex
-	busy bool
-	open *run // that waits for Amend and Seal
+	mu      sync.Mutex
+	busy    bool
+	current int64 // round that is sampled, or waits for its seal
+	open    *run  // that waits for Amend and Seal
 }
 
 // ErrUnsealed is wrapped by the error of [Sampler.Read] about a round that is not
@@ -93,7 +95,7 @@ var ErrUnsealed = errors.New("not complete")
 
 // NewSampler returns a sampler, and claims its directory.
 func NewSampler(o Options) (*Sampler, error) {
-	s := &Sampler{o: o}
+	s := &Sampler{o: o, current: math.MaxInt64}
 	if s.o.FS == nil {
 		s.o.FS = durable.OS
 	}
@@ -207,7 +209,7 @@ func (s *Sampler) header(policy digest.Digest, number, first int64) journal.Head
 // The round is sealed unless it needs arrays: see [Sampler.Amend]. The weights must not
 // change, nor anybody else use the model, before Sample returns.
 func (s *Sampler) Sample(ctx context.Context, m *deepseek.Model, policy digest.Digest, number, first int64) (*Round, error) {
-	if err := s.begin(); err != nil {
+	if err := s.begin(number); err != nil {
 		return nil, err
 	}
 	defer s.end()
@@ -232,13 +234,13 @@ func (s *Sampler) Sample(ctx context.Context, m *deepseek.Model, policy digest.D
 	return r.round, s.seal()
 }
 
-func (s *Sampler) begin() error {
+func (s *Sampler) begin(number int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.busy {
 		return errors.New("rollout: a round is being sampled already")
 	}
-	s.busy = true
+	s.busy, s.current = true, number
 	return s.drop()
 }
 
@@ -340,11 +342,15 @@ func (s *Sampler) round(h *journal.Header) *Round {
 	return &Round{Number: h.Number, First: h.First, Seed: h.Seed, Config: h.Config, Policy: h.Policy}
 }
 
-// Prune removes the files of rounds before one.
+// Prune removes the files of rounds before one, but never that of the round that is
+// sampled last.
 func (s *Sampler) Prune(before int64) error {
 	if s.o.Dir == "" {
 		return nil
 	}
+	s.mu.Lock()
+	before = min(before, s.current)
+	s.mu.Unlock()
 	return s.sweep(func(name string) bool {
 		digits, ok := strings.CutSuffix(name, fileSuffix)
 		n, err := strconv.ParseInt(digits, 10, 64)

@@ -423,3 +423,55 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// many are passes of 64 answers of 2,000 tokens.
+func many(b *testing.B, path string) {
+	b.Helper()
+	h := header
+	h.Prompts, h.Group, h.Waves, h.Tokens = 8, 8, 1, 2000
+	_ = os.Remove(path)
+	j, _, err := Open(durable.OS, path, &h)
+	if err != nil {
+		b.Fatal(err)
+	}
+	adds := make([]Add, 64)
+	for pass := range 2000 {
+		for a := range adds {
+			p := float32(pass%37) / -7
+			adds[a] = Add{Answer: a, Tokens: []int32{int32(pass * 64 % 129280)}, LogProb: []float32{p}, Sampled: []float32{p}}
+		}
+		if err := j.Tokens(adds, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := j.Sync(); err != nil {
+		b.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkWrite and BenchmarkRead are of 128,000 tokens, in 2,000 passes of 64.
+func BenchmarkWrite(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "f")
+	for b.Loop() {
+		many(b, path)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(info.Size())/128000, "bytes/token")
+	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/2000*1e6, "µs/pass")
+}
+
+func BenchmarkRead(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "f")
+	many(b, path)
+	for b.Loop() {
+		if _, err := Read(path); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
