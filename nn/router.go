@@ -48,6 +48,11 @@ type Router struct {
 
 	logits, scores []float32 // saved: [T, E]
 	sums           []float32 // saved: [T], sum of the chosen scores
+
+	chosen []int32 // while choosing
+	biased []float32
+	from   int
+	body   func(lo, hi int) // of the loop that chooses, bound once
 }
 
 // Routing is the outcome for one micro-batch. Pairs (token, chosen expert) have
@@ -132,35 +137,43 @@ func (r *Router) choose(chosen []int32, p *Pass) {
 	m := p.Arena.Mark()
 	defer p.Arena.Release(m)
 	k, given := r.TopK, p.Choices()
-	biased := p.Arena.F32(p.T() * r.Experts)
+	r.chosen, r.biased = chosen, p.Arena.F32(p.T()*r.Experts)
 	if given == nil {
-		r.chooseBest(chosen, biased, 0, p.T())
-		return
+		r.chooseBest(0, p.T())
 	}
-	for i, s := range p.Segments {
-		n := copy(chosen[s.Start*k:s.End*k], given[i].Experts) / k
-		r.chooseBest(chosen, biased, s.Start+n, s.End)
+	for i, g := range given {
+		s := p.Segments[i]
+		n := copy(chosen[s.Start*k:s.End*k], g.Experts) / k
+		r.chooseBest(s.Start+n, s.End)
 	}
+	r.chosen, r.biased = nil, nil
 }
 
-// chooseBest selects for tokens from up to to; biased is scratch of all tokens.
-func (r *Router) chooseBest(chosen []int32, biased []float32, from, to int) {
+// chooseBest selects for tokens from up to to.
+func (r *Router) chooseBest(from, to int) {
+	if r.body == nil {
+		r.body = r.chooseRows
+	}
+	r.from = from
+	kernel.Parallel(to-from, 64, r.body)
+}
+
+// chooseRows selects for tokens [lo, hi), counted from r.from.
+func (r *Router) chooseRows(lo, hi int) {
 	e, k := r.Experts, r.TopK
-	kernel.Parallel(to-from, 64, func(lo, hi int) {
-		for i := from + lo; i < from+hi; i++ {
-			row, s := biased[i*e:(i+1)*e], r.scores[i*e:(i+1)*e]
-			copy(row, s)
-			if r.Bias != nil {
-				for j, b := range r.Bias {
-					row[j] = s[j] + b
-				}
+	for i := r.from + lo; i < r.from+hi; i++ {
+		row, s := r.biased[i*e:(i+1)*e], r.scores[i*e:(i+1)*e]
+		copy(row, s)
+		if r.Bias != nil {
+			for j, b := range r.Bias {
+				row[j] = s[j] + b
 			}
-			if r.Groups > 1 {
-				r.dropGroups(row)
-			}
-			takeBest(chosen[i*k:(i+1)*k], row)
 		}
-	})
+		if r.Groups > 1 {
+			r.dropGroups(row)
+		}
+		takeBest(r.chosen[i*k:(i+1)*k], row)
+	}
 }
 
 // takeBest writes the indices of the largest entries of row, ascending, lower

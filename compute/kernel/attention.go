@@ -47,6 +47,10 @@ type Attention struct {
 	queries   int       // tokens of a span
 	lanes     lanes
 	sumLanes  lanes
+
+	heads []AttentionHeads // of the present Forward
+	sizes attentionLayout
+	body  func(lo, hi int) // of its loop, bound once
 }
 
 // Chosen lists the compressed entries that each query attends.
@@ -120,7 +124,12 @@ func (a *Attention) Forward(heads []AttentionHeads, scratch []float32) {
 		a.forwardSpans(heads, l, 0, n)
 		return
 	}
-	Parallel(n, 1, func(lo, hi int) { a.forwardSpans(heads, l, lo, hi) })
+	if a.body == nil {
+		a.body = func(lo, hi int) { a.forwardSpans(a.heads, a.sizes, lo, hi) }
+	}
+	a.heads, a.sizes = heads, l
+	Parallel(n, 1, a.body)
+	a.heads = nil
 }
 
 // atOnce returns how many tasks may run at a time.

@@ -28,8 +28,9 @@ func FMA32(x, y, z float32) float32 { return asm.FMA32(x, y, z) }
 func Add(dst, a, b []float32) {
 	wantLen("Add", "a", len(a), len(dst))
 	wantLen("Add", "b", len(b), len(dst))
-	o := ops()
-	Parallel(len(dst), flatGrain, func(lo, hi int) { o.add(dst[lo:hi], a[lo:hi], b[lo:hi]) })
+	l := newLoop(ops())
+	l.out, l.a, l.b = dst, a, b
+	l.over(len(dst), flatGrain, func(l *loop, lo, hi int) { l.ops.add(l.out[lo:hi], l.a[lo:hi], l.b[lo:hi]) })
 }
 
 // AddTo sets dst += a.
@@ -60,19 +61,24 @@ func Axpy(dst []float32, s float32, x []float32) {
 
 // Scale sets dst *= s.
 func Scale(dst []float32, s float32) {
-	o := ops()
-	Parallel(len(dst), flatGrain, func(lo, hi int) { o.scale(dst[lo:hi], s) })
+	l := newLoop(ops())
+	l.out, l.s = dst, s
+	l.over(len(dst), flatGrain, func(l *loop, lo, hi int) { l.ops.scale(l.out[lo:hi], l.s) })
 }
 
 // Zero sets dst to +0.
 func Zero(dst []float32) {
-	Parallel(len(dst), 4*flatGrain, func(lo, hi int) { clear(dst[lo:hi]) })
+	l := newLoop(nil)
+	l.out = dst
+	l.over(len(dst), 4*flatGrain, func(l *loop, lo, hi int) { clear(l.out[lo:hi]) })
 }
 
 // each runs a one-input map over threads.
 func each(op string, dst, src []float32, f func(dst, src []float32)) {
 	wantLen(op, "src", len(src), len(dst))
-	Parallel(len(dst), flatGrain/4, func(lo, hi int) { f(dst[lo:hi], src[lo:hi]) })
+	l := newLoop(nil)
+	l.out, l.a, l.apply = dst, src, f
+	l.over(len(dst), flatGrain/4, func(l *loop, lo, hi int) { l.apply(l.out[lo:hi], l.a[lo:hi]) })
 }
 
 // Exp sets dst to e^src within one unit in the last place: +Inf above
@@ -157,10 +163,10 @@ func SwiGLU(h, g, u, weight []float32, rows, f int, limit float32) {
 	if weight != nil {
 		wantLen("SwiGLU", "weight", len(weight), rows)
 	}
-	limit = swigluLimit(limit)
-	o := ops()
-	eachRow(rows, f, func(r, at, to int) {
-		o.swiGLU(h[at:to], g[at:to], u[at:to], swigluRow(weight, r), limit)
+	l := newLoop(ops())
+	l.out, l.a, l.b, l.c, l.s = h, g, u, weight, swigluLimit(limit)
+	l.rows(rows, f, func(l *loop, r, at, to int) {
+		l.ops.swiGLU(l.out[at:to], l.a[at:to], l.b[at:to], swigluRow(l.c, r), l.s)
 	})
 }
 

@@ -22,6 +22,14 @@ type Indexer struct {
 	blockRows int // rows of a block; 0: defaultBlockRows. Tests vary it
 	lanes     lanes
 	runs      []indexerRun
+	choosing  choosing         // the present Choose
+	body      func(lo, hi int) // of its loop, bound once
+}
+
+// choosing is what Choose was given.
+type choosing struct {
+	c       *Chosen
+	q, w, k Mat
 }
 
 // indexerRun is a run of consecutive queries of one segment.
@@ -121,7 +129,12 @@ func (x *Indexer) Choose(c *Chosen, q, w, k Mat, scratch []float32) {
 		x.chooseRuns(c, q, w, k, 0, len(x.runs))
 		return
 	}
-	Parallel(len(x.runs), 1, func(lo, hi int) { x.chooseRuns(c, q, w, k, lo, hi) })
+	if x.body == nil {
+		x.body = func(lo, hi int) { x.chooseRuns(x.choosing.c, x.choosing.q, x.choosing.w, x.choosing.k, lo, hi) }
+	}
+	x.choosing = choosing{c, q, w, k}
+	Parallel(len(x.runs), 1, x.body)
+	x.choosing = choosing{}
 }
 
 // chooseRuns chooses for the queries of runs [lo, hi).

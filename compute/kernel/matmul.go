@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/temper-ml/temper/compute/internal/gemm"
+	"github.com/temper-ml/temper/compute/internal/workers"
 )
 
 // Form says which operands of a Product are read transposed. The letters are
@@ -60,13 +61,22 @@ func runIn(kind Kind, ps ...Product) {
 	if w := watching.Load(); w != nil {
 		w.products(kind, ps)
 	}
-	var few [8]gemm.Product // keeps the common case off the heap
-	lowered := few[:0]
+	l := lowerings.Get()
 	for i := range ps {
-		lowered = append(lowered, ps[i].lower())
+		if g := ps[i].lower(); g.M > 0 && g.N > 0 {
+			l.products = append(l.products, g)
+		}
 	}
-	gemm.Run(lowered)
+	gemm.Run(l.products)
+	clear(l.products)
+	l.products = l.products[:0]
+	lowerings.Put(l)
 }
+
+// lowering holds products as package gemm works on them.
+type lowering struct{ products []gemm.Product }
+
+var lowerings workers.Freelist[lowering]
 
 // MatMul computes y = x wᵀ: the outputs of a linear layer, with x [T, in],
 // w [out, in] and y [T, out].

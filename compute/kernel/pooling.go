@@ -21,6 +21,9 @@ type Pooling struct {
 
 	lanes lanes
 	first []int // first entry of each segment, and the number of all
+
+	args [4][]float32     // of the present Forward
+	body func(lo, hi int) // of its loop, bound once
 }
 
 // Width returns the columns of v, z and ape.
@@ -80,7 +83,12 @@ func (p *Pooling) Forward(out, v, z, ape, scratch []float32) {
 		p.pool(out, v, z, ape, 0, n)
 		return
 	}
-	Parallel(n, p.grain(), func(lo, hi int) { p.pool(out, v, z, ape, lo, hi) })
+	if p.body == nil {
+		p.body = func(lo, hi int) { p.pool(p.args[0], p.args[1], p.args[2], p.args[3], lo, hi) }
+	}
+	p.args = [4][]float32{out, v, z, ape}
+	Parallel(n, p.grain(), p.body)
+	p.args = [4][]float32{}
 }
 
 // pool computes entries [lo, hi).

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"sync/atomic"
 
 	"github.com/temper-ml/temper/compute/internal/plain"
 )
@@ -48,29 +49,38 @@ func SumSquares64(a []float32) float64 {
 
 // FirstNonFinite returns the index of the first infinity or NaN in a, or -1.
 func FirstNonFinite(a []float32) int {
-	o := ops()
-	found := make([]int, (len(a)+normChunk-1)/normChunk)
-	Parallel(len(found), 8, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			c := a[i*normChunk : min(i*normChunk+normChunk, len(a))]
-			found[i] = -1
-			if o.maxAbs(c) <= math.MaxFloat32 {
-				continue
-			}
-			for j, v := range c {
-				if v-v != 0 { // Inf-Inf and NaN-NaN are NaN
-					found[i] = i*normChunk + j
-					break
-				}
-			}
-		}
-	})
-	for _, i := range found {
-		if i >= 0 {
-			return i
-		}
+	l := newLoop(ops())
+	l.a = a
+	l.first.Store(int64(len(a)))
+	l.run((len(a)+normChunk-1)/normChunk, 8, (*loop).firstNonFinite)
+	first := int(l.first.Load())
+	l.done()
+	if first < len(a) {
+		return first
 	}
 	return -1
+}
+
+// firstNonFinite lowers l.first to the first infinity or NaN of some chunks of l.a.
+func (l *loop) firstNonFinite(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		c := l.a[i*normChunk : min(i*normChunk+normChunk, len(l.a))]
+		if l.ops.maxAbs(c) <= math.MaxFloat32 {
+			continue
+		}
+		for j, v := range c {
+			if v-v != 0 { // Inf-Inf and NaN-NaN are NaN
+				lower(&l.first, int64(i*normChunk+j))
+				return
+			}
+		}
+	}
+}
+
+// lower makes x at most v.
+func lower(x *atomic.Int64, v int64) {
+	for old := x.Load(); v < old && !x.CompareAndSwap(old, v); old = x.Load() {
+	}
 }
 
 // DotRows sets out[r] to the Dot of row r of a and of b, rows of dim elements.
@@ -86,8 +96,9 @@ func DotRows(out, a, b []float32, rows, dim int) {
 func ScaleRows(x, s []float32, rows, dim int) {
 	wantLen("ScaleRows", "x", len(x), rows*dim)
 	wantLen("ScaleRows", "s", len(s), rows)
-	o := ops()
-	eachRow(rows, dim, func(r, at, to int) { o.scale(x[at:to], s[r]) })
+	l := newLoop(ops())
+	l.out, l.a = x, s
+	l.rows(rows, dim, func(l *loop, r, at, to int) { l.ops.scale(l.out[at:to], l.a[r]) })
 }
 
 // AxpyRows sets row r of dst to fma(s[r], x, dst).
@@ -102,20 +113,23 @@ func AxpyRows(dst, s, x []float32, rows, dim int) {
 // eachRow runs f for each of rows rows over threads; the row's elements are
 // [at, to) of a matrix of dim columns.
 func eachRow(rows, dim int, f func(r, at, to int)) {
-	grain := max(1, flatGrain/max(dim, 1))
-	Parallel(rows, grain, func(lo, hi int) {
+	Parallel(rows, rowGrain(dim), func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			f(r, r*dim, r*dim+dim)
 		}
 	})
 }
 
+// rowGrain returns how many rows of dim elements are worth a thread's attention.
+func rowGrain(dim int) int { return max(1, flatGrain/max(dim, 1)) }
+
 // RowRMS sets rstd[r] = 1 / sqrt(mean(x²) + eps) of row r of x [rows, dim].
 func RowRMS(rstd, x []float32, rows, dim int, eps float32) {
 	wantLen("RowRMS", "rstd", len(rstd), rows)
 	wantLen("RowRMS", "x", len(x), rows*dim)
-	o := ops()
-	eachRow(rows, dim, func(r, at, to int) { rstd[r] = rowRMS(o, x[at:to], eps) })
+	l := newLoop(ops())
+	l.out, l.a, l.s = rstd, x, eps
+	l.rows(rows, dim, func(l *loop, r, at, to int) { l.out[r] = rowRMS(l.ops, l.a[at:to], l.s) })
 }
 
 // rowRMS is plain.RowRMS with the given dot.
@@ -132,10 +146,12 @@ func RMSNorm(y, rstd, x, w []float32, rows, dim int, eps float32) {
 	if w != nil {
 		wantLen("RMSNorm", "w", len(w), dim)
 	}
-	o := ops()
-	eachRow(rows, dim, func(r, at, to int) {
-		rstd[r] = rowRMS(o, x[at:to], eps)
-		o.scaleTo(y[at:to], x[at:to], w, rstd[r])
+	l := newLoop(ops())
+	l.out, l.a, l.b, l.c, l.s = y, rstd, x, w, eps
+	l.rows(rows, dim, func(l *loop, r, at, to int) {
+		y, rstd, x := l.out[at:to], l.a, l.b[at:to]
+		rstd[r] = rowRMS(l.ops, x, l.s)
+		l.ops.scaleTo(y, x, l.c, rstd[r])
 	})
 }
 

@@ -20,10 +20,12 @@ func Rope(x []float32, rows, heads, dim int, cos, sin []float32, inverse bool) {
 	if inverse {
 		sign = -1
 	}
-	o := ops()
-	eachRow(rows, heads*dim, func(r, at, to int) {
-		for h := at + dim; h <= to; h += dim {
-			o.rope(x[h-2*nf:h], cos[r*nf:r*nf+nf], sin[r*nf:r*nf+nf], sign)
+	l := newLoop(ops())
+	l.out, l.a, l.b, l.n, l.k, l.s = x, cos, sin, nf, dim, sign
+	l.rows(rows, heads*dim, func(l *loop, r, at, to int) {
+		nf, cos, sin := l.n, l.a[r*l.n:(r+1)*l.n], l.b[r*l.n:(r+1)*l.n]
+		for h := at + l.k; h <= to; h += l.k {
+			l.ops.rope(l.out[h-2*nf:h], cos, sin, l.s)
 		}
 	})
 }
@@ -36,7 +38,7 @@ func Hadamard(x []float32, rows, dim int) {
 	if dim < 1 || dim&(dim-1) != 0 {
 		panicf("kernel: Hadamard: dim must be a power of two, got %d", dim)
 	}
-	scale := float32(1 / math.Sqrt(float64(dim)))
-	o := ops()
-	eachRow(rows, dim, func(_, at, to int) { o.hadamard(x[at:to], scale) })
+	l := newLoop(ops())
+	l.out, l.s = x, float32(1/math.Sqrt(float64(dim)))
+	l.rows(rows, dim, func(l *loop, _, at, to int) { l.ops.hadamard(l.out[at:to], l.s) })
 }

@@ -23,11 +23,13 @@ func checkRows(op string, a, b []float32, n, dim int) {
 func GatherRows(dst, src []float32, idx []int32, dim int) {
 	checkRows("GatherRows", dst, src, len(idx), dim)
 	checkIndex("GatherRows", idx, len(src)/max(dim, 1))
-	eachRow(len(idx), dim, func(r, at, to int) {
-		if i := int(idx[r]); i >= 0 {
-			copy(dst[at:to], src[i*dim:i*dim+dim])
+	l := newLoop(nil)
+	l.out, l.a, l.index = dst, src, idx
+	l.rows(len(idx), dim, func(l *loop, r, at, to int) {
+		if i := int(l.index[r]); i >= 0 {
+			copy(l.out[at:to], l.a[i*l.dim:(i+1)*l.dim])
 		} else {
-			clear(dst[at:to])
+			clear(l.out[at:to])
 		}
 	})
 }
@@ -75,12 +77,13 @@ func CombineRows(dst, src []float32, idx []int32, k, dim int) {
 	}
 	checkRows("CombineRows", dst, src, len(idx)/k, dim)
 	checkIndex("CombineRows", idx, len(src)/max(dim, 1))
-	o := ops()
-	eachRow(len(idx)/k, dim*k, func(r, _, _ int) {
-		d := dst[r*dim : r*dim+dim]
-		for _, i := range idx[r*k : r*k+k] {
+	l := newLoop(ops())
+	l.out, l.a, l.index, l.n, l.k = dst, src, idx, dim, k
+	l.rows(len(idx)/k, dim*k, func(l *loop, r, _, _ int) {
+		dim, d := l.n, l.out[r*l.n:(r+1)*l.n]
+		for _, i := range l.index[r*l.k : (r+1)*l.k] {
 			if i >= 0 {
-				o.add(d, d, src[int(i)*dim:int(i)*dim+dim])
+				l.ops.add(d, d, l.a[int(i)*dim:int(i)*dim+dim])
 			}
 		}
 	})

@@ -99,15 +99,16 @@ func CrossEntropy(loss, lse, logits []float32, labels []int32, coef []float32, r
 // negative of its loss. A row with a negative label has logp and lse 0.
 func CrossEntropyForward(logp, lse, logits []float32, labels []int32, rows, vocab int) {
 	checkEntropy("CrossEntropyForward", logp, lse, logits, labels, rows, vocab)
-	o := ops()
-	eachRow(rows, 4*vocab, func(r, _, _ int) {
-		x, label := logits[r*vocab:r*vocab+vocab], labels[r]
+	l := newLoop(ops())
+	l.out, l.a, l.b, l.index, l.n = logp, lse, logits, labels, vocab
+	l.rows(rows, 4*vocab, func(l *loop, r, _, _ int) {
+		logp, lse, x, label := l.out, l.a, l.b[r*l.n:(r+1)*l.n], l.index[r]
 		if label < 0 {
 			logp[r], lse[r] = 0, 0
 			return
 		}
-		m := o.max(x)
-		lse[r] = m + plain.LogF(o.sumExp(x, m))
+		m := l.ops.max(x)
+		lse[r] = m + plain.LogF(l.ops.sumExp(x, m))
 		logp[r] = x[label] - lse[r]
 	})
 }

@@ -1,9 +1,8 @@
 package kernel
 
 import (
-	"sync"
-
 	"github.com/temper-ml/temper/compute/internal/plain"
+	"github.com/temper-ml/temper/compute/internal/workers"
 )
 
 // Streams is the number of residual streams of a manifold-constrained
@@ -26,19 +25,23 @@ const (
 // To normalise a row or column is to multiply it by 1/(sum+eps).
 func HCMap(pre, post, comb, m, scale, base []float32, T, iters int, eps float32) {
 	checkMap("HCMap", pre, post, comb, m, scale, base, T, iters)
-	o := ops()
-	Parallel(T, hcLanes, func(lo, hi int) {
-		w := hcWork.Get().(*hcScratch)
-		defer hcWork.Put(w)
-		for t := lo; t < hi; t += hcLanes {
-			n := min(hcLanes, hi-t)
-			w.in.load(m[t*hcMaps:], 0, hcMaps, n)
-			o.hcMap((*plain.Group)(&w.out), (*plain.Group)(&w.in), (*[3]float32)(scale), (*[hcMaps]float32)(base), iters, eps)
-			w.out.store(pre[t*4:], 0, 4, n)
-			w.out.store(post[t*4:], 4, 4, n)
-			w.out.store(comb[t*16:], 8, 16, n)
-		}
-	})
+	l := newLoop(ops())
+	l.out, l.a, l.b, l.c, l.d, l.e, l.n, l.s = pre, post, comb, m, scale, base, iters, eps
+	l.over(T, hcLanes, (*loop).hcMap)
+}
+
+// hcMap maps tokens [lo, hi).
+func (l *loop) hcMap(lo, hi int) {
+	w := hcWork.Get()
+	defer hcWork.Put(w)
+	for t := lo; t < hi; t += hcLanes {
+		n := min(hcLanes, hi-t)
+		w.in.load(l.c[t*hcMaps:], 0, hcMaps, n)
+		l.ops.hcMap((*plain.Group)(&w.out), (*plain.Group)(&w.in), (*[3]float32)(l.d), (*[hcMaps]float32)(l.e), l.n, l.s)
+		w.out.store(l.out[t*4:], 0, 4, n)
+		w.out.store(l.a[t*4:], 4, 4, n)
+		w.out.store(l.b[t*16:], 8, 16, n)
+	}
 }
 
 // HCMapBackward sets dm to the gradient of HCMap's m and adds to dscale and
@@ -51,7 +54,7 @@ func HCMapBackward(dm, dscale, dbase, dpre, dpost, dcomb, m, scale, base []float
 	wantLen("HCMapBackward", "dbase", len(dbase), hcMaps)
 	o := ops()
 	Parallel(T, hcLanes, func(lo, hi int) {
-		w := hcWork.Get().(*hcScratch)
+		w := hcWork.Get()
 		defer hcWork.Put(w)
 		if len(w.steps) < 2*iters-1 {
 			w.steps = make([]plain.HCStep, 2*iters-1)
@@ -128,16 +131,17 @@ type hcScratch struct {
 	steps         []plain.HCStep
 }
 
-var hcWork = sync.Pool{New: func() any { return new(hcScratch) }}
+var hcWork workers.Freelist[hcScratch]
 
 // HCPre mixes the streams of x [T, S, D] into a sublayer's input a [T, D]:
 // a = Σ_j pre[j]*x[j], fused in the order of j.
 func HCPre(a, x, pre []float32, T, D int) {
 	checkStreams("HCPre", x, a, T, D)
 	wantLen("HCPre", "pre", len(pre), T*4)
-	o := ops()
-	eachToken(T, D, func(t int) {
-		o.hcPre(a[t*D:t*D+D], x[t*4*D:(t+1)*4*D], (*[4]float32)(pre[t*4:]))
+	l := newLoop(ops())
+	l.out, l.a, l.b, l.n = a, x, pre, D
+	l.rows(T, 8*D, func(l *loop, t, _, _ int) {
+		l.ops.hcPre(l.out[t*l.n:(t+1)*l.n], l.a[t*4*l.n:(t+1)*4*l.n], (*[4]float32)(l.b[t*4:]))
 	})
 }
 
@@ -161,10 +165,11 @@ func HCPost(y, x, f, post, comb []float32, T, D int) {
 	wantLen("HCPost", "y", len(y), T*4*D)
 	wantLen("HCPost", "post", len(post), T*4)
 	wantLen("HCPost", "comb", len(comb), T*16)
-	o := ops()
-	eachToken(T, D, func(t int) {
-		at, to := t*4*D, (t+1)*4*D
-		o.hcPost(y[at:to], x[at:to], f[t*D:t*D+D], (*[4]float32)(post[t*4:]), (*[16]float32)(comb[t*16:]))
+	l := newLoop(ops())
+	l.out, l.a, l.b, l.c, l.d, l.n = y, x, f, post, comb, D
+	l.rows(T, 8*D, func(l *loop, t, _, _ int) {
+		at, to := t*4*l.n, (t+1)*4*l.n
+		l.ops.hcPost(l.out[at:to], l.a[at:to], l.b[t*l.n:(t+1)*l.n], (*[4]float32)(l.c[t*4:]), (*[16]float32)(l.d[t*16:]))
 	})
 }
 

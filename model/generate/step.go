@@ -1,8 +1,6 @@
 package generate
 
 import (
-	"sync/atomic"
-
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/model/deepseek"
 )
@@ -13,8 +11,10 @@ type stepping struct {
 	of      []*Stream   // of each extension, or of each row of logits
 	logits  []float32   // rows
 	rows    [][]float32 // of each stream that draws
-	drawers []*drawer
-	lane    atomic.Int64
+	drawers []*drawer   // by lane
+	lanes   int         // that draw at a time
+	each    func(e *Engine, d *drawer, i int)
+	draw    func(lo, hi int) // drawLanes, bound once
 }
 
 // Step runs one pass. It reports whether there was anything to do. An error means
@@ -90,15 +90,18 @@ func (e *Engine) draft() error {
 	for i := range w.of {
 		w.rows = append(w.rows, w.logits[i*v:(i+1)*v])
 	}
-	e.eachRow(func(d *drawer, i int) {
-		s := w.of[i]
-		if w.to[i].Err != nil {
-			return // the trunk may be well all the same
-		}
-		t := d.draw(&s.req.Sampling, s.numbers.Float64At(uint64(len(s.tokens))), w.rows[i])
-		s.chunk, s.drafted = append(s.chunk, t.id), true
-	})
+	e.eachRow((*Engine).drawDraft)
 	return nil
+}
+
+// drawDraft draws the draft of the i-th stream of the work.
+func (e *Engine) drawDraft(d *drawer, i int) {
+	w, s := &e.work, e.work.of[i]
+	if w.to[i].Err != nil {
+		return // the trunk may be well all the same
+	}
+	t := d.draw(&s.req.Sampling, s.numbers.Float64At(uint64(len(s.tokens))), w.rows[i])
+	s.chunk, s.drafted = append(s.chunk, t.id), true
 }
 
 // extend runs the pass and draws tokens.
@@ -162,8 +165,8 @@ func (e *Engine) put(s *Stream, logits int) {
 // drawAll draws for every stream of the work the tokens that its rows of logits
 // give: one, or two if the draft was right.
 func (e *Engine) drawAll() {
-	w, v := &e.work, e.m.Config().VocabSize
-	e.eachRow(func(d *drawer, i int) { e.drawNext(d, w.of[i], w.rows[i], v) })
+	w := &e.work
+	e.eachRow((*Engine).drawNext)
 	for i, s := range w.of {
 		if !s.forked && s.generated() == len(s.fresh) && len(s.seq.Tokens()) == len(s.req.Prompt) {
 			e.keepPrompt(s, w.rows[i])
@@ -171,8 +174,10 @@ func (e *Engine) drawAll() {
 	}
 }
 
-// drawNext draws from the first row and, if that is the draft, from the second.
-func (e *Engine) drawNext(d *drawer, s *Stream, rows []float32, v int) {
+// drawNext draws for the i-th stream of the work from its first row and, if that
+// is the draft, from the second.
+func (e *Engine) drawNext(d *drawer, i int) {
+	s, rows, v := e.work.of[i], e.work.rows[i], e.m.Config().VocabSize
 	t := d.token(s, rows[:v])
 	s.add(t, e.eos)
 	if !s.drafted {
@@ -187,24 +192,31 @@ func (e *Engine) drawNext(d *drawer, s *Stream, rows []float32, v int) {
 }
 
 // eachRow calls f for the rows of the work, on several threads at a time.
-func (e *Engine) eachRow(f func(d *drawer, i int)) {
-	w := &e.work
-	for len(w.drawers) < kernel.Threads() {
-		w.drawers = append(w.drawers, &drawer{})
-	}
-	w.lane.Store(0)
-	if len(w.rows) == 0 {
+func (e *Engine) eachRow(f func(e *Engine, d *drawer, i int)) {
+	w, n := &e.work, len(e.work.rows)
+	lanes := min(n, kernel.Threads())
+	if lanes == 0 {
 		return
 	}
-	kernel.Parallel(len(w.rows), (len(w.rows)+kernel.Threads()-1)/kernel.Threads(), func(lo, hi int) {
-		d := &drawer{}
-		if n := int(w.lane.Add(1)) - 1; n < len(w.drawers) {
-			d = w.drawers[n]
+	for len(w.drawers) < lanes {
+		w.drawers = append(w.drawers, &drawer{})
+	}
+	if w.draw == nil {
+		w.draw = e.drawLanes
+	}
+	w.each, w.lanes = f, lanes
+	kernel.Parallel(lanes, 1, w.draw)
+}
+
+// drawLanes draws for the rows of lanes [lo, hi): lane i has every lanes-th row
+// from i on.
+func (e *Engine) drawLanes(lo, hi int) {
+	w := &e.work
+	for lane := lo; lane < hi; lane++ {
+		for i := lane; i < len(w.rows); i += w.lanes {
+			w.each(e, w.drawers[lane], i)
 		}
-		for i := lo; i < hi; i++ {
-			f(d, i)
-		}
-	})
+	}
 }
 
 // count adds the pass to the counters.

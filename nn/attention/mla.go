@@ -97,9 +97,12 @@ type MLA struct {
 	saved mlaSaved
 	work  products
 
-	pasts []*Past // that passes continue; nil: passes start anew
-	lanes []*mlaLane
-	queue queue
+	pasts     []*Past // that passes continue; nil: passes start anew
+	lanes     []*mlaLane
+	queue     queue
+	past      mlaPast // of the present pass that continues
+	passed    []nn.Segment
+	attendOne func(lane, i int) // attendBeside, bound once
 }
 
 // mlaSaved is what Forward keeps for Backward.

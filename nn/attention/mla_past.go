@@ -100,7 +100,8 @@ func (a *MLA) forwardPast(out, x []float32, p *nn.Pass) {
 	mark := p.Arena.Mark()
 	defer p.Arena.Release(mark)
 	segs, T := p.Segments, p.T()
-	f := a.takePast(p.Arena, segs)
+	a.past, a.passed = a.takePast(p.Arena, segs), segs
+	f := &a.past
 	c, v := &a.c, &a.saved
 	c.Rope.continued(f.rot, segs, a.pasts)
 
@@ -124,7 +125,7 @@ func (a *MLA) forwardPast(out, x []float32, p *nn.Pass) {
 			a.addRow(a.pasts[i].grown[0].row(a.pasts[i].n+t-g.Start), &f.mlaRows, t)
 		}
 	}
-	a.attendPast(&f, segs)
+	a.attendPast(f, segs)
 	a.work.add(project(out, v.o, a.WO, T, c.Heads*c.ValueDim, c.Hidden))
 	a.work.run()
 	for i, past := range a.pasts {
@@ -163,12 +164,20 @@ func (a *MLA) attendPast(f *mlaPast, segs []nn.Segment) {
 	if few == 0 {
 		return
 	}
-	each := len(f.attend) / kernel.Threads()
-	a.queue.run(len(segs), func(lane, i int) {
-		if !a.alone(i, segs) {
-			a.attend(a.lanes[lane], i, f, f.attend[lane*each:(lane+1)*each], segs)
-		}
-	})
+	if a.attendOne == nil {
+		a.attendOne = a.attendBeside
+	}
+	a.queue.run(len(segs), a.attendOne)
+}
+
+// attendBeside computes the attention of sequence i of the present pass beside
+// others, unless it has been computed alone.
+func (a *MLA) attendBeside(lane, i int) {
+	f, segs := &a.past, a.passed
+	if !a.alone(i, segs) {
+		each := len(f.attend) / kernel.Threads()
+		a.attend(a.lanes[lane], i, f, f.attend[lane*each:(lane+1)*each], segs)
+	}
 }
 
 // attend computes the attention of one sequence.

@@ -31,9 +31,12 @@ type Sparse struct {
 	heads [1]kernel.AttentionHeads
 	kl    float64
 
-	pasts []*Past // that passes continue; nil: passes start anew
-	lanes []*sparseLane
-	queue queue
+	pasts     []*Past // that passes continue; nil: passes start anew
+	lanes     []*sparseLane
+	queue     queue
+	past      pastForward // of the present pass that continues
+	passed    pastExtent
+	attendOne func(lane, i int) // attendBeside, bound once
 }
 
 // sparseSaved is what Forward keeps for Backward.

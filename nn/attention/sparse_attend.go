@@ -117,12 +117,20 @@ func (s *Sparse) attendPast(f *pastForward, e pastExtent) {
 	if few == 0 {
 		return
 	}
-	each := len(f.attend) / kernel.Threads()
-	s.queue.run(len(e.segs), func(lane, i int) {
-		if !e.alone(i) {
-			s.attend(s.lanes[lane], i, f, f.attend[lane*each:(lane+1)*each], e)
-		}
-	})
+	if s.attendOne == nil {
+		s.attendOne = s.attendBeside
+	}
+	s.queue.run(len(e.segs), s.attendOne)
+}
+
+// attendBeside computes the attention of sequence i of the present pass beside
+// others, unless it has been computed alone.
+func (s *Sparse) attendBeside(lane, i int) {
+	f, e := &s.past, s.passed
+	if !e.alone(i) {
+		each := len(f.attend) / kernel.Threads()
+		s.attend(s.lanes[lane], i, f, f.attend[lane*each:(lane+1)*each], e)
+	}
 }
 
 // attend computes the attention of one sequence, whose window it moves on.

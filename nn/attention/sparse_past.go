@@ -71,22 +71,23 @@ func (s *Sparse) forwardPast(out, x []float32, p *nn.Pass) {
 	e := s.beginPast(p)
 	mark := p.Arena.Mark()
 	defer p.Arena.Release(mark)
-	f := s.takePast(p.Arena, e)
+	s.past, s.passed = s.takePast(p.Arena, e), e
+	f := &s.past
 	s.c.Rope.continued(f.tokenRot, e.segs, s.pasts)
-	s.projectPast(&f, x, e)
+	s.projectPast(f, x, e)
 	s.queries(&f.sparseRows, e.extent)
 	s.keys(&f.sparseRows, e.extent)
 	if s.comp != nil {
-		s.addEntries(s.comp, &f, f.entries, keptValue, grownEntries, e)
+		s.addEntries(s.comp, f, f.entries, keptValue, grownEntries, e)
 	}
 	if e.indexed {
-		s.addEntries(&s.index.pooler, &f, f.keys, keptIndexValue, grownIndexKeys, e)
+		s.addEntries(&s.index.pooler, f, f.keys, keptIndexValue, grownIndexKeys, e)
 	}
 	if e.indexing {
 		s.index.rotate(s.index.q, f.tokenRot, e.extent, false)
 		kernel.Scale(s.index.heads, s.index.scale)
 	}
-	s.attendPast(&f, e)
+	s.attendPast(f, e)
 	kernel.Rope(s.saved.o, e.tokens, s.c.Heads, s.c.HeadDim, f.tokenRot.cos, f.tokenRot.sin, true)
 	s.output(out, e.extent)
 	for i, past := range s.pasts {

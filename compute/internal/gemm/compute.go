@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/temper-ml/temper/compute/internal/asm"
+	"github.com/temper-ml/temper/compute/internal/workers"
 )
 
 const (
@@ -33,12 +34,13 @@ const (
 type scratch struct {
 	tile asm.Tile
 	held packing                     // what b holds, if it may be used again
+	last task                        // what is left of one
 	edge [maxRows * maxPanel]float32 // a tile of the output that is not a whole one
 	a    [streamA]float32
 	b    [maxCols * blockK]float32
 }
 
-var scratches freelist[scratch]
+var scratches workers.Freelist[scratch]
 
 // packing names a packed part of an operand. Within one run, equal names have
 // equal contents: no operand is written to.

@@ -4,7 +4,7 @@ package gemm
 // memory, and never packed: all but the last columns, and the last steps of k,
 // that make no whole panel.
 func (b *block) few() {
-	p, t := b.p, *b.t
+	p, t := b.p, b.t
 	width := b.FewCols
 	rows, panels := t.m1-t.m0, (t.n1-t.n0)/width
 	whole := p.K / fewK * fewK
@@ -25,8 +25,9 @@ func (b *block) few() {
 		b.byRow()
 	}
 	if t.n0+panels*width < t.n1 {
-		t.n0 += panels * width
-		b.t = &t
+		b.last = *t
+		b.last.n0 += panels * width
+		b.t = &b.last
 		if rows*rowStep(p.K) <= streamA {
 			b.stream()
 		} else {

@@ -36,7 +36,7 @@ type Product struct {
 // Run computes all products. Their outputs must be disjoint, and the slices
 // must hold what the sizes and leading dimensions say. It keeps nothing of ps.
 func Run(ps []Product) {
-	r := runs.get()
+	r := runs.Get()
 	r.id = lastRun.Add(1)
 	r.plan(ps, asm.Gemm(asm.Active()), workers.Threads())
 	if len(r.tasks) == 1 {
@@ -50,7 +50,7 @@ func Run(ps []Product) {
 	// A run whose task panicked is not put back: it may be in any state.
 	r.tasks = r.tasks[:0]
 	clear(r.products)
-	runs.put(r)
+	runs.Put(r)
 }
 
 // run is one call of Run.
@@ -63,7 +63,7 @@ type run struct {
 }
 
 var (
-	runs    freelist[run]
+	runs    workers.Freelist[run]
 	lastRun atomic.Uint64
 )
 
@@ -83,9 +83,9 @@ func (r *run) compute(p *Product, t *task) {
 	case r.kernels == nil:
 		plain(p, t)
 	default:
-		s := scratches.get()
+		s := scratches.Get()
 		s.compute(r.id, r.kernels, p, t)
-		scratches.put(s)
+		scratches.Put(s)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 )
 
 // job is the loop that the workers serve. It is reused: state tells one use
@@ -92,9 +93,9 @@ func (j *job) abandon() { j.next.Store(int64(j.n)) }
 // panic of one of them, or nil.
 func (j *job) join() *Panic {
 	s := j.state.And(^uint64(openBit)) &^ openBit
-	for i := 0; s&insideMask != 0; i++ {
-		if i < spins {
-			pause(i)
+	var v vigil
+	for s&insideMask != 0 {
+		if v.pause() {
 			s = j.state.Load()
 			continue
 		}
@@ -167,20 +168,33 @@ func (w *worker) serve(seen uint64) {
 	returned = true
 }
 
-// spins is how many pauses a thread makes before it parks: some tens of
-// microseconds, which bridges the gap between one kernel and the next.
-const spins = 300
+// spinFor is how long a thread waits awake before it parks. Waking a parked one
+// takes tens of microseconds, on virtual machines more, in which a core stands
+// still: so the wait bridges all that lies between one kernel and the next, down
+// to kernels of a single token. A thread with nothing to do parks a moment later.
+const spinFor = 200 * time.Microsecond
 
-// pause is the i-th pause of a wait. Most are a few loads long; every so often
-// one lets other goroutines run.
-func pause(i int) {
-	if i%16 == 15 {
-		runtime.Gosched()
-		return
+// vigil is a wait that has not parked yet.
+type vigil struct {
+	pauses int
+	since  time.Time
+}
+
+// pause waits for a few loads, every so often lets other goroutines run, and
+// reports whether it is too early to park.
+func (v *vigil) pause() bool {
+	if v.pauses++; v.pauses%16 != 0 {
+		for range 100 {
+			pauseSink.Load()
+		}
+		return true
 	}
-	for range 100 {
-		pauseSink.Load()
+	runtime.Gosched()
+	if v.since.IsZero() {
+		v.since = time.Now()
+		return true
 	}
+	return time.Since(v.since) < spinFor
 }
 
 var pauseSink atomic.Int32
@@ -188,11 +202,11 @@ var pauseSink atomic.Int32
 // await returns when a use other than the one numbered seen may be open. It
 // spins for a while and then parks.
 func (w *worker) await(seen uint64) {
-	for i := range spins {
+	var v vigil
+	for early := true; early; early = v.pause() {
 		if w.job.news(seen) {
 			return
 		}
-		pause(i)
 	}
 	w.parked.Store(true)
 	if w.job.news(seen) && w.parked.CompareAndSwap(true, false) {

@@ -1,17 +1,17 @@
-package gemm
+package workers
 
 import "sync"
 
-// freelist keeps values for reuse, as many as were ever in use at once. Unlike
+// Freelist keeps values for reuse, as many as were ever in use at once. Unlike
 // a sync.Pool it survives garbage collections: a step of training that
 // allocates nothing must not do so after each.
-type freelist[T any] struct {
+type Freelist[T any] struct {
 	mu   sync.Mutex
 	free []*T
 }
 
-// get returns a value that nobody uses, a zero one if there is none.
-func (l *freelist[T]) get() *T {
+// Get returns a value that nobody uses, a zero one if there is none.
+func (l *Freelist[T]) Get() *T {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(l.free)
@@ -23,8 +23,8 @@ func (l *freelist[T]) get() *T {
 	return v
 }
 
-// put gives v back. The caller must not use it any more.
-func (l *freelist[T]) put(v *T) {
+// Put gives v back. The caller must not use it any more.
+func (l *Freelist[T]) Put(v *T) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.free = append(l.free, v)
