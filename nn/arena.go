@@ -1,6 +1,10 @@
 package nn
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+
+	"github.com/temper-ml/temper/internal/hugepages"
+)
 
 // Arena hands out scratch memory by moving a pointer. Memory is given back by
 // returning to an earlier [Mark], so it nests like a stack. Pieces start on
@@ -142,6 +146,7 @@ func (s *slab[T]) replace(n int) {
 		debug.FreeOSMemory() // collect, and give back: a larger slab cannot reuse the room
 	}
 	s.chunks = append(s.chunks[:0], make([]T, n))
+	hugepages.Advise(s.chunks[0])
 	s.at = place{}
 }
 

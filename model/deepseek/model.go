@@ -3,6 +3,7 @@ package deepseek
 import (
 	"fmt"
 
+	"github.com/temper-ml/temper/internal/hugepages"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/nn"
 	"github.com/temper-ml/temper/nn/attention"
@@ -162,9 +163,11 @@ func allocate(cfg *arch.Config, gradients bool) []*Param {
 		}
 	}
 	data := make([]float32, values)
+	hugepages.Advise(data)
 	var grad []float32
 	if gradients {
 		grad = make([]float32, trained)
+		hugepages.Advise(grad)
 	}
 	params := make([]*Param, len(tensors))
 	for i, t := range tensors {
