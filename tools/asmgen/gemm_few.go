@@ -33,7 +33,7 @@ type few struct {
 	a, ld, next reg.GPVirtual
 	b           []reg.GPVirtual // rows 0, 3, 6, ... of B
 	acc         []reg.VecVirtual
-	block       [4]reg.VecVirtual
+	block       [4]reg.VecVirtual // of columns, which writes them by halves
 }
 
 func (f *few) emit() {
@@ -122,21 +122,13 @@ func (f *few) rows(do func(i int, m operand.Mem)) {
 
 // line takes the chains 16 steps on.
 func (f *few) line() {
-	quads := f.lanes / 4
-	for q := range 4 {
-		for i := range quads {
-			f.PREFETCHT1(at(f.next, 64*(q*quads+i)))
-		}
-		for j, col := range f.columns(q) {
-			for i, acc := range f.acc {
-				x := at(f.a, 4*((4*q+j)*f.m+i))
-				if f.lanes == 16 {
-					f.VFMADD231PS_BCST(x, col, acc)
-					continue
-				}
-				v := f.vec(f.Context)
-				f.VBROADCASTSS(x, v)
-				f.VFMADD231PS(v, col, acc)
+	if f.lanes == 16 {
+		f.wholeLine()
+	} else {
+		for q := range 4 {
+			f.fetch(q)
+			for j, col := range f.columns(q) {
+				f.multiply(4*q+j, col)
 			}
 		}
 	}
@@ -147,28 +139,87 @@ func (f *few) line() {
 	f.ADDQ(operand.U32(64*f.lanes), f.next)
 }
 
-// columns returns columns 4q to 4q+3 of the line: register i first holds 4
-// columns of rows i, 4+i, ... in its quarters.
-func (f *few) columns(q int) []reg.VecVirtual {
+// fetch fetches a quarter of what the next panel needs in place of the line.
+func (f *few) fetch(quarter int) {
+	for i := range f.lanes / 4 {
+		f.PREFETCHT1(at(f.next, 64*(quarter*f.lanes/4+i)))
+	}
+}
+
+// multiply takes the chains on by step k of the line, whose column of B is col.
+func (f *few) multiply(k int, col reg.VecVirtual) {
+	for i, acc := range f.acc {
+		x := at(f.a, 4*(k*f.m+i))
+		if f.lanes == 16 {
+			f.VFMADD231PS_BCST(x, col, acc)
+			continue
+		}
+		v := f.vec(f.Context)
+		f.VBROADCASTSS(x, v)
+		f.VFMADD231PS(v, col, acc)
+	}
+}
+
+// wholeLine takes the chains on by a line that is read at once: rows that lie a
+// multiple of 4 KiB apart, as those of most models do, share one set of the
+// first-level cache, which does not hold sixteen lines until the next quarter.
+func (f *few) wholeLine() {
+	v := func() reg.VecVirtual { return f.vec(f.Context) }
+	// quads[j][g] holds, in its quarter q, column 4q+j of rows 4g to 4g+3.
+	var quads [4][4]reg.VecVirtual
+	for g := range 4 {
+		f.fetch(g)
+		var r [4]reg.VecVirtual
+		for i := range r {
+			r[i] = v()
+			f.VMOVUPS(f.row(4*g+i, 0), r[i])
+		}
+		for j, col := range f.unpack(r) {
+			quads[j][g] = col
+		}
+	}
+	// Columns come out of place by quarters: all are needed before the first step.
+	var cols [16]reg.VecVirtual
+	for j, c := range quads {
+		even01, odd01, even23, odd23 := v(), v(), v(), v()
+		const even, odd = 0x88, 0xdd // quarters 0 and 2, 1 and 3 of both
+		f.VSHUFF32X4(operand.U8(even), c[1], c[0], even01)
+		f.VSHUFF32X4(operand.U8(odd), c[1], c[0], odd01)
+		f.VSHUFF32X4(operand.U8(even), c[3], c[2], even23)
+		f.VSHUFF32X4(operand.U8(odd), c[3], c[2], odd23)
+		for q := range 4 {
+			cols[4*q+j] = v()
+		}
+		f.VSHUFF32X4(operand.U8(even), even23, even01, cols[j])
+		f.VSHUFF32X4(operand.U8(even), odd23, odd01, cols[4+j])
+		f.VSHUFF32X4(operand.U8(odd), even23, even01, cols[8+j])
+		f.VSHUFF32X4(operand.U8(odd), odd23, odd01, cols[12+j])
+	}
+	for k, col := range cols {
+		f.multiply(k, col)
+	}
+}
+
+// columns returns columns 4q to 4q+3 of the line of eight rows: register i first
+// holds 4 columns of rows i and 4+i in its halves.
+func (f *few) columns(q int) [4]reg.VecVirtual {
 	r := f.block
 	for i := range r {
 		f.VMOVUPS(f.row(i, 16*q), r[i].AsX())
-		for quarter := 1; quarter < f.lanes/4; quarter++ {
-			m := f.row(4*quarter+i, 16*q)
-			if f.lanes == 16 {
-				f.VINSERTF32X4(operand.U8(quarter), m, r[i], r[i])
-			} else {
-				f.VINSERTF128(operand.U8(quarter), m, r[i], r[i])
-			}
-		}
+		f.VINSERTF128(operand.U8(1), f.row(4+i, 16*q), r[i], r[i])
 	}
+	return f.unpack(r)
+}
+
+// unpack transposes the quarters, or halves, of four registers.
+func (f *few) unpack(r [4]reg.VecVirtual) [4]reg.VecVirtual {
 	v := func() reg.VecVirtual { return f.vec(f.Context) }
 	lo01, hi01, lo23, hi23 := v(), v(), v(), v()
 	f.VUNPCKLPS(r[1], r[0], lo01)
 	f.VUNPCKHPS(r[1], r[0], hi01)
 	f.VUNPCKLPS(r[3], r[2], lo23)
 	f.VUNPCKHPS(r[3], r[2], hi23)
-	out := []reg.VecVirtual{v(), v(), v(), v()}
+	out := [4]reg.VecVirtual{v(), v(), v(), v()}
 	f.VUNPCKLPD(lo23, lo01, out[0])
 	f.VUNPCKHPD(lo23, lo01, out[1])
 	f.VUNPCKLPD(hi23, hi01, out[2])
