@@ -34,7 +34,6 @@ const (
 type scratch struct {
 	tile asm.Tile
 	held packing                     // what b holds, if it may be used again
-	last task                        // what is left of one
 	edge [maxRows * maxPanel]float32 // a tile of the output that is not a whole one
 	a    [streamA]float32
 	b    [maxCols * blockK]float32
@@ -77,7 +76,7 @@ func (s *scratch) compute(run uint64, u *asm.Microkernels, p *Product, t *task) 
 	switch {
 	case p.TransA:
 		b.sweep()
-	case p.few(u) && cols >= u.FewCols:
+	case p.few(u):
 		b.few()
 	case p.TransB && rows <= streamRows && rows*rowStep(p.K) <= streamA:
 		b.stream()

@@ -23,6 +23,10 @@ const (
 	// minCost is the least work, in multiply-adds, worth a task of its own:
 	// some tens of microseconds.
 	minCost = 1 << 20
+	// fewPerThread and fewCost are the same for products of few rows, whose tasks
+	// need nothing packed: their end should find all threads at work.
+	fewPerThread = 8
+	fewCost      = 1 << 17
 )
 
 // taskCols is the most columns of a task: its packed part of B fills up to
@@ -32,12 +36,16 @@ var taskCols = min(max(asm.SecondLevelCache()*3/4/(4*blockK), minCols), maxCols)
 // plan fills r.tasks for the products, costliest first.
 func (r *run) plan(ps []Product, k *asm.Microkernels, threads int) {
 	r.products, r.kernels = append(r.products[:0], ps...), k
-	total := 0
+	total, few := 0, true
 	for i := range ps {
 		total += ps[i].cost(ps[i].M, ps[i].N)
+		few = few && ps[i].few(k)
 	}
 	target := total
-	if threads > 1 {
+	switch {
+	case threads > 1 && few:
+		target = max(total/(threads*fewPerThread), fewCost)
+	case threads > 1:
 		target = max(total/(threads*perThread), minCost)
 	}
 	if k == nil {
@@ -55,7 +63,7 @@ func (p *Product) cost(m, n int) int { return m*n*p.K + 8*n*p.K + 4*m*p.K + 16*m
 
 // few tells whether k computes p as a product of few rows.
 func (p *Product) few(k *asm.Microkernels) bool {
-	return k != nil && p.TransB && !p.TransA && p.M < len(k.Few) && p.K >= fewK
+	return k != nil && p.TransB && !p.TransA && p.M < len(k.Few) && p.K >= fewK && p.N >= k.FewCols
 }
 
 // cut adds the tasks of product i, none much costlier than target.

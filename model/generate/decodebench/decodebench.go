@@ -12,6 +12,7 @@ import (
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/compute/kernel/kernelbench"
 	"github.com/temper-ml/temper/internal/detrand"
+	"github.com/temper-ml/temper/internal/hugepages"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/model/generate"
@@ -147,6 +148,7 @@ type memory struct{ a, b, c []float32 }
 func newMemory() *memory {
 	fill := func() []float32 {
 		x := make([]float32, stream)
+		hugepages.Advise(x) // as the weights are
 		for i := range x {
 			x[i] = 1e-9
 		}
