@@ -104,6 +104,9 @@ func (m *MoE) see(p *Pass, what string, routed, shared []float32) {
 func (m *MoE) gateUp(rows, x []float32, t int) {
 	m.jobs = m.jobs[:0]
 	for e, ex := range m.Experts {
+		if m.idle(e) {
+			continue
+		}
 		m.add(kernel.NT, m.of(m.routed.gate, e, m.Hidden), m.of(rows, e, m.Dim), ex.W1.mat(m.Hidden, m.Dim), false)
 		m.add(kernel.NT, m.of(m.routed.up, e, m.Hidden), m.of(rows, e, m.Dim), ex.W3.mat(m.Hidden, m.Dim), false)
 	}
@@ -120,6 +123,9 @@ func (m *MoE) gateUp(rows, x []float32, t int) {
 func (m *MoE) down(rows, out []float32, t int) {
 	m.jobs = m.jobs[:0]
 	for e, ex := range m.Experts {
+		if m.idle(e) {
+			continue
+		}
 		m.add(kernel.NT, m.of(rows, e, m.Dim), m.of(m.routed.h, e, m.Hidden), ex.W2.mat(m.Dim, m.Hidden), false)
 	}
 	if s := m.Shared; s != nil {
@@ -129,7 +135,10 @@ func (m *MoE) down(rows, out []float32, t int) {
 	kernel.Run(m.jobs...)
 }
 
-// add appends a product to the group; those of experts without tokens do nothing.
+// idle tells whether no token goes to expert e, as with few tokens most do not.
+func (m *MoE) idle(e int) bool { return m.start[e] == m.start[e+1] }
+
+// add appends a product to the group.
 func (m *MoE) add(form kernel.Form, out, a, b kernel.Mat, accumulate bool) {
 	m.jobs = append(m.jobs, kernel.Product{Form: form, Out: out, A: a, B: b, Accumulate: accumulate})
 }
