@@ -135,7 +135,9 @@ tokens/s of sequences that decode together and, for one alone, the weights read 
 second against the bandwidth of memory. --model, --load, --steps (samples) and the
 flags marked decode count then. With --method grpo: rounds of answers that are
 sampled, judged, written down and learnt, in turn and beside each other, and the
-share of the cores' time in which nothing ran; --steps is the number of rounds.`,
+share of the cores' time in which nothing ran; --steps is the number of rounds.
+With --method replay: what recording and replaying routes costs, passes over
+--micro-rows rows and decoding, with and without in turns.`,
 		Args: exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
@@ -155,8 +157,10 @@ share of the cores' time in which nothing ran; --steps is the number of rounds.`
 				run = decode.run
 			case method == "grpo":
 				run = rounds.run
+			case method == "replay":
+				run = stepbench.RunReplay
 			case method != "train":
-				return usageError{fmt.Errorf("--method is %q, want train, decode or grpo", method)}
+				return usageError{fmt.Errorf("--method is %q, want train, decode, grpo or replay", method)}
 			case recording:
 				run = recordedSteps
 			}
@@ -174,7 +178,7 @@ share of the cores' time in which nothing ran; --steps is the number of rounds.`
 	}
 	f := cmd.Flags()
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
-	f.StringVar(&method, "method", "train", "train: optimizer steps; decode: generation; grpo: rounds of reinforcement learning")
+	f.StringVar(&method, "method", "train", "train: optimizer steps; decode: generation; grpo: rounds of reinforcement learning; replay: of routes")
 	decode.add(cmd)
 	rounds.add(cmd)
 	f.StringVar(&model, "model", "bench-v4", "built-in architecture, or config.json")

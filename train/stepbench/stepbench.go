@@ -88,12 +88,9 @@ func (o *Options) config() train.Config {
 
 // Run measures. Nothing else should run on the machine.
 func Run(ctx context.Context, o Options) ([]Result, error) {
-	cfg := o.Model
-	if cfg == nil {
-		var err error
-		if cfg, err = arch.Builtin("bench-v4"); err != nil {
-			return nil, err
-		}
+	cfg, err := o.model()
+	if err != nil {
+		return nil, err
 	}
 	src, c := rows{o.Rows, o.Sequence, cfg.VocabSize}, o.config()
 	if err := fits(c, cfg, src); err != nil {
