@@ -11,7 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
+	"github.com/temper-ml/temper/model/deepseek/deepseektest"
 	"github.com/temper-ml/temper/posttrain/reward"
 	"github.com/temper-ml/temper/posttrain/rollout/journal"
 	"github.com/temper-ml/temper/report/record/digest"
@@ -215,7 +217,14 @@ func TestArraysAreKept(t *testing.T) {
 // TestRoutesAreKept: of whole sequences, though they were sampled in pieces; a pass that
 // is made to take them gives the log-probabilities again.
 func TestRoutesAreKept(t *testing.T) {
-	m, o := smallModel(t), options(t)
+	for name, cfg := range map[string]*arch.Config{"v4": deepseektest.SmallV4(), "v3": deepseektest.SmallV3()} {
+		t.Run(name, func(t *testing.T) { checkRoutes(t, modelOf(t, cfg)) })
+	}
+}
+
+func checkRoutes(t *testing.T, m *deepseek.Model) {
+	t.Helper()
+	o := options(t)
 	o.Config.Prompts, o.Routes = 2, m.Config()
 	want := whole(t, o, m, 0, 0)
 	o.Dir = t.TempDir()

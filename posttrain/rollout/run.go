@@ -27,8 +27,9 @@ type run struct {
 	fair   int
 }
 
-// start opens the round's file, if there is to be one, and takes in what it holds.
-func (s *Sampler) start(policy digest.Digest, number, first int64) (*run, error) {
+// start opens the round's file, if there is to be one, and takes in what it holds. It
+// makes one if there is a model to fill it.
+func (s *Sampler) start(m *deepseek.Model, policy digest.Digest, number, first int64) (*run, error) {
 	if number < 0 || first < 0 {
 		return nil, fmt.Errorf("round %d begins with question %d, want 0 or more", number, first)
 	}
@@ -37,12 +38,12 @@ func (s *Sampler) start(policy digest.Digest, number, first int64) (*run, error)
 		return &run{s: s, round: s.round(&h)}, nil
 	}
 	path := s.path(number)
-	if policy.IsZero() {
+	if policy.IsZero() || m == nil {
 		old, err := journal.Read(path)
 		switch {
-		case err == nil:
+		case err == nil && policy.IsZero():
 			h.Policy = old.Header.Policy
-		case !errors.Is(err, os.ErrNotExist):
+		case err != nil && (m == nil || !errors.Is(err, os.ErrNotExist)):
 			return nil, err
 		}
 	}

@@ -213,7 +213,7 @@ func (s *Sampler) Sample(ctx context.Context, m *deepseek.Model, policy digest.D
 		return nil, err
 	}
 	defer s.end()
-	r, err := s.start(policy, number, first)
+	r, err := s.start(m, policy, number, first)
 	if err != nil {
 		return nil, fmt.Errorf("rollout: %w", err)
 	}

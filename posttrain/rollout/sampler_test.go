@@ -16,6 +16,7 @@ import (
 	"github.com/temper-ml/temper/data/chat"
 	"github.com/temper-ml/temper/internal/detrand"
 	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/model/deepseek/deepseektest"
 	"github.com/temper-ml/temper/model/generate"
@@ -73,7 +74,11 @@ func plainLetters(t testing.TB) letters {
 
 func smallModel(t testing.TB) *deepseek.Model {
 	t.Helper()
-	cfg := deepseektest.SmallV4()
+	return modelOf(t, deepseektest.SmallV4())
+}
+
+func modelOf(t testing.TB, cfg *arch.Config) *deepseek.Model {
+	t.Helper()
 	cfg.MaxPositions = 128
 	m, err := deepseek.NewFrozen(cfg)
 	if err != nil {
@@ -226,6 +231,9 @@ func TestRoundIsAFunction(t *testing.T) {
 				t.Fatal(err)
 			}
 			same(t, r, want)
+			if _, err := s.Sample(context.Background(), nil, digest.Digest{}, 4, 21); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("got %v", err)
+			}
 			if _, err := s.Read(4); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("got %v", err)
 			}
@@ -279,6 +287,38 @@ func TestInterruptedRoundIsTheSame(t *testing.T) {
 		o.Tell = nil
 		same(rt, whole(t, o, m, 0, 0), want)
 	})
+}
+
+// TestInterruptedAtEveryToken: the same with one interruption after each token of a
+// round that samples one answer at a time, some of which end by stop texts of several
+// tokens.
+func TestInterruptedAtEveryToken(t *testing.T) {
+	m, o := smallModel(t), options(t)
+	o.Config.Prompts, o.Config.Group, o.Config.Sequences, o.Config.Stop = 3, 2, 1, []string{"bb", "cad", "fe"}
+	want := whole(t, o, m, 0, 0)
+	total := want.Sums().Tokens
+	for at := range total {
+		o := o
+		o.Dir = t.TempDir()
+		ctx, cancel := context.WithCancel(context.Background())
+		o.Tell = func(p Progress) {
+			if p.Tokens >= at {
+				cancel()
+			}
+		}
+		s, err := NewSampler(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Sample(ctx, m, policyOf, 0, 0); !errors.Is(err, context.Canceled) {
+			t.Fatalf("after %d of %d tokens: %v", at, total, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		o.Tell = nil
+		same(t, whole(t, o, m, 0, 0), want)
+	}
 }
 
 // TestStopTexts: an answer ends with the token that completes a stop text, wherever
