@@ -218,14 +218,16 @@ func TestArraysAreKept(t *testing.T) {
 // is made to take them gives the log-probabilities again.
 func TestRoutesAreKept(t *testing.T) {
 	for name, cfg := range map[string]*arch.Config{"v4": deepseektest.SmallV4(), "v3": deepseektest.SmallV3()} {
-		t.Run(name, func(t *testing.T) { checkRoutes(t, modelOf(t, cfg)) })
+		for _, experts := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, experts only %v", name, experts), func(t *testing.T) { checkRoutes(t, modelOf(t, cfg), experts) })
+		}
 	}
 }
 
-func checkRoutes(t *testing.T, m *deepseek.Model) {
+func checkRoutes(t *testing.T, m *deepseek.Model, experts bool) {
 	t.Helper()
 	o := options(t)
-	o.Config.Prompts, o.Routes = 2, m.Config()
+	o.Config.Prompts, o.Routes, o.ExpertsOnly = 2, m.Config(), experts
 	want := whole(t, o, m, 0, 0)
 	o.Dir = t.TempDir()
 	for at := int64(9); ; at += 23 {

@@ -49,7 +49,7 @@ func (s *Sampler) measure(ctx context.Context, e *generate.Engine, held *Questio
 	answers := make([]Answer, hi-lo)
 	for i := range answers {
 		answers[i] = Answer{Question: held.Question(lo + i), Cursor: int64(lo + i)}
-		requests[i] = held.request(&answers[i], c, 0, false)
+		requests[i] = held.request(&answers[i], c, 0)
 	}
 	results, err := e.Run(ctx, requests, nil)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/temper-ml/temper/posttrain/grpo"
 	"github.com/temper-ml/temper/posttrain/reward"
 	"github.com/temper-ml/temper/report/record/digest"
+	"github.com/temper-ml/temper/train"
 )
 
 // Answer is what the policy answered to a question.
@@ -289,18 +290,11 @@ func (w *hashing) answer(a *Answer) {
 		w.text(p.Name)
 		w.number(math.Float64bits(p.Weight), math.Float64bits(p.Value), uint64(flag(p.Error != "")))
 	}
-	w.routes(a.Routes)
-}
-
-func (w *hashing) routes(r *deepseek.Routes) {
-	if r == nil {
-		w.number(math.MaxUint64)
+	if a.Routes == nil {
+		w.number(0)
 		return
 	}
-	w.number(uint64(len(r.Experts)))
-	for l := range r.Experts {
-		w.ints(r.Experts[l])
-		w.ints(r.Picks[l])
-		w.ints(r.Starts[l])
-	}
+	d := train.RoutesDigest(a.Routes)
+	w.number(1)
+	w.h.Write(d[:])
 }

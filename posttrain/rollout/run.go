@@ -119,18 +119,9 @@ func (r *run) remember(i int, x *journal.Answer) error {
 	if r.s.o.Routes == nil {
 		return nil
 	}
-	routes := deepseek.NewRoutes(r.s.o.Routes)
-	if len(x.Routes) != len(routes.Experts) {
-		return fmt.Errorf("routes through %d layers, the model has %d", len(x.Routes), len(routes.Experts))
-	}
-	for l := range x.Routes {
-		routes.Experts[l], routes.Picks[l], routes.Starts[l] = x.Routes[l].Experts, x.Routes[l].Picks, x.Routes[l].Starts
-	}
-	if want := len(a.Question.Tokens) + len(a.Tokens) - 1; routes.Len() != want {
-		return fmt.Errorf("routes of %d tokens, want %d", routes.Len(), want)
-	}
-	a.Routes = routes
-	return nil
+	var err error
+	a.Routes, err = deepseek.DecodeRoutes(x.Routes, r.s.o.Routes, len(a.Question.Tokens)+len(a.Tokens)-1)
+	return err
 }
 
 // rule takes in a verdict.

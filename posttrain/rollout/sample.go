@@ -81,7 +81,9 @@ func (r *run) finishWave(ctx context.Context, e *generate.Engine) error {
 		case a.Reason != generate.Running:
 			court.call(i)
 		default:
-			s, err := e.Submit(r.s.o.Questions.request(a, &r.s.o.Config, r.s.o.Seed, r.s.o.Routes != nil))
+			request := r.s.o.Questions.request(a, &r.s.o.Config, r.s.o.Seed)
+			request.Routing, request.ExpertsOnly = r.s.o.Routes != nil, r.s.o.ExpertsOnly
+			s, err := e.Submit(request)
 			if err != nil {
 				return fmt.Errorf("%s: %w", a.Question.Source, err)
 			}
@@ -142,11 +144,11 @@ func (r *run) tell() {
 }
 
 // request asks for what an answer lacks.
-func (q *Questions) request(a *Answer, c *Config, seed uint64, routing bool) generate.Request {
+func (q *Questions) request(a *Answer, c *Config, seed uint64) generate.Request {
 	prompt := append(a.Question.Tokens[:len(a.Question.Tokens):len(a.Question.Tokens)], a.Tokens...)
 	request := generate.Request{
 		Prompt: prompt, MaxTokens: c.MaxTokens - len(a.Tokens), Stop: [][]int32{{q.builder.End()}},
-		Sampling: c.sampling(seed, a.Cursor, a.Sample), Routing: routing,
+		Sampling: c.sampling(seed, a.Cursor, a.Sample),
 	}
 	if len(c.Stop) > 0 {
 		n := len(a.Question.Tokens)
@@ -200,9 +202,9 @@ func (r *run) collect(tasks []*task, ended func(answer int)) ([]*task, error) {
 		return kept, nil
 	}
 	if r.file != nil {
-		var routes func(int) ([]journal.Layer, int)
-		if r.s.o.Routes != nil {
-			routes = r.layers
+		var routes func(int) ([]byte, error)
+		if cfg := r.s.o.Routes; cfg != nil {
+			routes = func(i int) ([]byte, error) { return r.round.Answers[i].Routes.AppendBinary(nil, cfg) }
 		}
 		if err := r.file.Tokens(adds, routes); err != nil {
 			return nil, err
@@ -240,16 +242,6 @@ func (r *run) take(i int, fresh []generate.Token, reason generate.Reason) journa
 		r.told.Answers++
 	}
 	return journal.Add{Answer: i, Tokens: a.Tokens[n:], LogProb: a.LogProb[n:], Sampled: a.Sampled[n:], Reason: reason}
-}
-
-// layers are the routes of an answer, and of how many tokens.
-func (r *run) layers(i int) ([]journal.Layer, int) {
-	routes := r.round.Answers[i].Routes
-	layers := make([]journal.Layer, len(routes.Experts))
-	for l := range layers {
-		layers[l] = journal.Layer{Experts: routes.Experts[l], Picks: routes.Picks[l], Starts: routes.Starts[l]}
-	}
-	return layers, routes.Len()
 }
 
 // court judges answers while others are sampled.

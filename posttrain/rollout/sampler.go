@@ -33,8 +33,9 @@ type Options struct {
 	// [Config.Waves].
 	Dynamic bool
 	// Routes, if not nil, is the model's architecture: the choices it makes for the
-	// tokens are recorded with the answers.
-	Routes *arch.Config
+	// tokens are recorded with the answers; of experts alone, if ExpertsOnly.
+	Routes      *arch.Config
+	ExpertsOnly bool
 	// Old and Reference say which arrays of log-probabilities a round has before it is
 	// sealed.
 	Old, Reference bool
@@ -142,13 +143,14 @@ func (s *Sampler) identify() error {
 		Temperature, TopP               float32
 		Stop                            []string
 		Waves                           int
-		Dynamic, Routes, Old, Reference bool
+		Dynamic, Old, Reference         bool
+		Routes, ExpertsOnly             bool
 		End                             int32
 		Tokenizer                       digest.Digest
 		Rewards                         []reward.Spec
 	}{
 		"temper-rollout-config/1", c.Prompts, c.Group, c.MaxTokens, c.TopK, c.Temperature, c.TopP, c.Stop, s.waves(),
-		s.o.Dynamic, s.o.Routes != nil, s.o.Old, s.o.Reference, s.o.Questions.builder.End(), s.o.Questions.tok.Digest(), s.o.Rewards,
+		s.o.Dynamic, s.o.Old, s.o.Reference, s.o.Routes != nil, s.o.Routes != nil && s.o.ExpertsOnly, s.o.Questions.builder.End(), s.o.Questions.tok.Digest(), s.o.Rewards,
 	})
 	if err != nil {
 		return fmt.Errorf("rollout: %w", err)

@@ -23,7 +23,7 @@
 //	   (8), varint of the number of rules; of each rule its name, bits of weight and
 //	   value (8 each), reason and error, texts with the varint of their length before
 //	A  an array: varint of the answer, which one (1), numbers for all tokens (4 each)
-//	R  routes of an answer through one layer: see routes.go
+//	R  routes of an answer, before its end: varint of the answer, and their compact form
 //	M  mark: the file up to this size (8) is on the disk
 //	S  seal: questions asked (8), the round's digest (32). The file up to the frame
 //	   is on the disk. Nothing follows.

@@ -203,3 +203,12 @@ func (s *State) array(r *reader) error {
 	}
 	return s.amend(answer, which, values)
 }
+
+// routes takes the payload of routes in.
+func (s *State) routes(r *reader) error {
+	answer := r.uvarint()
+	if r.bad {
+		return errPayload
+	}
+	return s.route(answer, r.take(r.left()))
+}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -119,23 +120,20 @@ func (j *Journal) put(kind byte, payload []byte) error {
 	return nil
 }
 
-// Tokens appends what a pass made; answers are ascending. routes has the routes of
-// those that ended, where they are recorded: they come before the ends.
-func (j *Journal) Tokens(adds []Add, routes func(answer int) (layers []Layer, tokens int)) error {
+// Tokens appends what a pass made; answers are ascending. routes, if not nil, gives the
+// compact form of the routes of those that ended, which come before the ends.
+func (j *Journal) Tokens(adds []Add, routes func(answer int) ([]byte, error)) error {
 	for i := range adds {
 		a := &adds[i]
 		if a.Reason == generate.Running || routes == nil {
 			continue
 		}
-		layers, tokens := routes(a.Answer)
-		for l := range layers {
-			payload, err := appendRoutes(j.frame[:0], a.Answer, l, tokens, &layers[l])
-			if err == nil {
-				err = j.put(kindRoutes, payload)
-			}
-			if err != nil {
-				return j.fail(err)
-			}
+		coded, err := routes(a.Answer)
+		if err != nil {
+			return j.fail(err)
+		}
+		if err := j.put(kindRoutes, append(binary.AppendUvarint(j.frame[:0], uint64(a.Answer)), coded...)); err != nil {
+			return err
 		}
 	}
 	if err := j.put(kindTokens, appendTokens(j.frame[:0], adds)); err != nil {

@@ -56,9 +56,9 @@ type Answer struct {
 	Verdict *reward.Verdict
 	// Arrays are numbers of its tokens.
 	Arrays [Arrays][]float32
-	// Routes are choices for all tokens but the last, the question's included; they may
-	// be there before the answer's last tokens are.
-	Routes []Layer
+	// Routes are the compact form of what [deepseek.Routes] has for all tokens but the
+	// last, the question's included; they may be there before the last tokens are.
+	Routes []byte
 }
 
 // Which of the arrays.
@@ -154,6 +154,23 @@ func (s *State) amend(i uint64, which byte, values []float32) error {
 		return fmt.Errorf("answer %d has %d tokens and an array of %d", i, len(x.Tokens), len(values))
 	}
 	x.Arrays[which] = values
+	return nil
+}
+
+// route keeps the routes of an answer that is about to end.
+func (s *State) route(i uint64, coded []byte) error {
+	if i >= uint64(s.Header.Capacity()) {
+		return fmt.Errorf("answer %d of a round of %d", i, s.Header.Capacity())
+	}
+	x := s.Answers[int(i)]
+	if x == nil {
+		x = &Answer{}
+		s.Answers[int(i)] = x
+	}
+	if x.Reason != generate.Running {
+		return fmt.Errorf("answer %d gets routes after its end", i)
+	}
+	x.Routes = coded
 	return nil
 }
 
