@@ -93,3 +93,11 @@ func (l *loop) done() {
 
 	loops.Put(l)
 }
+
+// Beside calls f, which computes while other goroutines do: until it returns, the
+// threads are shared out to as many. Without it they disturb each other: whoever has
+// the threads, the other waits for the same cores. No bit depends on it.
+func Beside(f func()) { workers.Beside(f) }
+
+// Aside calls f, in which the caller waits for a goroutine that computes [Beside] it.
+func Aside(f func()) { workers.Aside(f) }

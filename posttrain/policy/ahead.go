@@ -32,15 +32,35 @@ func (s *Stage) goAhead(ctx context.Context, r *rollout.Round, begins bool) erro
 		if err != nil {
 			return s.resume(next, err)
 		}
-		s.flight = landed(whole)
+		s.flight = atGate(whole)
 		return nil
 	}
 	copyParameters(s.behaviour, s.o.Policy)
 	return s.takeOff(next, r.First+r.Used)
 }
 
-// landed is the flight of a round that needs no sampling any more.
-func landed(r *rollout.Round) *flight {
+// wait returns when the round is sampled, or ctx has ended.
+func (f *flight) wait(ctx context.Context) {
+	kernel.Aside(func() {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// landed reports whether the sampling has come to its end.
+func (f *flight) landed() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// atGate is the flight of a round that needs no sampling any more.
+func atGate(r *rollout.Round) *flight {
 	f := &flight{kept: kept{r.Number, r.First, r.Policy}, cancel: func() {}, done: make(chan struct{}), round: r}
 	close(f.done)
 	return f
@@ -57,7 +77,7 @@ func (s *Stage) takeOff(number, first int64) error {
 	s.flight = f
 	go func() {
 		defer close(f.done)
-		f.round, f.err = s.o.Rounds.Sample(ctx, s.behaviour, d, number, first)
+		kernel.Beside(func() { f.round, f.err = s.o.Rounds.Sample(ctx, s.behaviour, d, number, first) })
 	}()
 	return nil
 }
@@ -65,9 +85,7 @@ func (s *Stage) takeOff(number, first int64) error {
 // land waits for the round that is being sampled.
 func (s *Stage) land(ctx context.Context) (*rollout.Round, error) {
 	f := s.flight
-	select {
-	case <-f.done:
-	case <-ctx.Done():
+	if f.wait(ctx); ctx.Err() != nil && !f.landed() {
 		return nil, ctx.Err()
 	}
 	s.Close()

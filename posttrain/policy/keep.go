@@ -31,9 +31,7 @@ func (s *Stage) Settle(ctx context.Context) error {
 	if f == nil {
 		return nil
 	}
-	select {
-	case <-f.done:
-	case <-ctx.Done():
+	if f.wait(ctx); ctx.Err() != nil {
 		f.cancel()
 		<-f.done
 	}

@@ -64,6 +64,12 @@ func initialThreads() int {
 // pool is a set of workers that serve one job at a time.
 type pool struct {
 	threads atomic.Int32
+	drivers atomic.Int32 // goroutines that share the threads out
+	crews   [maxDrivers]crew
+}
+
+// crew is the workers that serve one job at a time.
+type crew struct {
 	busy    atomic.Bool // held from open to join by the call that has the workers
 	job     job
 	workers []*worker // all ever started; guarded by busy
@@ -72,7 +78,10 @@ type pool struct {
 func newPool(threads int) *pool {
 	p := &pool{}
 	p.threads.Store(int32(threads))
-	p.job.left = make(chan struct{}, 1)
+	p.drivers.Store(1)
+	for i := range p.crews {
+		p.crews[i].job.left = make(chan struct{}, 1)
+	}
 	return p
 }
 
@@ -87,26 +96,32 @@ func (p *pool) run(n, chunk int, f func(lo, hi int)) {
 	if n <= 0 {
 		return
 	}
-	t := int(p.threads.Load())
-	if t == 1 || chunk >= n || !p.busy.CompareAndSwap(false, true) {
-		f(0, n)
-		return
+	if chunk < n {
+		if c, t := p.hire(); c != nil {
+			c.run(f, n, chunk, min(t, (n+chunk-1)/chunk)-1)
+			return
+		}
 	}
-	helpers := min(t, (n+chunk-1)/chunk) - 1
-	p.job.open(f, n, chunk, helpers)
-	p.wake(helpers)
+	f(0, n)
+}
+
+// run has helpers workers and the caller run f. The crew is the caller's, until run
+// returns.
+func (c *crew) run(f func(lo, hi int), n, chunk, helpers int) {
+	c.job.open(f, n, chunk, helpers)
+	c.wake(helpers)
 	returned := false
 	defer func() {
 		if !returned {
-			p.job.abandon()
+			c.job.abandon()
 		}
-		failure := p.job.join()
-		p.busy.Store(false)
+		failure := c.job.join()
+		c.busy.Store(false)
 		if failure != nil && returned {
 			panic(failure)
 		}
 	}()
-	p.job.run()
+	c.job.run()
 	returned = true
 }
 
@@ -125,13 +140,13 @@ func chunkSize(n, grain, threads int) int {
 }
 
 // wake makes sure that the first n workers exist and are not parked.
-func (p *pool) wake(n int) {
-	for len(p.workers) < n {
-		w := &worker{job: &p.job, token: make(chan struct{}, 1)}
-		p.workers = append(p.workers, w)
+func (c *crew) wake(n int) {
+	for len(c.workers) < n {
+		w := &worker{job: &c.job, token: make(chan struct{}, 1)}
+		c.workers = append(c.workers, w)
 		go w.loop(0)
 	}
-	for _, w := range p.workers[:n] {
+	for _, w := range c.workers[:n] {
 		w.unpark()
 	}
 }

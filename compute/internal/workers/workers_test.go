@@ -217,3 +217,63 @@ func BenchmarkForkJoin(b *testing.B) {
 		})
 	}
 }
+
+// TestBeside: goroutines that compute beside each other never run on more threads
+// than there are, and each on its own; one that is left alone has all of them.
+func TestBeside(t *testing.T) {
+	p := newPool(4)
+	var inside, most atomic.Int32
+	work := func(n int) (widest int32) {
+		var mine, wide atomic.Int32
+		for range n {
+			p.parallel(4, 1, func(lo, hi int) {
+				for c := inside.Add(1); c > most.Load(); c = inside.Load() {
+					most.Store(c)
+				}
+				if c := mine.Add(1); c > wide.Load() {
+					wide.Store(c)
+				}
+				time.Sleep(time.Millisecond)
+				inside.Add(-1)
+				mine.Add(-1)
+			})
+		}
+		return wide.Load()
+	}
+	began, done := make(chan bool), make(chan int32)
+	go p.beside(1, func() { began <- true; done <- work(30) })
+	<-began
+	a, b := work(30), <-done
+	if a > 2 || b > 2 || most.Load() > 4 {
+		t.Errorf("%d and %d threads for two goroutines, %d together, want at most 2 each of 4", a, b, most.Load())
+	}
+	p.beside(1, func() {
+		if a := int32(0); true {
+			p.beside(-1, func() { a = work(30) })
+			if a < 3 {
+				t.Errorf("%d threads for one while the other waits, want up to 4", a)
+			}
+		}
+	})
+	p.threads.Store(2)
+	p.beside(1, func() {
+		if c, _ := p.hire(); c != nil {
+			t.Error("one of two goroutines on two threads has a helper")
+		}
+	})
+}
+
+// TestBesideCovers: loops are whole whatever is shared out meanwhile.
+func TestBesideCovers(t *testing.T) {
+	p := newPool(5)
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			for i := range 100 {
+				p.beside(1, func() { cover(t, p, 1+i, 3) })
+				cover(t, p, 200, 7)
+			}
+		})
+	}
+	wg.Wait()
+}
