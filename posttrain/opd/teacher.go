@@ -32,28 +32,20 @@ type Teacher struct {
 	Load func() (*deepseek.Model, error)
 }
 
-// Published is the teacher in a directory in the published form. Its weights are read
-// when it is needed.
-func Published(name, dir string) (Teacher, error) {
-	src, err := hf.Open(dir)
-	if err != nil {
-		return Teacher{}, fmt.Errorf("opd: teacher %q: %w", name, err)
+// load returns what reads the model in a directory.
+func load(dir string) func() (*deepseek.Model, error) {
+	return func() (*deepseek.Model, error) {
+		src, err := hf.Open(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer src.Close()
+		m, err := deepseek.NewFrozen(src.Config)
+		if err != nil {
+			return nil, err
+		}
+		return m, src.Load(func(t *arch.Tensor) ([]float32, error) { return m.Param(t.Name).Data, nil })
 	}
-	defer src.Close()
-	return Teacher{Name: name, Config: src.Config, Load: func() (*deepseek.Model, error) { return load(dir) }}, nil
-}
-
-func load(dir string) (*deepseek.Model, error) {
-	src, err := hf.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer src.Close()
-	m, err := deepseek.NewFrozen(src.Config)
-	if err != nil {
-		return nil, err
-	}
-	return m, src.Load(func(t *arch.Tensor) ([]float32, error) { return m.Param(t.Name).Data, nil })
 }
 
 // Digest is the digest of all that decides what a model says: its configuration and its
