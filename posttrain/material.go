@@ -55,7 +55,7 @@ type Data struct {
 }
 
 // Methods are the names of methods.
-func Methods() []string { return []string{"cpt", "sft", "dpo"} }
+func Methods() []string { return []string{"cpt", "sft", "dpo", "distill"} }
 
 // KTO stands for dpo in [Data.Check] and [Data.Load] where the loss is of single
 // answers, each desirable or not. It takes pairs apart.
@@ -63,11 +63,13 @@ const KTO = "kto"
 
 // takes says in words what rows a method takes.
 var takes = map[string]string{
-	"cpt":  "plain text or conversations",
-	"sft":  "conversations, or pairs of which it learns the chosen answer",
-	"dpo":  "pairs of a chosen and a rejected answer",
-	"grpo": "questions",
-	KTO:    "judged answers, or pairs, of which each answer is judged",
+	"cpt":     "plain text or conversations",
+	"sft":     "conversations, or pairs of which it learns the chosen answer",
+	"dpo":     "pairs of a chosen and a rejected answer",
+	"grpo":    "questions",
+	"opd":     "questions",
+	"distill": "plain text or conversations, or pairs of which it learns the chosen answer",
+	KTO:       "judged answers, or pairs, of which each answer is judged",
 }
 
 // Check returns the first field out of range for the method; it reads no file.
@@ -82,7 +84,7 @@ func (d *Data) Check(method string) error {
 		return fmt.Errorf("rows: %d is outside [1, 1048576]", d.Rows)
 	case !(d.HoldOut >= 0) || d.HoldOut > 0.9:
 		return fmt.Errorf("hold_out: %v is outside [0, 0.9]", d.HoldOut)
-	case d.Overlong == "split" && method != "cpt" && !Asks(method):
+	case d.Overlong == "split" && method != "cpt" && method != "distill" && !Asks(method):
 		return fmt.Errorf("overlong: split is for plain text: use truncate, skip, or leave it out to refuse")
 	}
 	format, err := source.ParseFormat(d.Format)
@@ -211,7 +213,7 @@ func (d *Data) read(ctx context.Context, method string, tok data.Tokenizer, cach
 	if err != nil {
 		return nil, nil, err
 	}
-	if method == "cpt" && format == source.Auto && d.plain() {
+	if (method == "cpt" || method == "distill") && format == source.Auto && d.plain() {
 		format = source.TextFormat
 	}
 	enc, err := chat.Lookup(d.Encoding)
@@ -224,12 +226,12 @@ func (d *Data) read(ctx context.Context, method string, tok data.Tokenizer, cach
 		return nil, nil, err
 	}
 	k := all.Kind()
-	if k == source.Preference && method == "sft" {
+	if k == source.Preference && (method == "sft" || method == "distill") {
 		return all.Chosen(), report, nil
 	}
 	fits := k == source.Supervised
 	switch method {
-	case "cpt":
+	case "cpt", "distill":
 		fits = fits || k == source.Text
 	case "dpo":
 		fits = k == source.Preference

@@ -121,6 +121,9 @@ func (s *Stage) check() error {
 	if err := s.checkDPO(); err != nil {
 		return under("dpo", err)
 	}
+	if err := s.checkTeaching(); err != nil {
+		return err
+	}
 	for _, name := range s.SuiteNames() {
 		suite := s.Eval.Suites[name]
 		if err := suite.Check(); err != nil {

@@ -51,6 +51,7 @@ func defaultStage(method string) Stage {
 	if posttrain.Asks(method) {
 		s.asks()
 	}
+	s.defaultTeaching()
 	return s
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/posttrain/dpo"
 	"github.com/temper-ml/temper/posttrain/grpo"
+	"github.com/temper-ml/temper/posttrain/opd"
 	"github.com/temper-ml/temper/posttrain/reward"
 	"github.com/temper-ml/temper/posttrain/rollout"
 	"github.com/temper-ml/temper/train"
@@ -75,7 +76,8 @@ type Stage struct {
 	// Name is unique within the recipe.
 	Name string `yaml:"name" json:"name"`
 	// Method is cpt (continued pre-training), sft (instruction tuning), dpo
-	// (preference optimisation) or grpo (reinforcement of the model's own answers).
+	// (preference optimisation), grpo (reinforcement of the model's own answers), opd
+	// or distill (learning from teachers, on the model's own answers or given ones).
 	Method string `yaml:"method" json:"method"`
 	// Data is what is trained on.
 	Data posttrain.Data `yaml:"data" json:"data"`
@@ -91,6 +93,9 @@ type Stage struct {
 	Rollout *rollout.Config `yaml:"rollout,omitempty" json:"rollout,omitempty"`
 	Rewards []reward.Spec   `yaml:"rewards,omitempty" json:"rewards,omitempty"`
 	GRPO    *grpo.Config    `yaml:"grpo,omitempty" json:"grpo,omitempty"`
+	// OPD and Distill say who teaches a stage of that method, nil for others.
+	OPD     *opd.Config `yaml:"opd,omitempty" json:"opd,omitempty"`
+	Distill *opd.Config `yaml:"distill,omitempty" json:"distill,omitempty"`
 	// Eval says what is measured, and when.
 	Eval Eval `yaml:"eval" json:"eval"`
 }

@@ -41,9 +41,29 @@ func TestDefaultsFollowTheMethod(t *testing.T) {
 	}
 }
 
+// taught is the shortest legal recipe of a stage with teachers.
+const taught = least + "  distill: {teachers: [{name: a, load: dir}, {name: b, load: dir, where: {x: 1}}]}\n"
+
+func TestTeachersHaveDefaults(t *testing.T) {
+	r, err := decode(strings.Replace(taught, "method: cpt", "method: distill", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.Stages[0]
+	if c := s.Teaching(); c != s.Distill || c.Divergence != "reverse" || c.Teachers[1].Weight != 1 || c.Ahead != 8 || s.Loss.MTP != 0.1 || s.Router.BiasRate != 0 || s.Data.Rows != 8 {
+		t.Errorf("distill defaults are %+v, %+v", s, c)
+	}
+}
+
 // The complete recipe that is printed must decode to itself.
 func TestCompleteRecipeRoundTrips(t *testing.T) {
-	r, err := decode(least)
+	roundTrip(t, least)
+	roundTrip(t, strings.Replace(taught, "method: cpt", "method: distill", 1))
+}
+
+func roundTrip(t *testing.T, src string) {
+	t.Helper()
+	r, err := decode(src)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +93,12 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"peak: 1e-3", "peak: -1", "dir/r.yaml:9:14: stages[0].lr.peak: -1 must be positive"},
 		{"method: cpt", "method: rlhf", `stages[0].method: "rlhf" is not known: use cpt, sft, dpo`},
 		{"steps: 10", "steps: 10\n  dpo: {beta: 1}", "stages[0].dpo: method cpt has no pairs"},
+		{"steps: 10", "steps: 10\n  distill: {teachers: []}", "stages[0].distill: method cpt has no teachers: use method distill"},
+		{"method: cpt", "method: distill", "stages[0].distill.teachers: empty"},
+		{"method: cpt", "method: distill\n  distill: {teachers: [{load: a}]}", `stages[0].distill.teachers[0].name: "" must be given`},
+		{"method: cpt", "method: distill\n  distill: {teachers: [{name: a, load: x, files: [b.txt]}]}", `stages[0].distill.teachers[0].files: "b.txt" is no file of the stage's data`},
+		{"method: cpt", "method: distill\n  distill: {teachers: [{name: a, load: x, weigth: 2}]}", `unknown field "weigth"`},
+		{"method: cpt", "method: distill\n  distill: {teachers: [{name: a, load: x}, {name: a, load: y}]}", `dir/r.yaml:7:51: stages[0].distill.teachers[1].name: "a" is the name of teachers[0] already`},
 		{"{files: [a.txt]}", "{files: []}", "stages[0].data.files: empty"},
 		{"{files: [a.txt]}", "{files: [a.txt], sequence: 1}", "stages[0].data.sequence: 1 is outside"},
 		{"{files: [a.txt]}", "{files: [a.txt], overlong: chop}", "stages[0].data.overlong"},

@@ -29,15 +29,16 @@ func (m *Memory) Total() int64 {
 
 // PlanMemory predicts the peak memory of a stage whose micro-batches look like
 // the rows of the given steps, without allocating any of it. dataTokens is the
-// number of tokens that are kept in memory.
-func PlanMemory(c Config, model *arch.Config, steps [][]Row, dataTokens int64) (Memory, error) {
+// number of tokens that are kept in memory. taught is the [Teaching.Shape] of a
+// stage that has teachers, nil of others.
+func PlanMemory(c Config, model *arch.Config, steps [][]Row, dataTokens int64, taught *deepseek.Distillation) (Memory, error) {
 	recompute, err := deepseek.ParseRecompute(c.Recompute)
 	if err != nil {
 		return Memory{}, err
 	}
 	o := deepseek.StepOptions{
 		LMScale: 1, MTPScale: float32(c.Loss.MTP), BalanceScale: float32(c.Loss.Balance),
-		IndexerScale: float32(c.Loss.Indexer), Recompute: recompute,
+		IndexerScale: float32(c.Loss.Indexer), Recompute: recompute, Distill: taught,
 	}
 	m := Memory{Data: 5 * dataTokens, Program: programBytes}
 	plan := func(segments []deepseek.Segment) error {

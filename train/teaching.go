@@ -18,7 +18,13 @@ type Teaching interface {
 	// about the i-th of their positions that have a label. It may depend on nothing
 	// but the rows. It is used until the next call.
 	Lessons(lo, hi int) (*deepseek.Distillation, error)
+	// Shape is as Lessons at most is, without rows: its divergence and the number of
+	// its lessons, for [Trainer.Reserve].
+	Shape() *deepseek.Distillation
 }
+
+// DivergenceTerm names what teachers' students minimise.
+const DivergenceTerm = "divergence"
 
 // Teach replaces what is minimised, from the next step on, by divergences from
 // teachers, plus entropy times the mean cross-entropy of the labels, usually 0. An
@@ -26,8 +32,8 @@ type Teaching interface {
 // their weights. A teacher that is not finite stops the stage: no other step
 // would mend it.
 //
-// Result.Terms then has "divergence", the mean that is optimised, and for each teacher
-// "divergence.NAME", the mean over its positions.
+// Result.Terms then has [DivergenceTerm], the mean that is optimised, and for each
+// teacher that with a dot and its name, the mean over its positions.
 func (t *Trainer) Teach(by Teaching, entropy float64) error {
 	if !(entropy >= 0) || entropy > 100 {
 		return fmt.Errorf("train: weight of the cross-entropy beside teachers is %v, want 0 to 100", entropy)
@@ -70,10 +76,10 @@ func (t *Trainer) divergences(r *Result, sum *deepseek.Losses) {
 	if r.Terms == nil {
 		r.Terms = map[string]float64{}
 	}
-	r.Terms["divergence"] = sum.Distill / float64(r.Counts.Supervised)
+	r.Terms[DivergenceTerm] = sum.Distill / float64(r.Counts.Supervised)
 	for j, l := range sum.Teachers {
 		if l.Positions > 0 {
-			r.Terms["divergence."+t.teachers[j]] = l.Divergence / float64(l.Positions)
+			r.Terms[DivergenceTerm+"."+t.teachers[j]] = l.Divergence / float64(l.Positions)
 		}
 	}
 }

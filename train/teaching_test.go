@@ -24,6 +24,10 @@ func (n *noise) Begin(_ int64, rows []Row) error {
 	return n.refuse
 }
 
+func (n *noise) Shape() *deepseek.Distillation {
+	return &deepseek.Distillation{Lessons: make([]nn.Lesson, n.lessons)}
+}
+
 func (n *noise) Lessons(lo, hi int) (*deepseek.Distillation, error) {
 	const width = 6
 	d := &deepseek.Distillation{Lessons: make([]nn.Lesson, n.lessons)}

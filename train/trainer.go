@@ -321,7 +321,11 @@ func (t *Trainer) Steps() (taken, skipped int64) { return t.step, t.skipped }
 
 // Reserve makes room for micro-batches whose rows have up to sequence tokens.
 func (t *Trainer) Reserve(sequence int) error {
-	return t.model.Reserve(t.cfg.MicroRows*sequence, t.options(Counts{Supervised: 1, MTP: 1, Segments: 1, Tokens: 1}))
+	o := t.options(Counts{Supervised: 1, MTP: 1, Segments: 1, Tokens: 1})
+	if t.teaching != nil {
+		o.Distill = t.teaching.Shape()
+	}
+	return t.model.Reserve(t.cfg.MicroRows*sequence, o)
 }
 
 // Optimizer returns the optimizer, whose state belongs to a checkpoint.

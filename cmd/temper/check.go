@@ -75,6 +75,10 @@ func checkedText(w io.Writer, c *execution.Checked) error {
 			fmt.Fprintf(w, "temper: stage %s: first the reference's log-probabilities of %s rows, forward only: %s, %.0f %% of what its steps take\n", s.Name,
 				unit.Count(s.ReferenceRows), unit.FLOPs(s.ReferenceFLOPs), 100*s.ReferenceFLOPs/s.FLOPs)
 		}
+		for _, t := range s.Teachers {
+			fmt.Fprintf(w, "temper: stage %s: teacher %s (%s parameters) reads %s tokens: %s forward and %s in its head, beside %s of the model; %s of memory while it reads\n", s.Name, t.Name,
+				unit.Count(t.Parameters), unit.Count(t.Tokens), unit.FLOPs(t.Reading), unit.FLOPs(t.Head), unit.FLOPs(s.FLOPs), unit.Bytes(t.Memory))
+		}
 		leftOut(w, s.Name, &s.Data)
 		for _, n := range s.Notes {
 			fmt.Fprintf(w, "temper: note: %s\n", n)

@@ -18,6 +18,7 @@ import (
 	"github.com/temper-ml/temper/internal/unit"
 	"github.com/temper-ml/temper/posttrain/preference"
 	"github.com/temper-ml/temper/recipe/execution"
+	"github.com/temper-ml/temper/train"
 )
 
 // progress shows a run while it goes on: a bar per stage on a terminal, a line
@@ -62,6 +63,8 @@ func (p *progress) Observe(e execution.Event) {
 		p.begin(e)
 	case execution.Referring:
 		p.refer(e)
+	case execution.Taught:
+		p.taught(e)
 	case execution.Stepped:
 		p.step(e)
 	case execution.Measured:
@@ -128,14 +131,30 @@ func (p *progress) refer(e execution.Referring) {
 	}
 }
 
+// taught shows that a teacher reads.
+func (p *progress) taught(e execution.Taught) {
+	now := time.Now()
+	if now.Sub(p.last) < plainEvery {
+		return
+	}
+	p.last = now
+	of := e.First
+	if e.Last != e.First {
+		of += " to " + strings.TrimPrefix(e.Last, "step ")
+	}
+	fmt.Fprintf(p.out, "temper: %s: teacher %s reads %d rows of %s\n", e.Name, e.Teacher, e.Rows, of)
+}
+
 func (p *progress) step(e execution.Stepped) {
 	r, st := &e.Result, p.stages[len(p.stages)-1]
 	loss := r.LM
-	if v, ok := r.Terms[preference.LossTerm]; ok {
-		loss = v
+	for _, name := range []string{preference.LossTerm, train.DivergenceTerm} {
+		if v, ok := r.Terms[name]; ok {
+			loss = v
+		}
 	}
 	text := fmt.Sprintf("loss %.4f  lr %.2e  %s tok/s", loss, r.LR, unit.Count(float64(r.Counts.Tokens)/r.Time.Total.Seconds()))
-	if r.Terms != nil {
+	if _, ok := r.Terms[preference.AccuracyTerm]; ok {
 		text += fmt.Sprintf("  accuracy %.2f  margin %.4f", r.Terms[preference.AccuracyTerm], r.Terms[preference.MarginTerm])
 	}
 	if r.Skipped {

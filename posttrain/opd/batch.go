@@ -19,6 +19,11 @@ func (s *Stage) Lessons(lo, hi int) (*deepseek.Distillation, error) {
 	return s.learn(s.lessons[lo:hi])
 }
 
+// Shape is as Lessons at most is, without rows.
+func (s *Stage) Shape() *deepseek.Distillation {
+	return &nn.Distillation{Divergence: s.o.Divergence, Lessons: make([]nn.Lesson, s.o.Deepest)}
+}
+
 // learn returns what lessons say, valid until it is called again.
 func (s *Stage) learn(lessons []Lesson) (*deepseek.Distillation, error) {
 	d := &s.batch
@@ -33,9 +38,7 @@ func (s *Stage) learn(lessons []Lesson) (*deepseek.Distillation, error) {
 	}
 	deepest := 0
 	for i := range lessons {
-		for _, shares := range lessons[i].Shares {
-			deepest = max(deepest, len(shares))
-		}
+		deepest = max(deepest, lessons[i].Deepest())
 	}
 	d.Lessons = append(d.Lessons, make([]nn.Lesson, deepest)...)
 	next := make([]int32, len(s.teachers)) // state of each teacher

@@ -89,6 +89,15 @@ func (l *Lesson) labels(segments []int32) int {
 	return n
 }
 
+// Deepest is the most teachers of a segment.
+func (l *Lesson) Deepest() int {
+	n := 0
+	for _, shares := range l.Shares {
+		n = max(n, len(shares))
+	}
+	return n
+}
+
 // teachers are those of any segment, ascending.
 func (l *Lesson) teachers() []int {
 	var all []int

@@ -36,6 +36,9 @@ type Options struct {
 	// Tokens is how many tokens a teacher reads at once; 0 stands for 4096. A row is
 	// read whole.
 	Tokens int
+	// Deepest is how many teachers a segment has at most, for the memory that is
+	// reserved; 0 stands for all.
+	Deepest int
 	// FS writes Dir; nil is the machine's.
 	FS durable.FS
 	// Warn, if not nil, is told of damaged files.
@@ -47,9 +50,10 @@ type Options struct {
 // Reading says that a teacher was loaded and how many rows it reads: of the steps
 // First to Last, or of what is held out.
 type Reading struct {
-	Teacher     string
-	Rows        int
-	First, Last string
+	Teacher string `json:"teacher"`
+	Rows    int    `json:"rows"`
+	First   string `json:"first"`
+	Last    string `json:"last"`
 }
 
 // Stage gives a trainer its rows and what teachers say of them. It is not safe for
@@ -78,7 +82,7 @@ func New(ctx context.Context, student Vocabulary, teachers []Teacher, source Les
 	}
 	names := map[string]bool{}
 	for i := range teachers {
-		if err := teachers[i].check(student); err != nil {
+		if err := teachers[i].Check(student); err != nil {
 			return nil, err
 		}
 		if names[teachers[i].Name] {
@@ -97,6 +101,9 @@ func New(ctx context.Context, student Vocabulary, teachers []Teacher, source Les
 	}
 	if o.Tokens == 0 {
 		o.Tokens = 4096
+	}
+	if o.Deepest == 0 {
+		o.Deepest = len(teachers)
 	}
 	if o.FS == nil {
 		o.FS = durable.OS

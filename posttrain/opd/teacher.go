@@ -58,8 +58,8 @@ func Digest(m *deepseek.Model) (digest.Digest, error) {
 	return digest.List("teacher", []digest.Digest{sha256.Sum256(m.Config().MarshalHF()), p}), nil
 }
 
-// check tells why t cannot teach a student with that vocabulary.
-func (t *Teacher) check(student Vocabulary) error {
+// Check tells why t cannot teach a student with that vocabulary.
+func (t *Teacher) Check(student Vocabulary) error {
 	switch {
 	case t.Name == "":
 		return fmt.Errorf("opd: a teacher has no name")

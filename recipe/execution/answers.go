@@ -83,7 +83,7 @@ func (s *stage) sameAnchor() error {
 // prepare makes the round of the next step present, and records one that is new.
 func (s *stage) prepare(ctx context.Context) error {
 	if s.Rounds == nil {
-		return nil
+		return s.Part.Prepare(ctx)
 	}
 	x := s.run
 	taken, _ := s.Trainer.Steps()

@@ -11,9 +11,12 @@ import (
 	"syscall"
 
 	"github.com/temper-ml/temper/data"
+	"github.com/temper-ml/temper/data/tokenizer"
 	"github.com/temper-ml/temper/internal/unit"
 	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/posttrain"
+	"github.com/temper-ml/temper/posttrain/opd"
 	"github.com/temper-ml/temper/posttrain/preference"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/report/runlog"
@@ -51,8 +54,13 @@ type CheckedStage struct {
 	ReferenceRows  int64   `json:"reference_rows,omitempty"`
 	ReferenceFLOPs float64 `json:"reference_flops,omitempty"`
 	ReferenceBytes int64   `json:"reference_bytes,omitempty"` // of its file, at most
+	// Teachers are what the stage's first steps take of those, in the proportion of
+	// all steps: their operations are no part of FLOPs.
+	Teachers []opd.Cost `json:"teachers,omitempty"`
 	// Notes are what a person should know of the stage.
 	Notes []string `json:"notes,omitempty"`
+
+	taught *deepseek.Distillation // the shape of a micro-batch's lessons
 }
 
 // checkSteps is how many steps of each stage are built to look at.
@@ -82,7 +90,7 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 			return nil, fmt.Errorf("stage %s: %w", r.Stages[i].Name, err)
 		}
 		c.Stages = append(c.Stages, *s)
-		c.MemoryBytes = max(c.MemoryBytes, s.Memory.Total())
+		c.MemoryBytes = max(c.MemoryBytes, s.Memory.Total()+s.teacherMemory())
 		references += s.ReferenceBytes
 	}
 	c.DiskBytes = checkpointBytes(r, c)
@@ -149,7 +157,7 @@ func checkKey(r *recipe.Recipe) error {
 	return nil
 }
 
-func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok data.Tokenizer, cfg *arch.Config) (*CheckedStage, error) {
+func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok *tokenizer.Tokenizer, cfg *arch.Config) (*CheckedStage, error) {
 	s := &r.Stages[i]
 	d, err := r.StageData(i)
 	if err != nil {
@@ -172,7 +180,21 @@ func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok data.Tokenizer
 		}
 	}
 	out := &CheckedStage{Name: s.Name, Method: s.Method, Steps: c.Steps, Data: m.Report, Packing: m.Packing(), HeldOut: len(m.HeldOut)}
-	if s.Method != "dpo" {
+	switch s.Method {
+	case "distill":
+		t, err := out.meet(ctx, r, s, tok, cfg)
+		if err == nil {
+			err = t.give(ctx, d, m, s.Eval.Rows)
+		}
+		if err == nil {
+			err = out.attend(t, c.Steps, t.lessons)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return out, out.look(c, cfg, m, nil)
+	case "dpo":
+	default:
 		return out, out.look(c, cfg, m, nil)
 	}
 	known := *s
@@ -215,7 +237,7 @@ func (s *CheckedStage) look(c train.Config, cfg *arch.Config, m *posttrain.Mater
 		steps = append(steps, []train.Row{row}) // evaluation takes a row at a time
 	}
 	var err error
-	s.Memory, err = train.PlanMemory(c, cfg, steps[:min(len(steps), checkSteps)], m.Report.Tokens)
+	s.Memory, err = train.PlanMemory(c, cfg, steps[:min(len(steps), checkSteps)], m.Report.Tokens, s.taught)
 	return err
 }
 

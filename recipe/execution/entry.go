@@ -164,8 +164,10 @@ func (s *since) entries(stage int, to int64) []record.Body {
 
 // minimised is the loss of a step that its stage minimises.
 func minimised(losses map[string]float64) float64 {
-	if v, ok := losses[preference.LossTerm]; ok {
-		return v
+	for _, name := range []string{preference.LossTerm, train.DivergenceTerm} {
+		if v, ok := losses[name]; ok {
+			return v
+		}
 	}
 	return losses["lm"]
 }

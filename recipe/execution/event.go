@@ -5,6 +5,7 @@ import (
 
 	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/eval"
+	"github.com/temper-ml/temper/posttrain/opd"
 	"github.com/temper-ml/temper/posttrain/preference"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/train"
@@ -53,6 +54,13 @@ type Referring struct {
 	Name  string `json:"name"`
 	Done  int64  `json:"done"`
 	Rows  int64  `json:"rows"`
+}
+
+// Taught says that a stage's teacher was loaded, and what it reads.
+type Taught struct {
+	Stage int    `json:"stage"`
+	Name  string `json:"name"`
+	opd.Reading
 }
 
 // Rolled is a round whose answers are complete.
@@ -134,6 +142,7 @@ func (Reading) event()    {}
 func (Began) event()      {}
 func (StageBegan) event() {}
 func (Referring) event()  {}
+func (Taught) event()     {}
 func (Rolled) event()     {}
 func (Stepped) event()    {}
 func (Measured) event()   {}

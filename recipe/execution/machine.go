@@ -69,8 +69,11 @@ type Part struct {
 	// answers: those are Rounds, nil for others.
 	Material *posttrain.Material
 	Rounds   Rounds
-	Suites   map[string]*eval.Questions
-	Trainer  *train.Trainer
+	// Taught is what a stage has that learns from teachers on answers in its data,
+	// nil for others.
+	Taught  *Teaching
+	Suites  map[string]*eval.Questions
+	Trainer *train.Trainer
 	// Pairs are those of a dpo stage, nil for other methods.
 	Pairs *preference.Pairs
 
@@ -111,7 +114,14 @@ func (p *Part) open(ctx context.Context) error {
 	if p.Epochs > 0 {
 		p.Steps = p.Material.Steps(p.Epochs)
 	}
-	if err := p.train(p.Material, data.Rows); err != nil {
+	source := train.Source(p.Material)
+	if p.Method == "distill" {
+		if p.Taught, err = p.teach(ctx, data); err != nil {
+			return err
+		}
+		source = p.Taught
+	}
+	if err := p.train(source, data.Rows); err != nil {
 		return err
 	}
 	return p.pair()
@@ -127,10 +137,14 @@ func (p *Part) train(source train.Source, rows int) (err error) {
 
 // Close ends what goes on beside the stage's steps.
 func (p *Part) Close() error {
-	if p == nil || p.Rounds == nil {
-		return nil
+	switch {
+	case p == nil:
+	case p.Rounds != nil:
+		return p.Rounds.Close()
+	case p.Taught != nil:
+		return p.Taught.Close()
 	}
-	return p.Rounds.Close()
+	return nil
 }
 
 // Entry is what the record says of the stage when it is entered after so many steps.
@@ -150,6 +164,9 @@ func (p *Part) Entry(taken int64) *record.Stage {
 	e.Order = record.Digest(order(&p.Stage, m).String())
 	e.Rows, e.HeldOut, e.Tokens, e.Supervised = int64(m.RowsPerEpoch()), int64(len(m.HeldOut)), m.Tokens, m.Labels
 	e.Batch, e.Micro, e.Accumulation = int64(p.Data.Rows), int64(p.MicroRows), accumulation(p.Data.Rows, p.Slots, p.MicroRows)
+	if p.Taught != nil {
+		p.Taught.describe(e)
+	}
 	return e
 }
 
@@ -245,6 +262,8 @@ func (p *Part) measure(ctx context.Context, e *Measured) error {
 	case p.Rounds != nil:
 		return p.Rounds.Measure(ctx, e)
 	case len(p.Material.HeldOut) == 0:
+	case p.Taught != nil:
+		return p.measureTaught(ctx, e)
 	case p.Pairs != nil:
 		q, err := preference.Measure(ctx, p.Machine.Model, p.DPO, p.Pairs, p.reference)
 		if err != nil {

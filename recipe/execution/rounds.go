@@ -85,6 +85,14 @@ func (p *Part) ask(ctx context.Context, d *posttrain.Data) (err error) {
 	return p.Rounds.Attach(p.Trainer)
 }
 
+// entered returns what is on record of a stage, nil if nothing is.
+func (s *Site) entered(stage int) *record.Stage {
+	if s.Entered == nil {
+		return nil
+	}
+	return s.Entered(stage)
+}
+
 // Site is where rounds are kept, and what is known of them.
 type Site struct {
 	// Dir is the folder below which [record.RolloutPath] has its files, FS the disk.

@@ -63,6 +63,9 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 	if err := s.recall(ctx); err != nil {
 		return err
 	}
+	if err := s.Meet(ctx); err != nil {
+		return err
+	}
 	if p := x.recipe.Record.DigestPeriod; p > 0 {
 		if err := s.Trainer.Digest(p); err != nil {
 			return err

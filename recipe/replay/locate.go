@@ -36,16 +36,25 @@ type locator struct {
 	model string        // the base model's directory, empty to look for it
 	base  string        // the recipe's own spelling of it, if it loads one
 	init  string        // and of the architecture, if it initialises one
+	teach []string      // and of teachers' directories
 	files []record.File // of the manifest
 	found map[string]string
 	sums  map[string]record.Digest // of files at hand, by path
 }
 
 func newLocator(m *record.Manifest, r *recipe.Recipe, roots []string, model string) *locator {
-	return &locator{
+	l := &locator{
 		roots: roots, model: model, base: r.Model.Load, init: r.Model.Init, files: m.Data,
 		found: map[string]string{}, sums: map[string]record.Digest{},
 	}
+	for i := range r.Stages {
+		if c := r.Stages[i].Teaching(); c != nil {
+			for _, t := range c.Teachers {
+				l.teach = append(l.teach, t.Load)
+			}
+		}
+	}
+	return l
 }
 
 // variables are the ${NAME} of recipes' paths.
@@ -73,6 +82,9 @@ func (l *locator) look(name string) (string, error) {
 			return err
 		})
 	}
+	if slices.Contains(l.teach, name) {
+		return l.teacher(name)
+	}
 	f := l.recorded(name)
 	if f == nil {
 		return "", fmt.Errorf("%w: the recipe reads %q, of which the manifest has no digest", verify.ErrState, name)
@@ -83,24 +95,35 @@ func (l *locator) look(name string) (string, error) {
 // directory returns where the base model is; its tensors are held against the
 // manifest when they are loaded.
 func (l *locator) directory(name string) (string, error) {
-	check := func(at string) error {
-		info, err := os.Stat(at)
-		if err == nil && !info.IsDir() {
-			err = errors.New("no directory")
-		}
-		return err
-	}
 	if l.model != "" {
-		if err := check(l.model); err != nil {
+		if err := isDirectory(l.model); err != nil {
 			return "", missing("base model %s: %w", l.model, err)
 		}
 		return l.model, nil
 	}
-	at, err := l.first(name, check)
+	at, err := l.first(name, isDirectory)
 	if err != nil {
 		return "", missing("base model: %w: give its directory with --model", err)
 	}
 	return at, nil
+}
+
+// teacher returns where a teacher is; its parameters are held against the record when
+// it is loaded.
+func (l *locator) teacher(name string) (string, error) {
+	at, err := l.first(name, isDirectory)
+	if err != nil {
+		return "", missing("teacher: %w", err)
+	}
+	return at, nil
+}
+
+func isDirectory(at string) error {
+	info, err := os.Stat(at)
+	if err == nil && !info.IsDir() {
+		err = errors.New("no directory")
+	}
+	return err
 }
 
 // first returns the first candidate for name that check accepts. What is there

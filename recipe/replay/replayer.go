@@ -121,7 +121,8 @@ func (r *Replayer) Way() (way, run Way) { return r.way, r.run }
 
 // Close removes what the replay kept outside of the run directory.
 func (r *Replayer) Close() error {
-	r.machine, r.part, r.at = nil, nil, nil
+	r.close()
+	r.machine = nil
 	return os.RemoveAll(r.temp)
 }
 
@@ -174,8 +175,16 @@ func (r *Replayer) prepare(ctx context.Context) error {
 	if err := r.fits(cfg); err != nil {
 		return err
 	}
-	r.machine, err = execution.NewMachine(r.recipe, tok, cfg, r.temp, time.Now)
-	return err
+	if r.machine, err = execution.NewMachine(r.recipe, tok, cfg, r.temp, time.Now); err != nil {
+		return err
+	}
+	r.machine.Site.Entered = func(stage int) *record.Stage {
+		if stage >= len(r.log.Stages) {
+			return nil
+		}
+		return &r.log.Stages[stage].Stage
+	}
+	return nil
 }
 
 // unknownMemory is what a machine is taken to have that does not tell.

@@ -187,18 +187,21 @@ func (r *Replayer) sameModel() error {
 
 // open opens a stage, at its beginning.
 func (r *Replayer) open(ctx context.Context, stage int) error {
-	r.part = nil
+	r.close()
 	debug.FreeOSMemory() // the state of the stage before, ahead of this one's
 	part, err := r.machine.Open(ctx, stage, r.way.apply)
 	if err != nil {
 		return fmt.Errorf("stage %s: %w", r.recipe.Stages[stage].Name, err)
 	}
+	r.part = part // to be closed
 	if stage < len(r.log.Stages) {
 		if err := sameStage(&r.log.Stages[stage].Stage, part); err != nil {
 			return err
 		}
 	}
-	r.part = part
+	if err := part.Meet(ctx); err != nil {
+		return unmet(ctx, part, err)
+	}
 	if r.manifest.DigestPeriod == 0 {
 		return nil
 	}
@@ -209,6 +212,9 @@ func (r *Replayer) open(ctx context.Context, stage int) error {
 func sameStage(said *record.Stage, part *execution.Part) error {
 	got := part.Entry(said.From)
 	got.Micro, got.Accumulation = said.Micro, said.Accumulation // the replay's own
+	if part.Taught != nil {
+		got.Teachers = said.Teachers // compared when they are loaded
+	}
 	if part.Refers() {
 		got.Reference = said.Reference // compared once it is computed or read
 	}
@@ -298,6 +304,9 @@ func (r *Replayer) state() (*record.Checkpoint, error) {
 func (r *Replayer) step(ctx context.Context, each func(record.Body) error) error {
 	if r.touch != nil {
 		r.part.Trainer.Trace(&train.Tracing{Touch: r.touch})
+	}
+	if err := r.part.Prepare(ctx); err != nil {
+		return unmet(ctx, r.part, err)
 	}
 	result, err := r.part.Trainer.Step(ctx)
 	if err != nil {

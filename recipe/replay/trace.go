@@ -29,6 +29,9 @@ func (r *Replayer) trace(ctx context.Context, at verify.Position, to *train.Trac
 		return err
 	}
 	r.at = nil
+	if err := r.part.Prepare(ctx); err != nil {
+		return unmet(ctx, r.part, err)
+	}
 	to.Touch = r.touch
 	r.part.Trainer.Trace(to)
 	_, err := r.part.Trainer.Step(ctx)
@@ -57,7 +60,19 @@ func (r *Replayer) on(way Way, f func() error) error {
 }
 
 // close forgets the state of the machine.
-func (r *Replayer) close() { r.part, r.at = nil, nil }
+func (r *Replayer) close() {
+	_ = r.part.Close() // of a replay nothing is kept
+	r.part, r.at = nil, nil
+}
+
+// unmet is what a stage's teachers failed with: they are no part of the run, and
+// without them, or with others, nothing follows about it.
+func unmet(ctx context.Context, part *execution.Part, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return missing("stage %s: %w: the replay needs the models that the run learnt from; give the folder that has them with --data", part.Name, err)
+}
 
 // ran is how the run computed a stage, as far as this machine can; what it
 // cannot is chosen other than this replay's.

@@ -2,6 +2,7 @@ package attest_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -202,6 +203,26 @@ func TestAttestationsFollowFromTheRecord(t *testing.T) {
 		if !bytes.Equal(first[name], read(t, other.Dir, name)) {
 			t.Errorf("%s: other bytes the second time", name)
 		}
+	}
+}
+
+// Teachers are among what a model was made from.
+func TestTeachersAreDependencies(t *testing.T) {
+	x := newExample()
+	x.entries[9].(*record.Stage).Teachers = map[string]record.Digest{"maths": digest("a"), "safety": digest("b")}
+	run := x.write(t)
+	write(t, run)
+	wantPass(t, attest.Check(t.Context(), run, attest.CheckOptions{}))
+	var envelope struct{ Payload []byte }
+	if err := json.Unmarshal(read(t, run, attest.Dir, "provenance.json"), &envelope); err != nil {
+		t.Fatal(err)
+	}
+	sum := strings.TrimPrefix(string(digest("b")), "sha256:")
+	if want := `{"digest":{"sha256":"` + sum + `"},"name":"teacher/sft/safety"}`; !strings.Contains(string(envelope.Payload), want) {
+		t.Errorf("no %s in\n%s", want, envelope.Payload)
+	}
+	if bom := string(read(t, run, attest.Dir, "bom.json")); !strings.Contains(bom, "stage:1:teacher:safety") || !strings.Contains(bom, string(digest("b"))) {
+		t.Errorf("no teacher in %s", bom)
 	}
 }
 

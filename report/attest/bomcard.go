@@ -2,6 +2,7 @@ package attest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -10,11 +11,12 @@ import (
 
 // approaches are the kinds of learning by method.
 var approaches = map[string]cdx.MLModelParametersApproachType{
-	"cpt":  cdx.MLModelParametersApproachTypeSelfSupervised,
-	"sft":  cdx.MLModelParametersApproachTypeSupervised,
-	"dpo":  cdx.MLModelParametersApproachTypeSupervised,
-	"opd":  cdx.MLModelParametersApproachTypeSupervised,
-	"grpo": cdx.MLModelParametersApproachTypeReinforcementLearning,
+	"cpt":     cdx.MLModelParametersApproachTypeSelfSupervised,
+	"sft":     cdx.MLModelParametersApproachTypeSupervised,
+	"dpo":     cdx.MLModelParametersApproachTypeSupervised,
+	"opd":     cdx.MLModelParametersApproachTypeSupervised,
+	"distill": cdx.MLModelParametersApproachTypeSupervised,
+	"grpo":    cdx.MLModelParametersApproachTypeReinforcementLearning,
 }
 
 // cycloneCard is the model card within the bill of materials.
@@ -91,6 +93,9 @@ func modelProperties(f *facts) *[]cdx.Property {
 			property(at+"rows-per-step", s.Batch), property(at+"sequence", s.Sequence), property(at+"optimizer", s.Optimizer),
 			property(at+"lr", scheduleText(s)), property(at+"rows", s.Rows), property(at+"data", s.Data), property(at+"order", s.Order),
 		)
+		for _, name := range slices.Sorted(maps.Keys(s.Teachers)) {
+			ps = append(ps, property(at+"teacher:"+name, s.Teachers[name]))
+		}
 	}
 	return new(slices.DeleteFunc(ps, func(p cdx.Property) bool { return p.Value == "" }))
 }

@@ -82,7 +82,7 @@ func provenanceStatement(f *facts) ([]byte, error) {
 			buildType,
 			externalParameters{m.Recipe},
 			internalParameters{m.Program.Build, m.Program.Go, m.Hosts, m.Mesh, m.Precision, m.Ranks},
-			dependencies(m),
+			dependencies(f),
 		},
 		runDetails{
 			builder{builderID, programVersion(&m.Program)},
@@ -115,12 +115,18 @@ func programVersion(p *record.Program) map[string]string {
 	return v
 }
 
-// dependencies are what a run was made from: the base model's tensors, the
+// dependencies are what a run was made from: the base model's tensors, teachers, the
 // tokenizer, every data file, the source and every module of the program.
-func dependencies(m *record.Manifest) []descriptor {
-	ds := []descriptor{}
+func dependencies(f *facts) []descriptor {
+	m, ds := &f.manifest, []descriptor{}
 	for _, name := range slices.Sorted(maps.Keys(m.Model)) {
 		ds = append(ds, descriptor{Name: "base model/" + name, Digest: digestSet(m.Model[name])})
+	}
+	for i := range f.stages {
+		s := &f.stages[i]
+		for _, name := range slices.Sorted(maps.Keys(s.Teachers)) {
+			ds = append(ds, descriptor{Name: "teacher/" + s.Name + "/" + name, Digest: digestSet(s.Teachers[name])})
+		}
 	}
 	if m.Tokenizer != "" {
 		ds = append(ds, descriptor{Name: "tokenizer.json", Digest: digestSet(m.Tokenizer), MediaType: "application/json"})

@@ -106,7 +106,7 @@ func fits(c train.Config, model *arch.Config, src train.Source) error {
 	if err != nil {
 		return err
 	}
-	plan, err := train.PlanMemory(c, model, [][]train.Row{rows}, 0)
+	plan, err := train.PlanMemory(c, model, [][]train.Row{rows}, 0, nil)
 	if err != nil {
 		return err
 	}

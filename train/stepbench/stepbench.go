@@ -211,7 +211,7 @@ func (s *samples) results(c train.Config, cfg *arch.Config, src rows) ([]Result,
 	if err != nil {
 		return nil, err
 	}
-	plan, err := train.PlanMemory(c, cfg, [][]train.Row{rs}, 0)
+	plan, err := train.PlanMemory(c, cfg, [][]train.Row{rs}, 0, nil)
 	if err != nil {
 		return nil, err
 	}
