@@ -363,3 +363,54 @@ func TestNothingJudged(t *testing.T) {
 		t.Error("dynamic sampling without rewards")
 	}
 }
+
+// TestSeveralWait: a round is sampled while the one before it waits for its arrays; and
+// others may read what is there, but not write.
+func TestSeveralWait(t *testing.T) {
+	m, o := smallModel(t), options(t)
+	o.Dir, o.Old, o.Config.Prompts = t.TempDir(), true, 2
+	s, err := NewSampler(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var rounds []*Round
+	for n := range int64(2) {
+		r, err := s.Sample(context.Background(), m, policyOf, n, 2*n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rounds = append(rounds, r)
+	}
+	reader := o
+	reader.ReadOnly = true
+	others, err := NewSampler(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Prune(9); err != nil {
+		t.Fatal(err)
+	}
+	for n, r := range rounds {
+		if _, err := others.Read(int64(n)); !errors.Is(err, ErrUnsealed) {
+			t.Errorf("got %v", err)
+		}
+		for i := range r.Answers {
+			r.Answers[i].Old = r.Answers[i].LogProb
+		}
+		if err := s.Seal(r); err != nil {
+			t.Fatal(err)
+		}
+		got, err := others.Read(int64(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, got, r)
+	}
+	if _, err := others.Sample(context.Background(), m, policyOf, 2, 4); err == nil || others.Prune(2) == nil {
+		t.Error("a reader writes")
+	}
+	if err := others.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

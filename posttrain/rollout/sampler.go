@@ -27,8 +27,10 @@ import (
 type Options struct {
 	Config    Config
 	Questions *Questions
-	// Rewards judge answers; without any, nothing is judged.
+	// Rewards judge answers; without any, nothing is judged. Judges, if not nil, are
+	// made of them already: with what they name where it is on this machine.
 	Rewards []reward.Spec
+	Judges  *reward.Judges
 	// Dynamic asks further questions where rewards of a group are equal: see
 	// [Config.Waves].
 	Dynamic bool
@@ -41,8 +43,10 @@ type Options struct {
 	Old, Reference bool
 	// Seed names the random numbers: see [Seed].
 	Seed uint64
-	// Dir holds the rounds' files; without it they are kept nowhere.
-	Dir string
+	// Dir holds the rounds' files; without it they are kept nowhere. ReadOnly leaves it
+	// as it is, and to others: then there is Read only.
+	Dir      string
+	ReadOnly bool
 	// FS writes them, the machine's if nil. Now, if not nil, tells when it is time to
 	// wait for the disk; the ends of waves and rounds always do.
 	FS  durable.FS
@@ -76,8 +80,9 @@ func Seed(seed uint64, stage string) uint64 {
 // syncEvery is how much sampling a machine that fails may cost.
 const syncEvery = 5 * time.Second
 
-// Sampler makes the rounds of a stage. Sample, Amend and Seal are for one goroutine at a
-// time; Read, Prune and Measure may run beside them.
+// Sampler makes the rounds of a stage. One round is sampled at a time; rounds sampled
+// before may be amended and sealed meanwhile, each by one goroutine. Read, Prune and
+// Measure may run beside all that.
 type Sampler struct {
 	o      Options
 	judges *reward.Judges
@@ -86,37 +91,42 @@ type Sampler struct {
 
 	mu      sync.Mutex
 	busy    bool
-	current int64 // round that is sampled, or waits for its seal
-	open    *run  // that waits for Amend and Seal
+	current int64           // round that was sampled last
+	open    map[*Round]*run // that wait for Amend and Seal
 }
 
 // ErrUnsealed is wrapped by the error of [Sampler.Read] about a round that is not
 // complete.
 var ErrUnsealed = errors.New("not complete")
 
+var errReadOnly = errors.New("rollout: the rounds are only to be read")
+
 // NewSampler returns a sampler, and claims its directory.
 func NewSampler(o Options) (*Sampler, error) {
-	s := &Sampler{o: o, current: math.MaxInt64}
+	s := &Sampler{o: o, current: math.MaxInt64, open: map[*Round]*run{}}
 	if s.o.FS == nil {
 		s.o.FS = durable.OS
 	}
 	if s.o.Judging == 0 {
 		s.o.Judging = 4
 	}
-	if len(o.Rewards) > 0 {
+	if s.judges = o.Judges; s.judges == nil && len(o.Rewards) > 0 {
 		var err error
 		if s.judges, err = reward.New(o.Rewards); err != nil {
 			return nil, err
 		}
 		s.judges.Parallel = s.o.Judging
 	}
-	if o.Dynamic && s.judges == nil {
+	switch {
+	case o.Judges != nil && len(o.Rewards) == 0:
+		return nil, errors.New("rollout: judges without the rewards that they are made of")
+	case o.Dynamic && s.judges == nil:
 		return nil, errors.New("rollout: dynamic sampling looks at rewards, and there are none")
 	}
 	if err := s.identify(); err != nil {
 		return nil, err
 	}
-	if o.Dir == "" {
+	if o.Dir == "" || o.ReadOnly {
 		return s, nil
 	}
 	if err := durable.MkdirAll(s.o.FS, o.Dir); err != nil {
@@ -171,19 +181,21 @@ func (s *Sampler) waves() int {
 func (s *Sampler) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.drop()
+	err := s.drop(func(*Round) bool { return true })
 	s.lock.Release()
 	return err
 }
 
-// drop closes the file of the round that waits to be sealed.
-func (s *Sampler) drop() error {
-	r := s.open
-	s.open = nil
-	if r == nil {
-		return nil
+// drop closes the files of rounds that wait to be sealed.
+func (s *Sampler) drop(which func(*Round) bool) error {
+	var errs []error
+	for round, r := range s.open {
+		if which(round) {
+			delete(s.open, round)
+			errs = append(errs, r.file.Close()) // of a nil one too
+		}
 	}
-	return r.file.Close() // of a nil one too
+	return errors.Join(errs...)
 }
 
 const fileSuffix = ".rollout"
@@ -229,21 +241,33 @@ func (s *Sampler) Sample(ctx context.Context, m *deepseek.Model, policy digest.D
 	if r.round.Sealed {
 		return r.round, nil
 	}
-	s.open = r
+	s.mu.Lock()
+	s.open[r.round] = r
+	s.mu.Unlock()
 	if s.o.Old || s.o.Reference {
 		return r.round, nil
 	}
-	return r.round, s.seal()
+	return r.round, s.seal(r)
 }
 
 func (s *Sampler) begin(number int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.busy {
+	switch {
+	case s.o.ReadOnly:
+		return errReadOnly
+	case s.busy:
 		return errors.New("rollout: a round is being sampled already")
 	}
 	s.busy, s.current = true, number
-	return s.drop()
+	return s.drop(func(r *Round) bool { return r.Number == number })
+}
+
+// waiting returns what waits to be sealed of a round, nil if nothing does.
+func (s *Sampler) waiting(r *Round) *run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open[r]
 }
 
 func (s *Sampler) end() {
@@ -252,13 +276,14 @@ func (s *Sampler) end() {
 	s.busy = false
 }
 
-// Amend keeps the arrays Old and Reference of answers of the round that was sampled
-// last: of those with the given indices, or of all that have any. Once kept they must
-// not change. A round that is
-// interrupted before it is sealed comes back with those that were kept.
+// Amend keeps the arrays Old and Reference of answers of a round that was sampled and is
+// not sealed: of those with the given indices, or of all that have any. Once kept they
+// must not change. A round that is interrupted before it is sealed comes back with those
+// that were kept.
 func (s *Sampler) Amend(r *Round, answers ...int) error {
-	if s.open == nil || s.open.round != r {
-		return errors.New("rollout: only the round that was sampled last can be amended, until it is sealed")
+	open := s.waiting(r)
+	if open == nil {
+		return errors.New("rollout: only a round that this sampler sampled can be amended, until it is sealed")
 	}
 	if len(answers) == 0 {
 		for i := range r.Answers {
@@ -274,7 +299,7 @@ func (s *Sampler) Amend(r *Round, answers ...int) error {
 			if len(list) != len(a.Tokens) {
 				return fmt.Errorf("rollout: round %d, answer %d: %d log-probabilities of %d tokens", r.Number, i, len(list), len(a.Tokens))
 			}
-			if err := s.open.keep(i, which, list); err != nil {
+			if err := open.keep(i, which, list); err != nil {
 				return fmt.Errorf("rollout: %w", err)
 			}
 		}
@@ -282,13 +307,13 @@ func (s *Sampler) Amend(r *Round, answers ...int) error {
 	return nil
 }
 
-// Seal completes the round that was sampled last. It returns when that is on the disk.
+// Seal completes a round that was sampled. It returns when that is on the disk.
 func (s *Sampler) Seal(r *Round) error {
 	switch {
 	case r.Sealed:
 		return nil
-	case s.open == nil || s.open.round != r:
-		return errors.New("rollout: only the round that was sampled last can be sealed")
+	case s.waiting(r) == nil:
+		return errors.New("rollout: only a round that this sampler sampled can be sealed")
 	}
 	for i := range r.Groups {
 		g := &r.Groups[i]
@@ -301,17 +326,19 @@ func (s *Sampler) Seal(r *Round) error {
 	if err := s.Amend(r); err != nil {
 		return err
 	}
-	return s.seal()
+	return s.seal(s.waiting(r))
 }
 
-func (s *Sampler) seal() error {
-	r := s.open
+func (s *Sampler) seal(r *run) error {
 	if r.file != nil {
 		if err := r.file.Seal(r.round.Used, r.round.Digest()); err != nil {
 			return fmt.Errorf("rollout: %w", err)
 		}
 	}
-	r.round.Sealed, s.open = true, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, r.round)
+	r.round.Sealed = true
 	return nil
 }
 
@@ -344,14 +371,20 @@ func (s *Sampler) round(h *journal.Header) *Round {
 	return &Round{Number: h.Number, First: h.First, Seed: h.Seed, Config: h.Config, Policy: h.Policy}
 }
 
-// Prune removes the files of rounds before one, but never that of the round that is
-// sampled last.
+// Prune removes the files of rounds before one, but none from those on that are sampled
+// or wait for their seal.
 func (s *Sampler) Prune(before int64) error {
-	if s.o.Dir == "" {
+	switch {
+	case s.o.ReadOnly:
+		return errReadOnly
+	case s.o.Dir == "":
 		return nil
 	}
 	s.mu.Lock()
 	before = min(before, s.current)
+	for r := range s.open {
+		before = min(before, r.Number)
+	}
 	s.mu.Unlock()
 	return s.sweep(func(name string) bool {
 		digits, ok := strings.CutSuffix(name, fileSuffix)
