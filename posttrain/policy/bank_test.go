@@ -30,6 +30,7 @@ type bank struct {
 	mu       sync.Mutex
 	config   rollout.Config
 	dynamic  bool
+	routing  bool
 	rounds   map[int64]*rollout.Round
 	fail     func(a *rollout.Answer) bool // verdicts that no rule gives
 	before   func(ctx context.Context, number int64) error
@@ -84,7 +85,7 @@ func (b *bank) answer(ctx context.Context, m *deepseek.Model, r *rollout.Round) 
 		q := &rollout.Question{Question: data.Question{Tokens: question(r.First + i)}, Index: int(r.First + i)}
 		for k := range c.Group {
 			r.Answers = append(r.Answers, rollout.Answer{Question: q, Cursor: r.First + i, Sample: k})
-			requests = append(requests, generate.Request{Prompt: q.Tokens, MaxTokens: c.MaxTokens, Sampling: generate.Sampling{
+			requests = append(requests, generate.Request{Prompt: q.Tokens, MaxTokens: c.MaxTokens, Routing: b.routing, Sampling: generate.Sampling{
 				Temperature: c.Temperature, TopP: c.TopP, TopK: c.TopK, Seed: 7, Prompt: uint64(r.First + i), Sample: uint64(k),
 			}})
 		}
@@ -108,7 +109,7 @@ func (b *bank) answer(ctx context.Context, m *deepseek.Model, r *rollout.Round) 
 				right++
 			}
 		}
-		a.Reason = res.Reason
+		a.Reason, a.Routes = res.Reason, res.Routes
 		a.Verdict = reward.Verdict{Total: float64(right) / float64(len(a.Tokens))}
 		a.Verdict.Failed = b.fail != nil && b.fail(a)
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/temper-ml/temper/posttrain/grpo"
@@ -71,17 +72,34 @@ type batch struct {
 	divisors grpo.Divisors
 }
 
+// add puts an answer into a row, with the choices made when it was sampled if they are
+// to be made again.
+func add(p *pack.Packer, a *rollout.Answer, replay bool) (pack.Place, error) {
+	at, err := p.Add(a.Question.Tokens, a.Tokens)
+	if err == nil && replay {
+		if a.Routes == nil {
+			err = errors.New("there are no routes to replay")
+		}
+		r := &p.Rows[len(p.Rows)-1]
+		r.Routes = append(r.Routes, a.Routes)
+	}
+	if err != nil {
+		err = fmt.Errorf("answer %d to question %d: %w", a.Sample, a.Cursor, err)
+	}
+	return at, err
+}
+
 // batch returns part number part of parts of the groups, in rows of up to sequence
 // tokens. A part without groups is a row of the round that no loss reads.
-func (l *lesson) batch(part, parts, sequence int) (*batch, error) {
+func (l *lesson) batch(part, parts, sequence int, replay bool) (*batch, error) {
 	b := &batch{lesson: l}
 	p := pack.Packer{Room: sequence}
 	n := len(l.groups)
 	for _, group := range l.groups[n*part/parts : n*(part+1)/parts] {
 		for _, a := range group {
-			at, err := p.Add(a.Question.Tokens, a.Tokens)
+			at, err := add(&p, a.Answer, replay)
 			if err != nil {
-				return nil, fmt.Errorf("answer %d to question %d: %w", a.Sample, a.Cursor, err)
+				return nil, err
 			}
 			if at.Row == len(b.segments) {
 				b.segments = append(b.segments, nil)
@@ -91,20 +109,19 @@ func (l *lesson) batch(part, parts, sequence int) (*batch, error) {
 		}
 	}
 	if len(p.Rows) == 0 {
-		return b, b.idle(&p)
+		return b, b.idle(&p, replay)
 	}
 	b.rows = p.Rows
 	return b, nil
 }
 
 // idle makes the batch a row whose labels have no gradient.
-func (b *batch) idle(p *pack.Packer) error {
+func (b *batch) idle(p *pack.Packer, replay bool) error {
 	if len(b.round.Answers) == 0 {
 		return fmt.Errorf("round %d has no answers", b.round.Number)
 	}
-	a := &b.round.Answers[0]
-	if _, err := p.Add(a.Question.Tokens, a.Tokens); err != nil {
-		return fmt.Errorf("answer %d to question %d: %w", a.Sample, a.Cursor, err)
+	if _, err := add(p, &b.round.Answers[0], replay); err != nil {
+		return err
 	}
 	for i := range p.Rows[0].MTPLabels {
 		p.Rows[0].MTPLabels[i] = -1

@@ -12,8 +12,9 @@ import (
 
 // read has a model read the answers of a round that updates may learn and that have no
 // such array yet, row by row, and keeps the log-probabilities of their tokens. They
-// do not depend on how answers are packed.
-func (s *Stage) read(ctx context.Context, m *deepseek.Model, r *rollout.Round, array func(*rollout.Answer) *[]float32) error {
+// do not depend on how answers are packed. With replay it makes the choices that were
+// made when they were sampled; another policy than that one's heirs makes its own.
+func (s *Stage) read(ctx context.Context, m *deepseek.Model, r *rollout.Round, replay bool, array func(*rollout.Answer) *[]float32) error {
 	p := pack.Packer{Room: s.o.Sequence}
 	var answers []int // as segments follow each other
 	at := 0
@@ -22,8 +23,8 @@ func (s *Stage) read(ctx context.Context, m *deepseek.Model, r *rollout.Round, a
 		for j := range g.Answers {
 			a := &g.Answers[j]
 			if g.Dropped == "" && *array(a) == nil {
-				if _, err := p.Add(a.Question.Tokens, a.Tokens); err != nil {
-					return fmt.Errorf("answer %d to question %d: %w", a.Sample, a.Cursor, err)
+				if _, err := add(&p, a, replay); err != nil {
+					return err
 				}
 				answers = append(answers, at)
 			}
@@ -35,7 +36,7 @@ func (s *Stage) read(ctx context.Context, m *deepseek.Model, r *rollout.Round, a
 			return err
 		}
 		row := &p.Rows[i]
-		logp, err := m.LogProbs(&deepseek.Batch{Tokens: row.Tokens, Labels: row.Labels, MTPLabels: row.MTPLabels, Segments: row.Segments})
+		logp, err := m.LogProbs(&deepseek.Batch{Tokens: row.Tokens, Labels: row.Labels, MTPLabels: row.MTPLabels, Segments: row.Segments, Routes: row.Routes})
 		if err != nil {
 			return fmt.Errorf("row %d: %w", i, err)
 		}

@@ -206,13 +206,13 @@ func (s *Stage) cursor(number int64, before *rollout.Round) (int64, error) {
 func (s *Stage) complete(ctx context.Context, r *rollout.Round) error {
 	old, reference := Needs(&s.o.Loss)
 	if old {
-		err := s.read(ctx, s.o.Policy, r, func(a *rollout.Answer) *[]float32 { return &a.Old })
+		err := s.read(ctx, s.o.Policy, r, s.o.Loss.Replay, func(a *rollout.Answer) *[]float32 { return &a.Old })
 		if err != nil {
 			return fmt.Errorf("log-probabilities of the policy: %w", err)
 		}
 	}
 	if reference {
-		err := s.read(ctx, s.o.Anchor, r, func(a *rollout.Answer) *[]float32 { return &a.Reference })
+		err := s.read(ctx, s.o.Anchor, r, false, func(a *rollout.Answer) *[]float32 { return &a.Reference })
 		if err != nil {
 			return fmt.Errorf("log-probabilities of the anchor: %w", err)
 		}
@@ -239,7 +239,7 @@ func (s *Stage) batch(step int64) (*batch, error) {
 		return nil, fmt.Errorf("policy: the round of step %d is not prepared", step)
 	}
 	parts := int64(s.o.Rollout.Updates)
-	b, err := s.lesson.batch(int(step%parts), int(parts), s.o.Sequence)
+	b, err := s.lesson.batch(int(step%parts), int(parts), s.o.Sequence, s.o.Loss.Replay)
 	if err == nil {
 		s.batches[step] = b
 	}
