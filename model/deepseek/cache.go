@@ -31,6 +31,8 @@ type CacheSize struct {
 	PageBytes int64 // of a page, the unit in which memory grows
 	Sequence  int64 // bytes of a sequence besides its pages, whatever its length
 	rows      []attention.Rows
+	// From row ahead on, rows are of an MTP block, which sees tokens up to lag later.
+	ahead, lag int
 }
 
 // Pages returns how many pages a sequence of that many tokens takes.
@@ -46,8 +48,12 @@ func (s *CacheSize) Pages(tokens int) int {
 // shares with it for as long as both are there.
 func (s *CacheSize) SharedPages(tokens int) int {
 	n := 0
-	for _, r := range s.rows {
-		n += tokens / r.Ratio / (int(s.PageBytes/4) / r.Width)
+	for i, r := range s.rows {
+		seen := tokens
+		if i >= s.ahead {
+			seen = max(0, tokens-s.lag)
+		}
+		n += seen / r.Ratio / (int(s.PageBytes/4) / r.Width)
 	}
 	return n
 }
@@ -105,7 +111,11 @@ func (m *Model) cacheSize(o CacheOptions) (CacheSize, error) {
 	var s CacheSize
 	all, err := m.cached(o.Predict)
 	widest := 1
-	for _, a := range all {
+	s.lag = 1 + o.Back
+	for l, a := range all {
+		if l == len(m.blocks) {
+			s.ahead = len(s.rows)
+		}
 		z := a.PastSize(o.reach())
 		s.Sequence += 4 * int64(z.Floats)
 		s.rows = append(s.rows, z.Grown...)
@@ -115,6 +125,9 @@ func (m *Model) cacheSize(o CacheOptions) (CacheSize, error) {
 	}
 	if o.Predict {
 		s.Sequence += 4 * int64((1+o.Back)*m.streams*m.cfg.HiddenSize)
+	}
+	if !o.Predict {
+		s.ahead = len(s.rows)
 	}
 	s.PageBytes = 4 * int64((widest*pageRows+1023)&^1023)
 	return s, err
@@ -201,6 +214,7 @@ type Sequence struct {
 	c       *Cache
 	tokens  []int32
 	longest int               // that tokens have been
+	taken   int               // pages
 	pasts   []*attention.Past // by layer
 	pending []float32         // rows of the trunk that the MTP block has not seen
 }
@@ -229,6 +243,10 @@ func (c *Cache) NewSequence() *Sequence {
 // Tokens returns the tokens so far, which the caller must not change.
 func (s *Sequence) Tokens() []int32 { return s.tokens }
 
+// PagesTaken returns how many pages the sequence has taken for itself since it began
+// or was forked: those that it shared at first are not among them.
+func (s *Sequence) PagesTaken() int { return s.taken }
+
 // Fork returns another sequence that equals s so far. The two share memory until
 // one of them changes it.
 func (s *Sequence) Fork() *Sequence {
@@ -249,7 +267,7 @@ func (s *Sequence) Free() {
 	for _, p := range s.pasts {
 		p.Reset()
 	}
-	s.tokens, s.longest, s.pending, s.Routes = s.tokens[:0], 0, s.pending[:0], nil
+	s.tokens, s.longest, s.taken, s.pending, s.Routes = s.tokens[:0], 0, 0, s.pending[:0], nil
 	s.c.unused = append(s.c.unused, s)
 	s.c.count--
 }

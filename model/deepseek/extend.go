@@ -124,7 +124,7 @@ func (c *Cache) begin(to []Extension, first, last int) {
 		r.tokens = append(r.tokens, to[i].Tokens...)
 		r.segs = append(r.segs, Segment{Start: start, End: len(r.tokens)})
 		for l := first; l < last; l++ {
-			s.pasts[l].Prepare(len(to[i].Tokens))
+			s.taken += s.pasts[l].Prepare(len(to[i].Tokens))
 			r.pasts[l] = append(r.pasts[l], s.pasts[l])
 		}
 		if first == 0 && s.Routes != nil {

@@ -1,51 +1,30 @@
 package generate
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"github.com/temper-ml/temper/model/deepseek"
 )
 
-// prefix is a prompt that several requests have in common: the first of them
-// takes it through the model, the others start from a snapshot of that.
-type prefix struct {
-	key    string
-	users  int // streams that wait for it or run from it
-	leader *Stream
-	seq    *deepseek.Sequence // the snapshot, nil until the leader is done
-	logits []float32          // after its last token
-	pages  int                // reserved for the snapshot
-}
-
-// keyOf names a prompt; routed ones are a kind of their own, whose snapshots have
-// routes.
-func keyOf(r *Request) string {
-	key := make([]byte, 0, 4*len(r.Prompt)+1)
-	for _, id := range r.Prompt {
-		key = binary.LittleEndian.AppendUint32(key, uint32(id))
-	}
+// kind tells prompts apart whose snapshots have different routes.
+func (r *Request) kind() int {
 	switch {
 	case r.Routing && r.ExpertsOnly:
-		key = append(key, 'e')
+		return 2
 	case r.Routing:
-		key = append(key, 'r')
+		return 1
 	}
-	return string(key)
+	return 0
 }
 
 // admit takes requests from the queue while there is room, in order. One that
-// waits for its prompt's leader lets others pass; one that finds no memory does
-// not, so that it is not passed for ever.
+// waits for a prompt that runs lets others pass; one that finds no memory does not,
+// so that it is not passed for ever.
 func (e *Engine) admit() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.enlist()
-	if e.startWaiting(); len(e.running) == 0 && len(e.waiting) > 0 {
-		// Snapshots for those further back are in the way of the first.
-		e.dropSnapshots()
-		e.startWaiting()
-	}
+	e.startWaiting()
 	e.tell()
 }
 
@@ -53,21 +32,38 @@ func (e *Engine) admit() {
 func (e *Engine) tell() {
 	e.stats.Waiting, e.stats.Running = len(e.waiting), len(e.running)
 	e.stats.FreePages, e.stats.CacheBytes = e.cache.FreePages(), e.cache.Bytes()
+	e.stats.Snapshots, e.stats.Evicted = len(e.kept), e.evicted
+}
+
+// enlist puts the prompts of new requests into the tree.
+func (e *Engine) enlist() {
+	for i := len(e.waiting) - 1; i >= 0 && e.waiting[i].node == nil; i-- {
+		s := e.waiting[i]
+		s.node = e.trees[s.req.kind()].insert(s.req.Prompt)
+		s.node.enter()
+	}
 }
 
 func (e *Engine) startWaiting() {
+	for i := range e.trees {
+		e.trees[i].round++
+	}
+	for _, s := range e.running {
+		e.trees[s.req.kind()].lead(s)
+	}
 	kept := e.waiting[:0]
 	blocked := false
 	for _, s := range e.waiting {
 		switch {
 		case s.cancelled.Load():
+			s.node.start()
 			e.leave(s)
 			s.end = Cancelled
 			s.publish(nil)
 			e.stats.Finished++
 		case blocked || len(e.running) == e.o.Sequences:
 			kept = append(kept, s)
-		case s.prefix.seq == nil && s.prefix.leader != nil:
+		case e.trees[s.req.kind()].await(s, e.o.Share):
 			kept = append(kept, s)
 		case e.start(s):
 		default:
@@ -79,58 +75,32 @@ func (e *Engine) startWaiting() {
 	e.waiting = kept
 }
 
-// dropSnapshots forgets all prompts; nothing may run.
-func (e *Engine) dropSnapshots() {
-	for _, s := range e.waiting {
-		p := s.prefix
-		if p.seq != nil {
-			p.seq.Free()
-			p.seq, p.logits = nil, nil
-			e.reserved -= p.pages
-			p.pages = 0
-		}
-	}
-}
-
-// enlist gives new requests their prefix.
-func (e *Engine) enlist() {
-	for i := len(e.waiting) - 1; i >= 0 && e.waiting[i].prefix == nil; i-- {
-		s := e.waiting[i]
-		key := keyOf(&s.req)
-		p := e.prefixes[key]
-		if p == nil {
-			p = &prefix{key: key}
-			e.prefixes[key] = p
-		}
-		p.users++
-		s.prefix = p
-	}
-}
-
-// start makes a request run if its pages can be reserved.
+// start makes a request run, from the longest snapshot that it can use, if the pages
+// that it may take are free.
 func (e *Engine) start(s *Stream) bool {
-	p, size := s.prefix, e.cache.Size()
-	pages := s.pages
-	switch {
-	case p.seq != nil:
-		pages -= size.SharedPages(len(s.req.Prompt))
-	case p.users > 1:
-		pages += size.Pages(len(s.req.Prompt)) // for the snapshot
-	}
-	if e.reserved+pages > e.cache.Pages() {
-		return false
-	}
-	s.pages = pages
-	e.reserved += pages
-	if p.seq != nil {
-		s.seq, s.forked = p.seq.Fork(), true
-		e.stats.SharedTokens += int64(len(s.req.Prompt))
-	} else {
-		s.seq, p.leader = e.cache.NewSequence(), s
-		if p.users > 1 {
-			p.pages = size.Pages(len(s.req.Prompt))
-			s.pages -= p.pages
+	from := s.node.snapped()
+	s.pages = e.cache.Size().Pages(s.limit)
+	if !e.room(s.pages-e.cache.Size().SharedPages(from.depth), from) {
+		if len(e.running) > 0 || from.snap == nil {
+			return false
 		}
+		// Nothing ends that would make room, but the snapshot itself can go.
+		from = &e.trees[s.req.kind()].root
+		if !e.room(s.pages, nil) {
+			return false
+		}
+	}
+	s.node.start()
+	if k := from.snap; k != nil {
+		s.pages -= e.cache.Size().SharedPages(from.depth)
+		s.seq = k.seq.Fork()
+		if from == s.node {
+			s.first = k.logits
+		}
+		e.touch(k)
+		e.stats.SharedTokens += int64(from.depth)
+	} else {
+		s.seq = e.cache.NewSequence()
 		if s.req.Routing {
 			s.seq.Routes = e.m.NewRoutes()
 			if s.req.ExpertsOnly {
@@ -139,54 +109,132 @@ func (e *Engine) start(s *Stream) bool {
 		}
 	}
 	e.running = append(e.running, s)
+	e.trees[s.req.kind()].lead(s)
 	return true
 }
 
-// keepPrompt keeps a snapshot of a leader whose prompt is done, for those that
-// wait for it; logits are those after the prompt.
-func (e *Engine) keepPrompt(s *Stream, logits []float32) {
-	p := s.prefix
-	if p.leader != s || p.seq != nil {
-		return
+// available returns how many pages nobody holds or may still take. What snapshots
+// take besides their pages counts as pages, so that all that is kept is bounded.
+func (e *Engine) available() int {
+	free := e.cache.FreePages() - len(e.kept)*e.fixed
+	for _, s := range e.running {
+		free -= s.pages - s.seq.PagesTaken()
 	}
-	p.leader = nil
-	if need := e.cache.Size().Pages(len(s.req.Prompt)); p.pages == 0 && p.users > 1 && e.reserved+need <= e.cache.Pages() {
-		p.pages = need // others came when it ran already
-		e.reserved += need
-	}
-	switch {
-	case p.pages == 0: // the next one leads again, if there is one
-	case p.users == 1: // the others are gone
-		e.reserved -= p.pages
-		p.pages = 0
-	default:
-		p.seq, p.logits = s.seq.Fork(), slices.Clone(logits)
-	}
+	return free
 }
 
-// leave takes a stream off its prefix, which goes with the last one.
-func (e *Engine) leave(s *Stream) {
-	p := s.prefix
-	if p == nil {
-		return
-	}
-	if p.leader == s { // it did not finish the prompt: somebody else must
-		e.reserved -= p.pages
-		p.pages, p.leader = 0, nil
-	}
-	if p.users--; p.users == 0 {
-		if p.seq != nil {
-			p.seq.Free()
-			e.reserved -= p.pages
+// room tells whether some pages are available, and makes them by giving up
+// snapshots: first those that no request waits for, then those that were not used
+// for longest; never that of except.
+func (e *Engine) room(pages int, except *node) bool {
+	for e.available() < pages {
+		var last *node
+		for _, n := range e.kept {
+			if n != except && (last == nil || n.before(last)) {
+				last = n
+			}
 		}
-		delete(e.prefixes, p.key)
+		if last == nil {
+			return false
+		}
+		e.drop(last)
+		e.evicted++
+	}
+	return true
+}
+
+// before tells whether the snapshot of n is given up before that of m.
+func (n *node) before(m *node) bool {
+	if a, b := n.waiting > 0, m.waiting > 0; a != b {
+		return b
+	}
+	return n.snap.used < m.snap.used
+}
+
+func (e *Engine) touch(k *snapshot) {
+	e.uses++
+	k.used = e.uses
+}
+
+// keep makes a sequence the snapshot of n. It is the engine's then.
+func (e *Engine) keep(n *node, seq *deepseek.Sequence, logits []float32) {
+	n.snap = &snapshot{seq: seq, place: len(e.kept)}
+	if len(logits) > 0 {
+		n.snap.logits = slices.Clone(logits)
+	}
+	e.touch(n.snap)
+	e.kept = append(e.kept, n)
+}
+
+// drop gives up the snapshot of n.
+func (e *Engine) drop(n *node) {
+	k := n.snap
+	k.seq.Free()
+	n.snap = nil
+	last := len(e.kept) - 1
+	e.kept[k.place] = e.kept[last]
+	e.kept[k.place].snap.setPlace(k.place)
+	e.kept[last] = nil
+	e.kept = e.kept[:last]
+	n.prune()
+}
+
+func (k *snapshot) setPlace(i int) {
+	if k != nil { // the one that goes is the last
+		k.place = i
 	}
 }
 
-// retire frees what a stream held.
+// keepPrompt leaves a snapshot of a prompt that has come to a node where one is
+// wanted, if there is room: the sequence itself then copies the pages that are not
+// full when it goes on.
+func (e *Engine) keepPrompt(s *Stream, logits []float32) {
+	at := len(s.seq.Tokens())
+	var next *node
+	n := s.node
+	for n.depth > at {
+		n, next = n.parent, n
+	}
+	if n.depth != at || !n.wanted(next, e.o.Share, e.o.Keep) {
+		return
+	}
+	size := e.cache.Size()
+	copied := size.Pages(at) - size.SharedPages(at)
+	if !e.room(copied+e.fixed, s.node.snapped()) {
+		return
+	}
+	s.pages += copied
+	// Making room may have changed the tree.
+	e.keep(e.trees[s.req.kind()].insert(s.req.Prompt[:at:at]), s.seq.Fork(), logits)
+}
+
+// leave takes a stream off the tree. Snapshots that no request has a use for go with
+// it, unless they are kept for those to come.
+func (e *Engine) leave(s *Stream) {
+	s.node.leave()
+	for n := s.node; n != nil && !e.o.Keep; {
+		up := n.parent
+		if n.live == 0 && n.snap != nil {
+			e.drop(n)
+		}
+		n = up
+	}
+	s.node.prune()
+	s.node = nil
+}
+
+// retire frees what a stream held, or keeps its sequence for those that continue it.
 func (e *Engine) retire(s *Stream) {
-	s.seq.Free()
+	at := len(s.seq.Tokens())
+	if e.o.Keep && s.end != Failed && at >= e.o.Share && e.room(e.fixed, nil) {
+		if n := e.trees[s.req.kind()].insert(s.tokens[:at:at]); n.snap == nil {
+			e.keep(n, s.seq, nil)
+			s.seq = nil
+		}
+	}
+	if s.seq != nil {
+		s.seq.Free()
+	}
 	s.seq = nil
-	e.reserved -= s.pages
 	e.leave(s)
 }

@@ -29,10 +29,13 @@ type Engine struct {
 	woken     chan struct{}
 
 	// The rest belongs to Step.
-	running  []*Stream
-	reserved int // pages
-	prefixes map[string]*prefix
-	work     stepping
+	running []*Stream
+	trees   [3]prefixes // by kind of request
+	kept    []*node     // that have snapshots
+	uses    int64       // of snapshots
+	evicted int64
+	fixed   int // pages that a snapshot counts for besides its own
+	work    stepping
 }
 
 // Stats tell what an engine does and has done.
@@ -42,7 +45,9 @@ type Stats struct {
 	CacheBytes        int64 // taken from the heap
 	Steps             int64
 	PromptTokens      int64 // that went through the model
-	SharedTokens      int64 // of prompts that were taken over from equal ones
+	SharedTokens      int64 // of prompts that were taken over from other sequences
+	Snapshots         int   // that are kept
+	Evicted           int64 // snapshots that were given up for room
 	Generated         int64
 	Drafted, Accepted int64
 	Finished          int64
@@ -57,10 +62,11 @@ func New(m *deepseek.Model, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("generate: %w", err)
 	}
-	e := &Engine{m: m, o: o, cache: c, prefixes: map[string]*prefix{}, woken: make(chan struct{}, 1)}
+	e := &Engine{m: m, o: o, cache: c, woken: make(chan struct{}, 1)}
 	for _, id := range append([]int{m.Config().EOS}, m.Config().MoreEOS...) {
 		e.eos = append(e.eos, int32(id))
 	}
+	e.fixed = int((c.Size().Sequence + 4*int64(m.Config().VocabSize) + c.Size().PageBytes - 1) / c.Size().PageBytes)
 	rows := o.Sequences * o.width()
 	if e.bytes, err = c.Reserve(o.StepTokens, o.Sequences, rows); err != nil {
 		return nil, fmt.Errorf("generate: %w", err)
@@ -82,11 +88,6 @@ func (e *Engine) Submit(r Request) (*Stream, error) {
 	s := &Stream{req: r, numbers: r.numbers(), limit: min(e.o.Context, len(r.Prompt)+min(r.MaxTokens, e.o.Context))}
 	s.req.Prompt = slices.Clone(r.Prompt)
 	s.tokens = s.req.Prompt[:len(r.Prompt):len(r.Prompt)]
-	s.pages = e.cache.Size().Pages(s.limit)
-	if need := s.pages + e.cache.Size().Pages(len(r.Prompt)); need > e.cache.Pages() {
-		return nil, fmt.Errorf("generate: a prompt of %d tokens and an answer of up to %d take %d pages of the cache, which has %d: raise its bytes, or ask for less",
-			len(r.Prompt), s.limit-len(r.Prompt), need, e.cache.Pages())
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.waiting) >= e.o.Queue {
@@ -195,5 +196,11 @@ func (e *Engine) Close() error {
 		s.Cancel()
 	}
 	_, err := e.Step()
+	for len(e.kept) > 0 {
+		e.drop(e.kept[0])
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tell()
 	return err
 }

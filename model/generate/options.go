@@ -27,6 +27,14 @@ type Options struct {
 	// Speculate drafts a token with the model's MTP block, and keeps it if it is
 	// what sampling gives. The tokens are the same, in fewer passes.
 	Speculate bool
+	// Share is how many tokens more than what is at hand prompts must have in common
+	// to be worth a snapshot, and waiting for each other: 32. Equal prompts always are.
+	Share int
+	// Keep keeps snapshots when no request needs them any more, for requests to come:
+	// of each sequence at its end, which the next turn of a conversation continues, and
+	// where prompts part. They are given up, the least recently used first, when the
+	// cache needs room.
+	Keep bool
 }
 
 // width returns how many tokens a running sequence adds in a step, at most.
@@ -47,6 +55,7 @@ func (o *Options) fill(m *deepseek.Model) error {
 	def(&o.Context, m.Config().MaxPositions)
 	def(&o.Sequences, 16)
 	def(&o.Queue, 1024)
+	def(&o.Share, 32)
 	def(&o.StepTokens, 512+o.Sequences*o.width())
 	switch {
 	case o.Sequences < 1 || o.Sequences > 1<<16:
@@ -55,6 +64,8 @@ func (o *Options) fill(m *deepseek.Model) error {
 		return fmt.Errorf("generate: queue is %d, want at least 1", o.Queue)
 	case o.StepTokens <= o.Sequences*o.width():
 		return fmt.Errorf("generate: step tokens is %d, but %d running sequences may add %d a step: want more, so that prompts get on", o.StepTokens, o.Sequences, o.Sequences*o.width())
+	case o.Share < 1:
+		return fmt.Errorf("generate: share is %d, want at least 1", o.Share)
 	case o.CacheBytes < 0:
 		return fmt.Errorf("generate: cache bytes is %d, want 0 or more", o.CacheBytes)
 	case o.Speculate && m.Config().NumMTP == 0:

@@ -11,8 +11,10 @@ type stepping struct {
 	of      []*Stream   // of each extension, or of each row of logits
 	logits  []float32   // rows
 	rows    [][]float32 // of each stream that draws
-	drawers []*drawer   // by lane
-	lanes   int         // that draw at a time
+	ended   []*Stream
+	prompts []*Stream // that have yet to go through the model
+	drawers []*drawer // by lane
+	lanes   int       // that draw at a time
 	each    func(e *Engine, d *drawer, i int)
 	draw    func(lo, hi int) // drawLanes, bound once
 }
@@ -51,11 +53,12 @@ func (e *Engine) startForked() {
 	w := &e.work
 	w.of, w.rows = w.of[:0], w.rows[:0]
 	for _, s := range e.running {
-		if s.forked && s.generated() == 0 && s.end == Running {
-			w.of, w.rows = append(w.of, s), append(w.rows, s.prefix.logits)
+		if s.first != nil && s.end == Running {
+			w.of, w.rows = append(w.of, s), append(w.rows, s.first)
+			s.first = nil
 		}
 	}
-	e.drawAll()
+	e.eachRow((*Engine).drawNext)
 }
 
 // ready tells whether a stream's prompt went through the model and its last token
@@ -104,33 +107,18 @@ func (e *Engine) drawDraft(d *drawer, i int) {
 	s.chunk, s.drafted = append(s.chunk, t.id), true
 }
 
-// extend runs the pass and draws tokens.
+// extend runs the pass, takes snapshots and draws tokens.
 func (e *Engine) extend() error {
 	w, v := &e.work, e.m.Config().VocabSize
-	left := e.o.StepTokens
 	w.to, w.of, w.rows = w.to[:0], w.of[:0], w.rows[:0]
+	left := e.o.StepTokens
 	for _, s := range e.running {
 		if len(s.chunk) > 0 {
 			e.put(s, len(s.chunk))
 			left -= len(s.chunk)
 		}
 	}
-	for _, s := range e.running {
-		at, n := 0, len(s.req.Prompt)
-		if s.end == Running {
-			at = len(s.seq.Tokens())
-		}
-		if s.end != Running || at >= n || left == 0 {
-			continue
-		}
-		s.chunk = append(s.chunk, s.req.Prompt[at:min(n, at+left)]...)
-		left -= len(s.chunk)
-		last := 0
-		if at+len(s.chunk) == n {
-			last = 1
-		}
-		e.put(s, last)
-	}
+	e.prompts(left)
 	if len(w.to) == 0 {
 		return nil
 	}
@@ -143,35 +131,73 @@ func (e *Engine) extend() error {
 		x, s := &w.to[i], w.of[i]
 		rows := w.logits[at : at+x.Logits*v]
 		at += len(rows)
-		switch {
-		case x.Err != nil:
+		if x.Err != nil {
 			s.end, s.failure = Failed, x.Err
-		case x.Logits > 0:
+			continue
+		}
+		if s.generated() == 0 {
+			e.keepPrompt(s, rows)
+		}
+		if len(s.seq.Tokens()) >= len(s.req.Prompt) {
 			w.of[n], w.rows = s, append(w.rows, rows)
 			n++
 		}
 	}
 	w.of = w.of[:n]
-	e.drawAll()
+	e.eachRow((*Engine).drawNext)
 	return nil
+}
+
+// prompts makes chunks of prompts part of the pass, as many tokens as are left, in
+// order. While others wait for their turn, the first takes half of them, so that a
+// long prompt does not hold up short ones, nor they it.
+func (e *Engine) prompts(left int) {
+	w := &e.work
+	w.prompts = w.prompts[:0]
+	for _, s := range e.running {
+		if s.end == Running && len(s.seq.Tokens()) < len(s.req.Prompt) {
+			w.prompts = append(w.prompts, s)
+		}
+	}
+	kept := 0
+	for i, s := range w.prompts {
+		most := left
+		if i == 0 && len(w.prompts) > 1 {
+			most = (left + 1) / 2
+			kept = most
+		}
+		left -= e.addPrompt(s, most)
+	}
+	if kept > 0 && left > 0 { // the others needed less
+		e.addPrompt(w.prompts[0], left)
+	}
+	for _, s := range w.prompts {
+		if len(s.chunk) == 0 {
+			continue
+		}
+		at := len(s.seq.Tokens()) + len(s.chunk)
+		logits := 0
+		if n := s.stop(at-1, e.o.Share, e.o.Keep); n.depth == at && (n == s.node || n.ends > 0) {
+			logits = 1
+		}
+		e.put(s, logits)
+	}
+}
+
+// addPrompt adds tokens of a prompt to its chunk, at most so many and not beyond the
+// next place where a snapshot is wanted, and returns how many.
+func (e *Engine) addPrompt(s *Stream, most int) int {
+	from := len(s.seq.Tokens())
+	at := from + len(s.chunk)
+	to := min(at+most, s.stop(from, e.o.Share, e.o.Keep).depth)
+	s.chunk = append(s.chunk, s.req.Prompt[at:to]...)
+	return to - at
 }
 
 // put makes the stream's chunk part of the pass.
 func (e *Engine) put(s *Stream, logits int) {
 	e.work.to = append(e.work.to, deepseek.Extension{Sequence: s.seq, Tokens: s.chunk, Logits: logits})
 	e.work.of = append(e.work.of, s)
-}
-
-// drawAll draws for every stream of the work the tokens that its rows of logits
-// give: one, or two if the draft was right.
-func (e *Engine) drawAll() {
-	w := &e.work
-	e.eachRow((*Engine).drawNext)
-	for i, s := range w.of {
-		if !s.forked && s.generated() == len(s.fresh) && len(s.seq.Tokens()) == len(s.req.Prompt) {
-			e.keepPrompt(s, w.rows[i])
-		}
-	}
 }
 
 // drawNext draws for the i-th stream of the work from its first row and, if that
@@ -235,7 +261,7 @@ func (e *Engine) count() {
 
 // settle publishes what the step made, and frees what has ended.
 func (e *Engine) settle() {
-	kept := e.running[:0]
+	kept, ended := e.running[:0], e.work.ended[:0]
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, s := range e.running {
@@ -253,9 +279,14 @@ func (e *Engine) settle() {
 			continue
 		}
 		e.stats.Finished++
-		e.retire(s)
+		ended = append(ended, s)
 	}
 	clear(e.running[len(kept):])
 	e.running = kept
+	for _, s := range ended {
+		e.retire(s)
+	}
+	clear(ended)
+	e.work.ended = ended
 	e.tell()
 }

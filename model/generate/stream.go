@@ -23,13 +23,13 @@ type Stream struct {
 
 	// The rest of these belongs to the engine's step.
 	seq      *deepseek.Sequence
-	prefix   *prefix
-	forked   bool    // its prompt came from the prefix
-	tokens   []int32 // prompt and answer
-	drafted  bool    // the last of chunk is a draft
-	chunk    []int32 // what the present pass adds
-	pages    int     // reserved
-	fresh    []Token // of the present step
+	node     *node     // of the prompt
+	first    []float32 // logits after the prompt, if it came from a snapshot whole
+	tokens   []int32   // prompt and answer
+	drafted  bool      // the last of chunk is a draft
+	chunk    []int32   // what the present pass adds
+	pages    int       // that it may take in all
+	fresh    []Token   // of the present step
 	end      Reason
 	failure  error
 	accepted bool // the draft

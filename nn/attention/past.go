@@ -99,12 +99,15 @@ func (k *keeps) measure(pool *Pool, r Reach, n int) *Past {
 // Tokens returns how many tokens the past has.
 func (p *Past) Tokens() int { return p.n }
 
-// Prepare makes room for n more tokens. The pool must have the pages.
-func (p *Past) Prepare(n int) {
+// Prepare makes room for n more tokens, and returns how many pages it took for them.
+// The pool must have them.
+func (p *Past) Prepare(n int) (pages int) {
+	free := p.pool.Free()
 	for i := range p.grown {
 		g := &p.grown[i]
 		g.prepare(p.pool, p.n/g.ratio, (p.n+n)/g.ratio)
 	}
+	return free - p.pool.Free()
 }
 
 // Truncate forgets the tokens from n on: see Reach.Back.
