@@ -1,7 +1,9 @@
 package preference
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -446,5 +448,48 @@ func TestJudgingOfOneKind(t *testing.T) {
 		if v-v != 0 {
 			t.Errorf("%s is %v", o.Terms()[k], v)
 		}
+	}
+}
+
+// TestJudgingByBrokenWeights: mismatched answers whose log-probability is not finite
+// are the step's fault, skipped or stopped at as any other; and a context that has
+// ended ends the forward pass with nothing changed.
+func TestJudgingByBrokenWeights(t *testing.T) {
+	l := dpo.Loss{Kind: KTO, Beta: 1, Desirable: 1, Undesirable: 1}
+	s, held := answersOf(t, false, 2)
+	m := newModel(t)
+	p := NewJudged(&l, s, held, Shape{Steps: 3, Batch: 2, Sequence: 80, Held: 1})
+	ref := computed(t, p, m)
+	o, err := NewJudging(l, p, ref, m, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := train.Config{
+		Steps: 3, Slots: 1, MicroRows: 1, Recompute: "none", NonFinite: "skip",
+		Optimizer: optim.Default(), LR: optim.LRSchedule{Name: "constant", Peak: 2e-3}, Router: train.Router{Train: true},
+	}
+	tr, err := train.New(c, m, train.Stream{Stream: s}, 2, func() time.Time { return time.Unix(0, 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.Objective(o)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tr.Step(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that has ended: %v", err)
+	}
+	for _, q := range m.Params() {
+		if q.Name == "head.weight" {
+			for i := range q.Data {
+				q.Data[i] = float32(math.NaN())
+			}
+		}
+	}
+	r, err := tr.Step(t.Context())
+	if err != nil || !r.Skipped || !strings.Contains(r.Why, "mismatched answers") {
+		t.Errorf("skipped %v: %q, %v", r.Skipped, r.Why, err)
+	}
+	if taken, skipped := tr.Steps(); taken != 1 || skipped != 1 {
+		t.Errorf("%d steps taken, %d skipped", taken, skipped)
 	}
 }
