@@ -144,7 +144,7 @@ func DecodeText(v *jsonvalue.Value, path string) (string, error) {
 		at := path + "[" + strconv.Itoa(i) + "]"
 		kind := part.Lookup("type")
 		if kind == nil || kind.Text != "text" {
-			return "", fieldError(at, part, "want a part of type \"text\": other kinds of content cannot be trained on")
+			return "", fieldError(at, part, "want a part of type \"text\": the encodings have no other kinds of content")
 		}
 		body := part.Lookup("text")
 		if body == nil || body.Kind != jsonvalue.String {

@@ -210,3 +210,16 @@ func (w *writer) call(c *ToolCall) error {
 	tag("</", "invoke>\n")
 	return nil
 }
+
+// CallPrefix returns what makes a turn call a tool when the model continues it:
+// the named one, or any if the name is empty. It follows a prompt outside
+// thinking mode, and a [Reader] must be given it before the completion.
+func (V4) CallPrefix(name string) []Piece {
+	w := writer{message: -1}
+	w.plain(Calls, "\n\n")
+	w.template(Calls, "<"+dsmlToken+"tool_calls>\n<"+dsmlToken+invokeBegin, dsmlToken)
+	if name != "" {
+		w.pieces[len(w.pieces)-1].Text += name + "\">\n"
+	}
+	return w.pieces
+}
