@@ -1,11 +1,10 @@
 package dashboard
 
 import (
-	"net"
 	"net/http"
-	"net/netip"
 	"regexp"
-	"strings"
+
+	"github.com/temper-ml/temper/internal/httpguard"
 )
 
 // policy lets a page load what this server has and nothing else; neither
@@ -42,7 +41,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		refuse(w, http.StatusMethodNotAllowed, "only GET and HEAD: nothing can be changed here")
-	case !g.named(r):
+	case !httpguard.Named(r, g.names):
 		refuse(w, http.StatusMisdirectedRequest, "this server is not called by that name; --host NAME allows one more")
 	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
 		refuse(w, http.StatusRequestEntityTooLarge, "no bodies")
@@ -62,39 +61,6 @@ func refuse(w http.ResponseWriter, status int, why string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(why + "\n"))
-}
-
-// named says that a request calls this server by a name it has: a given one, a
-// loopback name, or the very address that the request came in by. Ports are not
-// compared, so that a tunnel may have another.
-func (g *guard) named(r *http.Request) bool {
-	name := hostName(r.Host)
-	if name == "localhost" {
-		return true
-	}
-	for _, n := range g.names {
-		if name == n {
-			return true
-		}
-	}
-	addr, err := netip.ParseAddr(name)
-	if err != nil {
-		return false
-	}
-	if addr.IsLoopback() {
-		return true
-	}
-	local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return local != nil && local.AddrPort().Addr().Unmap() == addr.Unmap()
-}
-
-// hostName is a host without port, brackets and last dot, in lower case.
-func hostName(host string) string {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
 // secret is the text of a signing key, as it stands and as HTML or JSON spell it.

@@ -16,6 +16,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/temper-ml/temper/internal/httpguard"
 )
 
 // Options say what is served and to whom.
@@ -43,6 +45,13 @@ var usualTimes = times{
 	header: 5 * time.Second, read: 10 * time.Second, write: 30 * time.Second, idle: 60 * time.Second,
 	stop: 3 * time.Second, beat: 15 * time.Second,
 }
+
+// How many connections are served at once, and from one address that is not of
+// this machine.
+const (
+	maxConns        = 256
+	maxConnsAddress = 48
+)
 
 // maxHeader is how many bytes the head of a request has.
 const maxHeader = 16 << 10
@@ -79,7 +88,7 @@ func NewServer(o Options) *Server {
 	s.hub.refreshed = o.Refreshed
 	names := []string{}
 	for _, h := range o.Hosts {
-		names = append(names, hostName(h))
+		names = append(names, httpguard.HostName(h))
 	}
 	s.guard = &guard{names: names, next: s.routes()}
 	return s
@@ -135,7 +144,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	watched := make(chan struct{})
 	go func() { defer close(watched); s.hub.watch(following) }()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(&limited{Listener: l}) }()
+	go func() { served <- server.Serve(httpguard.Limit(l, maxConns, maxConnsAddress)) }()
 	var err error
 	select {
 	case err = <-served:
@@ -213,18 +222,4 @@ func send(w http.ResponseWriter, r *http.Request, status int, kind string, b []b
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(b)
 	}
-}
-
-// Address refuses what is no address to listen at, and says whether others than
-// this machine can reach it.
-func Address(addr string) (public bool, err error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false, fmt.Errorf("address %q: %w: want HOST:PORT, such as 127.0.0.1:8787", addr, err)
-	}
-	if strings.EqualFold(host, "localhost") {
-		return false, nil
-	}
-	ip := net.ParseIP(host)
-	return ip == nil || !ip.IsLoopback(), nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/temper-ml/temper/dashboard"
+	"github.com/temper-ml/temper/internal/httpguard"
 )
 
 func newDashboardCmd() *cobra.Command {
@@ -84,7 +85,7 @@ func shown(l net.Listener) string {
 
 // listen opens an address, and warns when it is open to others.
 func listen(cmd *cobra.Command, addr string, o *dashboard.Options) (net.Listener, error) {
-	public, err := dashboard.Address(addr)
+	public, err := httpguard.Address(addr)
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -1,105 +1,38 @@
 package render
 
 import (
-	"bufio"
-	"fmt"
 	"io"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
+
+	"github.com/temper-ml/temper/internal/promtext"
 )
 
-// family is a metric with its series.
-type family struct {
-	name, kind, help string
-	series           []sample
-}
-
-type sample struct {
-	labels string
-	value  float64
-}
-
-// exposition collects families in the order they are first used.
-type exposition struct {
-	families []family
-	at       map[string]int
-	seen     map[string]bool
-	twice    string
-}
+// exposition is what runs add to.
+type exposition struct{ *promtext.Text }
 
 // put adds a sample; labels are names and values in turn.
-func (x *exposition) put(name, kind, help string, value float64, labels ...string) {
-	i, ok := x.at[name]
-	if !ok {
-		i = len(x.families)
-		x.at[name] = i
-		x.families = append(x.families, family{name: name, kind: kind, help: help})
-	}
-	var b strings.Builder
-	for i := 0; i+1 < len(labels); i += 2 {
-		b.WriteString(separator(i) + labels[i] + `="` + escapeLabel(labels[i+1]) + `"`)
-	}
-	key := name + "{" + b.String() + "}"
-	if x.seen[key] && x.twice == "" {
-		x.twice = key
-	}
-	x.seen[key] = true
-	x.families[i].series = append(x.families[i].series, sample{b.String(), value})
+func (x exposition) put(name, kind, help string, value float64, labels ...string) {
+	x.Put(name, promtext.Kind(kind), help, value, labels...)
 }
-
-func separator(i int) string {
-	if i == 0 {
-		return ""
-	}
-	return ","
-}
-
-var (
-	labelEscapes = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
-	helpEscapes  = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
-)
-
-func escapeLabel(s string) string { return labelEscapes.Replace(strings.ToValidUTF8(s, "�")) }
 
 // Prometheus writes the last state of runs in Prometheus' text format, version
 // 0.0.4. The label run tells runs apart: two of one name are refused.
 func Prometheus(w io.Writer, runs ...*Run) error {
-	x := &exposition{at: map[string]int{}, seen: map[string]bool{}}
+	x := exposition{promtext.New()}
 	for _, r := range runs {
 		x.totals(r)
 		x.last(r)
 		x.evaluations(r)
 	}
-	if x.twice != "" {
-		return fmt.Errorf("two values for %s: names must differ", x.twice)
-	}
-	out := bufio.NewWriter(w)
-	for _, f := range x.families {
-		fmt.Fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", f.name, helpEscapes.Replace(f.help), f.name, f.kind)
-		for _, s := range f.series {
-			fmt.Fprintf(out, "%s{%s} %s\n", f.name, s.labels, number(s.value))
-		}
-	}
-	return out.Flush()
+	return x.Write(w)
 }
 
-// number spells a value as the format has it.
-func number(v float64) string {
-	switch {
-	case math.IsNaN(v):
-		return "NaN"
-	case math.IsInf(v, 1):
-		return "+Inf"
-	case math.IsInf(v, -1):
-		return "-Inf"
-	}
-	return strconv.FormatFloat(v, 'g', -1, 64)
-}
+// number spells a value as Prometheus and spreadsheets read it.
+func number(v float64) string { return promtext.Number(v) }
 
 // totals are what only grows while a run goes on.
-func (x *exposition) totals(r *Run) {
+func (x exposition) totals(r *Run) {
 	b := &r.Before
 	tokens, supervised, examples, skipped := b.Tokens, b.Supervised, b.Examples, b.Skipped
 	seconds := b.Wall.Seconds()
@@ -147,7 +80,7 @@ func (x *exposition) totals(r *Run) {
 }
 
 // last is the state of the last step.
-func (x *exposition) last(r *Run) {
+func (x exposition) last(r *Run) {
 	if len(r.Steps) == 0 {
 		return
 	}
@@ -178,12 +111,12 @@ func (x *exposition) last(r *Run) {
 
 // evaluations are the last value of each measure of each stage, and of what
 // rollouts measured.
-func (x *exposition) evaluations(r *Run) {
+func (x exposition) evaluations(r *Run) {
 	x.measured(r, Evaluation, "temper_evaluation", "Last value of each evaluation.")
 	x.measured(r, Rollout, "temper_rollout", "Reward, prompts, generations and tokens of the last rollout.")
 }
 
-func (x *exposition) measured(r *Run, kind, name, help string) {
+func (x exposition) measured(r *Run, kind, name, help string) {
 	type measure struct{ stage, name string }
 	var order []measure
 	latest := map[measure]float64{}

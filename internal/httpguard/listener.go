@@ -1,4 +1,4 @@
-package dashboard
+package httpguard
 
 import (
 	"net"
@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// How many connections are served at once, and from one address that is not of
-// this machine. Those beyond are closed as they come.
-const (
-	maxConns        = 256
-	maxConnsAddress = 48
-)
+// Limit returns a listener that has so many connections at once, and so many from
+// one address that is not of this machine. Those beyond are closed as they come.
+func Limit(l net.Listener, all, address int) net.Listener {
+	return &limited{Listener: l, most: all, mostAddress: address, from: map[netip.Addr]int{}}
+}
 
-// limited is a listener that keeps to these numbers.
 type limited struct {
 	net.Listener
+	most, mostAddress int
+
 	mu   sync.Mutex
 	all  int
 	from map[netip.Addr]int
@@ -46,10 +46,7 @@ func remote(c net.Conn) netip.Addr {
 func (l *limited) enter(a netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.from == nil {
-		l.from = map[netip.Addr]int{}
-	}
-	if l.all >= maxConns || !a.IsLoopback() && l.from[a] >= maxConnsAddress {
+	if l.all >= l.most || !a.IsLoopback() && l.from[a] >= l.mostAddress {
 		return false
 	}
 	l.all++
