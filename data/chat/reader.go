@@ -28,7 +28,7 @@ type Reader struct {
 	block  *block // the tool call block
 	broken bool   // it went wrong
 	ended  bool
-	passed [End]int // bytes of each part that are decided
+	passed [End]int // bytes of each part: see Passed
 	out    []Delta
 }
 
@@ -67,8 +67,8 @@ func (r *Reader) Calls() int {
 	return r.block.complete
 }
 
-// Passed returns how many bytes of a part's text are decided: given out, or not
-// part of the message.
+// Passed returns how many bytes of the text of reasoning or answer are decided:
+// given out, or layout.
 func (r *Reader) Passed(p Part) int { return r.passed[p] }
 
 // Push reads a piece: whole characters of plain text, or a special token by name.
@@ -111,7 +111,6 @@ func (r *Reader) special(name string) {
 	case r.part == Reasoning && name == r.thinkEnd:
 		r.leaveReasoning()
 	case r.part == Content && name == dsmlToken && r.calls && !r.broken && r.held == callsBefore:
-		r.pass(len(r.held))
 		r.held, r.part = "", Calls
 		r.block = &block{raw: []byte(callsBefore + dsmlToken)}
 	case r.part == Calls:
