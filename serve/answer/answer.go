@@ -111,6 +111,9 @@ func (a *Answer) Cancel() { a.stream.Cancel() }
 // Finish returns why the answer ended, once Next has returned io.EOF.
 func (a *Answer) Finish() Finish { return a.finish }
 
+// Calls returns how many tool calls are complete: one more may have begun.
+func (a *Answer) Calls() int { return a.reader.Calls() }
+
 // Tokens returns how many tokens the prompt has, how many the answer so far, and
 // how many of these are reasoning.
 func (a *Answer) Tokens() (prompt, answer, reasoning int) { return a.prompt, a.tokens, a.reasoning }

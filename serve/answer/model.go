@@ -21,6 +21,7 @@ type Model struct {
 	specials map[int32]string // ids of the encoding's special tokens
 	bos, eos int32
 	ends     []int32 // tokens that end a sequence
+	vocab    int
 }
 
 // New returns a model. The tokenizer must be the model's.
@@ -28,7 +29,7 @@ func New(e Engine, cfg *arch.Config, tok *tokenizer.Tokenizer, enc chat.Encoding
 	if n := tok.VocabSize(); n > cfg.VocabSize {
 		return nil, fmt.Errorf("answer: the tokenizer has %d tokens, the model %d: they do not belong together", n, cfg.VocabSize)
 	}
-	m := &Model{engine: e, tok: tok, enc: enc, specials: map[int32]string{}}
+	m := &Model{engine: e, tok: tok, enc: enc, specials: map[int32]string{}, vocab: cfg.VocabSize}
 	var err error
 	// What messages say is text, whatever it spells out.
 	if m.builder, err = data.NewBuilder(tok, enc, data.Options{LiteralSpecials: true}); err != nil {
@@ -47,6 +48,9 @@ func New(e Engine, cfg *arch.Config, tok *tokenizer.Tokenizer, enc chat.Encoding
 	}
 	return m, nil
 }
+
+// VocabSize returns how many tokens the model has.
+func (m *Model) VocabSize() int { return m.vocab }
 
 // Engine returns the engine.
 func (m *Model) Engine() Engine { return m.engine }

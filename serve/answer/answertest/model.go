@@ -16,7 +16,7 @@ import (
 )
 
 // Context is how many tokens a sequence of the models here may have.
-const Context = 1024
+const Context = 2048
 
 // Tokenizer returns a tokenizer of 320 tokens with those of V4's encoding. Most
 // characters beyond ASCII are several tokens.

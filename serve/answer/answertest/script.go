@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/temper-ml/temper/data/chat"
 	"github.com/temper-ml/temper/data/tokenizer"
@@ -91,12 +92,12 @@ type stream struct {
 	out    []generate.Token
 	once   sync.Once
 	done   chan struct{} // closed when it is cancelled
-	reason generate.Reason
+	reason atomic.Int64  // a generate.Reason
 }
 
 // Next implements [answer.Stream].
 func (s *stream) Next(ctx context.Context) (generate.Token, error) {
-	if s.reason != generate.Running {
+	if generate.Reason(s.reason.Load()) != generate.Running {
 		return generate.Token{}, io.EOF
 	}
 	if len(s.out) == len(s.ids) && s.s.Fail != nil {
@@ -130,7 +131,7 @@ func (s *stream) Next(ctx context.Context) (generate.Token, error) {
 
 func (s *stream) end(r generate.Reason) {
 	s.once.Do(func() {
-		s.reason = r
+		s.reason.Store(int64(r))
 		s.s.mu.Lock()
 		defer s.s.mu.Unlock()
 		s.s.running--
@@ -138,12 +139,14 @@ func (s *stream) end(r generate.Reason) {
 }
 
 // Result implements [answer.Stream].
-func (s *stream) Result() generate.Result { return generate.Result{Tokens: s.out, Reason: s.reason} }
+func (s *stream) Result() generate.Result {
+	return generate.Result{Tokens: s.out, Reason: generate.Reason(s.reason.Load())}
+}
 
 // Cancel implements [answer.Stream].
 func (s *stream) Cancel() {
 	s.once.Do(func() {
-		s.reason = generate.Cancelled
+		s.reason.Store(int64(generate.Cancelled))
 		s.s.mu.Lock()
 		defer s.s.mu.Unlock()
 		s.s.running--
