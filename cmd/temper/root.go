@@ -80,6 +80,7 @@ func newRootCmd() *cobra.Command {
 		newCheckCmd(),
 		newModelCmd(),
 		newEvalCmd(),
+		newServeCmd(),
 		newReportCmd(),
 		newVerifyCmd(),
 		newAttestCmd(),
