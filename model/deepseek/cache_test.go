@@ -24,6 +24,16 @@ func cacheOptions(m *Model) []CacheOptions {
 	return all
 }
 
+// cachedModels are bitModels and one whose heads come from latents in three groups, the
+// last of them smaller.
+func cachedModels(t *testing.T) map[string]*Model {
+	all := bitModels(t)
+	cfg := deepseektest.SmallV3()
+	cfg.NumLayers, cfg.NumHeads, cfg.NumKVHeads = 2, 19, 19
+	all["v3 with 19 heads"] = loaded(t, cfg, deepseektest.RandomParams(cfg, 9))
+	return all
+}
+
 func mustCache(t testing.TB, m *Model, o CacheOptions) *Cache {
 	t.Helper()
 	c, err := m.NewCache(o)
@@ -67,7 +77,7 @@ func randomTokens(m *Model, seed uint64, n int) []int32 {
 // TestCacheEqualsWholePass: sequences that grow together in chunks of any size,
 // that are forked and cut back, give the logits of passes over the whole.
 func TestCacheEqualsWholePass(t *testing.T) {
-	for name, m := range bitModels(t) {
+	for name, m := range cachedModels(t) {
 		tokens, want := make([][]int32, 4), make([][]float32, 4)
 		for i := range tokens {
 			tokens[i] = randomTokens(m, uint64(i), 96)
@@ -165,7 +175,7 @@ func TestCacheOnAllMachines(t *testing.T) {
 			t.Fatal(err)
 		}
 	}()
-	for name, m := range bitModels(t) {
+	for name, m := range cachedModels(t) {
 		tokens := randomTokens(m, 5, 60)
 		want, _ := wholeLogits(t, m, tokens)
 		v := m.cfg.VocabSize
@@ -230,7 +240,7 @@ func TestPredictEqualsWholePass(t *testing.T) {
 
 // TestCachePlan: passes stay within the memory that was reserved for them.
 func TestCachePlan(t *testing.T) {
-	for name, m := range bitModels(t) {
+	for name, m := range cachedModels(t) {
 		for _, o := range cacheOptions(m) {
 			c := mustCache(t, m, o)
 			const tokens, sequences = 50, 6

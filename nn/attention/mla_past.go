@@ -50,7 +50,7 @@ type mlaLane struct {
 // mlaPast is the scratch of a pass that continues.
 type mlaPast struct {
 	mlaRows
-	joint, keys []float32 // of all tokens of a sequence, from latents
+	joint, keys []float32 // of all tokens of a sequence, of a group of heads, from latents
 	attend      []float32
 }
 
@@ -63,7 +63,8 @@ func (a *MLA) takePast(m memory, segs []nn.Segment) mlaPast {
 		for i, g := range segs {
 			longest = max(longest, a.pasts[i].n+g.Len())
 		}
-		f.joint, f.keys = m.F32(longest*a.c.Heads*a.c.jointDim()), m.F32(longest*a.c.Heads*a.c.queryDim())
+		n := longest * a.expanded()
+		f.joint, f.keys = m.F32(n*a.c.jointDim()), m.F32(n*a.c.queryDim())
 	}
 	for len(a.lanes) < kernel.Threads() {
 		l := &mlaLane{heads: make([]kernel.AttentionHeads, a.c.Heads)}
@@ -73,7 +74,7 @@ func (a *MLA) takePast(m memory, segs []nn.Segment) mlaPast {
 	all, each := 0, 0
 	for i := range segs {
 		a.set(a.lanes[0], i, segs)
-		n := a.lanes[0].attn.Scratch(a.lanes[0].heads, false)
+		n := a.lanes[0].attn.Scratch(a.lanes[0].heads[:a.together()], false)
 		if a.alone(i, segs) {
 			all = max(all, n)
 		} else {
@@ -82,6 +83,21 @@ func (a *MLA) takePast(m memory, segs []nn.Segment) mlaPast {
 	}
 	f.attend = m.F32(max(all, each*kernel.Threads()))
 	return f
+}
+
+// expandedHeads is how many heads' keys and values there are at a time, unless there
+// are more threads: all heads' would outgrow what latents save.
+const expandedHeads = 8
+
+// expanded returns how many heads' keys and values are computed from latents at a time.
+func (a *MLA) expanded() int { return min(a.c.Heads, max(expandedHeads, kernel.Threads())) }
+
+// together returns how many heads of a sequence attend at a time.
+func (a *MLA) together() int {
+	if a.latent() {
+		return a.expanded()
+	}
+	return a.c.Heads
 }
 
 // alone tells whether a sequence attends on all threads, before the others.
@@ -180,51 +196,61 @@ func (a *MLA) attendBeside(lane, i int) {
 	}
 }
 
-// attend computes the attention of one sequence.
+// attend computes the attention of one sequence, a group of heads at a time.
 func (a *MLA) attend(l *mlaLane, i int, f *mlaPast, scratch []float32, segs []nn.Segment) {
 	a.set(l, i, segs)
-	c, v, g := &a.c, &a.saved, segs[i]
-	past, T := a.pasts[i], segs[len(segs)-1].End
-	if a.latent() {
-		a.expand(f, past, past.n+g.Len())
-	}
-	for h := range l.heads {
-		hd := kernel.AttentionHeads{
-			Q:   a.headCols(v.q, h, T, c.queryDim(), 0, c.queryDim()).Slice(g.Start, g.End, 0, c.queryDim()),
-			O:   a.headCols(v.o, h, T, c.ValueDim, 0, c.ValueDim).Slice(g.Start, g.End, 0, c.ValueDim),
-			LSE: v.lseT[h*T+g.Start : h*T+g.End],
-		}
+	past, n := a.pasts[i], a.pasts[i].n+segs[i].Len()
+	for from := 0; from < a.c.Heads; from += a.together() {
+		heads := l.heads[:min(a.together(), a.c.Heads-from)]
 		if a.latent() {
-			n := past.n + g.Len()
-			hd.K = a.headCols(f.keys, h, n, c.queryDim(), 0, c.queryDim())
-			hd.V = a.headCols(f.joint, h, n, c.jointDim(), c.NopeDim, c.ValueDim)
-		} else {
-			hd.PK = past.grown[0].pagesOf(h*c.queryDim(), c.queryDim())
-			hd.PV = past.grown[0].pagesOf(c.Heads*c.queryDim()+h*c.ValueDim, c.ValueDim)
+			a.expand(f, past, n, from, len(heads))
 		}
-		l.heads[h] = hd
+		for j := range heads {
+			heads[j] = a.operandsPast(f, past, segs, i, from+j)
+			if a.latent() {
+				all := kernel.MatOf(f.keys[:n*len(heads)*a.c.queryDim()], n, len(heads)*a.c.queryDim())
+				heads[j].K = all.Slice(0, n, j*a.c.queryDim(), (j+1)*a.c.queryDim())
+				all = kernel.MatOf(f.joint[:n*len(heads)*a.c.jointDim()], n, len(heads)*a.c.jointDim())
+				heads[j].V = all.Slice(0, n, j*a.c.jointDim()+a.c.NopeDim, (j+1)*a.c.jointDim())
+			}
+		}
+		l.attn.Forward(heads, scratch)
 	}
-	l.attn.Forward(l.heads, scratch)
 }
 
-// expand computes keys and values of all heads from the latents of n tokens.
-func (a *MLA) expand(f *mlaPast, past *Past, n int) {
+// operandsPast are those of a head for one sequence, without what latents give.
+func (a *MLA) operandsPast(f *mlaPast, past *Past, segs []nn.Segment, i, h int) kernel.AttentionHeads {
+	c, v, g, T := &a.c, &a.saved, segs[i], segs[len(segs)-1].End
+	hd := kernel.AttentionHeads{
+		Q:   a.headCols(v.q, h, T, c.queryDim(), 0, c.queryDim()).Slice(g.Start, g.End, 0, c.queryDim()),
+		O:   a.headCols(v.o, h, T, c.ValueDim, 0, c.ValueDim).Slice(g.Start, g.End, 0, c.ValueDim),
+		LSE: v.lseT[h*T+g.Start : h*T+g.End],
+	}
+	if !a.latent() {
+		hd.PK = past.grown[0].pagesOf(h*c.queryDim(), c.queryDim())
+		hd.PV = past.grown[0].pagesOf(c.Heads*c.queryDim()+h*c.ValueDim, c.ValueDim)
+	}
+	return hd
+}
+
+// expand computes keys and values of heads from on from the latents of n tokens.
+func (a *MLA) expand(f *mlaPast, past *Past, n, from, heads int) {
 	c, g := &a.c, &past.grown[0]
-	joint := c.Heads * c.jointDim()
+	joint, width := heads*c.jointDim(), c.queryDim()
+	weights := kernel.MatOf(a.WKVB.Data[from*c.jointDim()*c.KVRank:(from+heads)*c.jointDim()*c.KVRank], joint, c.KVRank)
 	for lo := 0; lo < n; lo += g.rows {
 		hi := min(lo+g.rows, n)
 		a.work.add(kernel.Product{
 			Form: kernel.NT, Out: kernel.MatOf(f.joint[lo*joint:hi*joint], hi-lo, joint),
-			A: kernel.Mat{Data: g.data[lo/g.rows], Rows: hi - lo, Cols: c.KVRank, Stride: g.width}, B: kernel.MatOf(a.WKVB.Data, joint, c.KVRank),
+			A: kernel.Mat{Data: g.data[lo/g.rows], Rows: hi - lo, Cols: c.KVRank, Stride: g.width}, B: weights,
 		})
 	}
 	a.work.run()
-	width := c.queryDim()
 	kernel.Parallel(n, 8, func(lo, hi int) {
 		for t := lo; t < hi; t++ {
 			shared := g.row(t)[c.KVRank:]
-			for h := range c.Heads {
-				row := f.keys[(t*c.Heads+h)*width : (t*c.Heads+h+1)*width]
+			for h := range heads {
+				row := f.keys[(t*heads+h)*width : (t*heads+h+1)*width]
 				copy(row, f.joint[t*joint+h*c.jointDim():][:c.NopeDim])
 				copy(row[c.NopeDim:], shared)
 			}
