@@ -41,7 +41,7 @@ func (q *Questions) write(ctx context.Context, m *deepseek.Model, n int, o Optio
 		}
 		longest = max(longest, len(q.items[i].prompt))
 	}
-	e, err := generate.New(m, generate.Options{Context: min(m.Config().MaxPositions, longest+q.suite.maxTokens())})
+	e, err := generate.New(m, generate.Options{Context: min(m.Config().MaxPositions, longest+q.suite.maxTokens()), Latent: q.suite.Latent})
 	if err != nil {
 		return err
 	}

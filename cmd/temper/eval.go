@@ -85,6 +85,7 @@ func (f *evalFlags) register(fl *pflag.FlagSet) {
 	fl.Float32Var(&s.Temperature, "temperature", 0, "of generated answers; 0 takes the most likely token")
 	fl.Float32Var(&s.TopP, "top-p", 0, "of generated answers")
 	fl.Uint64Var(&s.Seed, "seed", 0, "of generated answers")
+	fl.BoolVar(&s.Latent, "latent", false, "of generated answers, keep V3's latent vectors only: less memory, more time")
 	fl.IntVar(&s.Samples, "samples", 0, "answers to a question of pass@k (default the largest k)")
 	fl.IntSliceVar(&s.K, "k", nil, "attempts of pass@k (default 1)")
 	fl.StringVar(&f.judge, "judge", "numeric", "what an answer of pass@k is compared as: numeric or exact")

@@ -33,9 +33,11 @@ type Config struct {
 	// Keep is how many rounds' files are kept, 0 for all.
 	Keep int `yaml:"keep,omitempty" json:"keep,omitempty"`
 	// Sequences is how many answers are sampled at a time. Speculate drafts with the
-	// MTP block. Neither changes a token.
+	// MTP block. Latent keeps less of V3's sequences and takes more time: see
+	// [generate.Options]. None of them changes a token.
 	Sequences int  `yaml:"sequences" json:"sequences"`
 	Speculate bool `yaml:"speculate,omitempty" json:"speculate,omitempty"`
+	Latent    bool `yaml:"latent,omitempty" json:"latent,omitempty"`
 }
 
 // Default returns what a recipe leaves out.

@@ -26,7 +26,7 @@ func (s *Sampler) Measure(ctx context.Context, m *deepseek.Model, held *Question
 	if held.Longest() >= most {
 		return Sums{}, fmt.Errorf("rollout: a held-out question has %d tokens, the model %d positions: there is no room for an answer", held.Longest(), most)
 	}
-	e, err := generate.New(m, generate.Options{Context: min(most, held.Longest()+c.MaxTokens), Sequences: c.Sequences, Speculate: c.Speculate})
+	e, err := generate.New(m, generate.Options{Context: min(most, held.Longest()+c.MaxTokens), Sequences: c.Sequences, Speculate: c.Speculate, Latent: c.Latent})
 	if err != nil {
 		return Sums{}, fmt.Errorf("rollout: %w", err)
 	}

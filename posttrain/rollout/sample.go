@@ -39,7 +39,7 @@ func (r *run) waves(ctx context.Context, m *deepseek.Model) error {
 		return fmt.Errorf("a question has %d tokens, the model %d positions: there is no room for an answer", longest, most)
 	}
 	e, err := generate.New(m, generate.Options{
-		Context: min(most, longest+c.MaxTokens), Sequences: min(c.Sequences, c.Prompts*c.Group), Queue: c.Prompts * c.Group, Speculate: c.Speculate,
+		Context: min(most, longest+c.MaxTokens), Sequences: min(c.Sequences, c.Prompts*c.Group), Queue: c.Prompts * c.Group, Speculate: c.Speculate, Latent: c.Latent,
 	})
 	if err != nil {
 		return err

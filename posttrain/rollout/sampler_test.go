@@ -208,6 +208,7 @@ func TestRoundIsAFunction(t *testing.T) {
 		"one at a time": func(o *Options) { o.Config.Sequences = 1 },
 		"all":           func(o *Options) { o.Config.Sequences = 64; o.Judging = 1 },
 		"drafts":        func(o *Options) { o.Config.Speculate = true },
+		"latents":       func(o *Options) { o.Config.Latent = true },
 		"file":          func(o *Options) { o.Dir = t.TempDir() },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -260,7 +261,7 @@ func TestInterruptedRoundIsTheSame(t *testing.T) {
 		o.Dir = t.TempDir()
 		o.FS = durable.OS
 		o.Config.Sequences = rapid.IntRange(1, 9).Draw(rt, "sequences")
-		o.Config.Speculate = rapid.Bool().Draw(rt, "speculate")
+		o.Config.Speculate, o.Config.Latent = rapid.Bool().Draw(rt, "speculate"), rapid.Bool().Draw(rt, "latent")
 		stops := rapid.SliceOfN(rapid.IntRange(0, total), 1, 6).Draw(rt, "stops")
 		slices.Sort(stops)
 		for _, at := range stops {

@@ -28,6 +28,8 @@ type Options struct {
 	Batches []int // sequences that decode together
 	// Speculate drafts with the MTP block; then the tokens of a pass vary.
 	Speculate bool
+	// Latent keeps V3's latents only: see [generate.Options].
+	Latent bool
 }
 
 // stream is how many numbers each of three arrays has that measure memory.
@@ -62,7 +64,7 @@ func Run(ctx context.Context, o Options) ([]kernelbench.Result, error) {
 // batch measures n sequences that decode together.
 func batch(ctx context.Context, m *deepseek.Model, n int, o Options) ([]kernelbench.Result, error) {
 	length := o.Prompt + (o.Samples+2)*o.Tokens*2
-	e, err := generate.New(m, generate.Options{Sequences: n, Context: length, Speculate: o.Speculate})
+	e, err := generate.New(m, generate.Options{Sequences: n, Context: length, Speculate: o.Speculate, Latent: o.Latent})
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +103,8 @@ func batch(ctx context.Context, m *deepseek.Model, n int, o Options) ([]kernelbe
 		rates, reads, all = append(rates, r), append(reads, mem.read()), append(all, mem.both())
 	}
 	name := fmt.Sprintf("decode/batch=%d", n)
-	out := []kernelbench.Result{summary(name, "token/s", 1, rates)}
+	bytes := []float64{float64(e.Stats().CacheBytes + e.ScratchBytes())}
+	out := []kernelbench.Result{summary(name, "token/s", 1, rates), summary(name+"/memory", "MB", 1e-6, bytes)}
 	if n > 1 || o.Speculate {
 		return out, nil
 	}
