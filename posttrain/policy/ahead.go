@@ -36,7 +36,28 @@ func (s *Stage) goAhead(ctx context.Context, r *rollout.Round, begins bool) erro
 		return nil
 	}
 	copyParameters(s.behaviour, s.o.Policy)
-	return s.takeOff(next, r.First+r.Used)
+	d, err := train.ParametersDigest(s.behaviour)
+	if err != nil {
+		return err
+	}
+	s.hold = &kept{next, r.First + r.Used, d}
+	s.goOn(next)
+	return nil
+}
+
+// goOn has the behaviour weights sample a round, if they are for it and nothing is
+// being sampled.
+func (s *Stage) goOn(number int64) {
+	if s.flight != nil || s.hold == nil || s.hold.Round != number {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // it outlives this call
+	f := &flight{kept: *s.hold, cancel: cancel, done: make(chan struct{})}
+	s.flight = f
+	go func() {
+		defer close(f.done)
+		kernel.Beside(func() { f.round, f.err = s.o.Rounds.Sample(ctx, s.behaviour, f.Policy, f.Round, f.First) })
+	}()
 }
 
 // wait returns when the round is sampled, or ctx has ended.
@@ -66,32 +87,17 @@ func atGate(r *rollout.Round) *flight {
 	return f
 }
 
-// takeOff has the behaviour weights sample a round.
-func (s *Stage) takeOff(number, first int64) error {
-	d, err := train.ParametersDigest(s.behaviour)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(context.Background()) // it outlives this call
-	f := &flight{kept: kept{number, first, d}, cancel: cancel, done: make(chan struct{})}
-	s.flight = f
-	go func() {
-		defer close(f.done)
-		kernel.Beside(func() { f.round, f.err = s.o.Rounds.Sample(ctx, s.behaviour, d, number, first) })
-	}()
-	return nil
-}
-
 // land waits for the round that is being sampled.
 func (s *Stage) land(ctx context.Context) (*rollout.Round, error) {
 	f := s.flight
 	if f.wait(ctx); ctx.Err() != nil && !f.landed() {
 		return nil, ctx.Err()
 	}
-	s.Close()
+	s.Idle()
 	if f.err != nil {
 		return nil, fmt.Errorf("policy: round %d, sampled ahead: %w", f.Round, f.err)
 	}
+	s.hold = nil
 	return f.round, s.forget()
 }
 

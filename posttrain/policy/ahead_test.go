@@ -9,6 +9,7 @@ import (
 
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/posttrain/policy"
+	"github.com/temper-ml/temper/report/record/digest"
 	"github.com/temper-ml/temper/train"
 )
 
@@ -140,6 +141,46 @@ func TestAheadContinues(t *testing.T) {
 			if weights(t, second.model) != want {
 				t.Errorf("stopped at %d, %s: other weights", stop, way)
 			}
+		}
+	}
+}
+
+// TestAheadIdles: sampling that is stopped between steps goes on where it is needed;
+// after a jump to other steps it begins anew.
+func TestAheadIdles(t *testing.T) {
+	options := func(s *setup) { ahead(s); s.rollout.Epochs = 2 }
+	var want digest.Digest
+	for i := range 3 {
+		s := newSetup(t, "grpo", 6, options)
+		j := s.begin(t, newModel(t, s.arch), newBank(s.rollout))
+		start, jumped := map[string][]float32{}, false
+		for _, p := range j.model.Params() {
+			start[p.Name] = append([]float32(nil), p.Data...)
+		}
+		for !j.trainer.Done() {
+			if _, err := j.step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			switch taken, _ := j.trainer.Steps(); {
+			case i == 1:
+				j.stage.Idle()
+			case i == 2 && taken == 5 && !jumped: // back to the beginning
+				jumped = true
+				for _, p := range j.model.Params() {
+					copy(p.Data, start[p.Name])
+				}
+				for _, slot := range j.trainer.Optimizer().Slots() {
+					clear(slot.Data)
+				}
+				if err := j.trainer.Resume(0, 0, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if got := weights(t, j.model); i == 0 {
+			want = got
+		} else if got != want {
+			t.Errorf("way %d: other weights", i)
 		}
 	}
 }

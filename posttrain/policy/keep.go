@@ -27,6 +27,9 @@ const weightsDir = "weights"
 // until the round that is sampled beside the updates is on disk. If ctx ends it
 // stops the sampling and keeps the weights that the rest needs, in Options.Dir.
 func (s *Stage) Settle(ctx context.Context) error {
+	if s.hold != nil {
+		s.goOn(s.hold.Round)
+	}
 	f := s.flight
 	if f == nil {
 		return nil
@@ -41,7 +44,7 @@ func (s *Stage) Settle(ctx context.Context) error {
 	if !errors.Is(f.err, context.Canceled) {
 		return fmt.Errorf("policy: round %d, sampled ahead: %w", f.Round, f.err)
 	}
-	s.Close()
+	s.Idle()
 	return s.keep(&f.kept)
 }
 
@@ -72,7 +75,9 @@ func (s *Stage) resume(number int64, why error) error {
 			err = s.check(&k, number)
 		}
 		if err == nil {
-			return s.takeOff(number, k.First)
+			s.hold = &k
+			s.goOn(number)
+			return nil
 		}
 		err = fmt.Errorf("%s: %w", loaded.Path, err)
 	}

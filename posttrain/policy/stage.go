@@ -66,6 +66,7 @@ type Stage struct {
 	grad    []float64
 
 	behaviour *deepseek.Model // the weights that sample ahead
+	hold      *kept           // what they are for, nil while they are for nothing
 	flight    *flight         // the round that is being sampled, or was
 }
 
@@ -124,6 +125,7 @@ func (s *Stage) Prepare(ctx context.Context, step int64) (r *rollout.Round, fres
 	}
 	number, begins := s.o.Rollout.RoundOf(step), step%s.o.Rollout.Steps() == 0
 	if r := s.Round(); r != nil && r.Number == number {
+		s.goOn(number + 1)
 		return r, false, nil
 	}
 	if r, err = s.obtain(ctx, number, begins); err != nil {
@@ -151,7 +153,10 @@ func (s *Stage) Prepare(ctx context.Context, step int64) (r *rollout.Round, fres
 
 // obtain returns the answers of a round.
 func (s *Stage) obtain(ctx context.Context, number int64, begins bool) (*rollout.Round, error) {
-	if f := s.flight; f != nil && f.Round == number {
+	if s.flight != nil && s.flight.Round != number {
+		s.Close() // whoever takes the steps went elsewhere
+	}
+	if s.goOn(number); s.flight != nil {
 		return s.land(ctx)
 	}
 	if begins && (s.o.Rollout.Ahead == 0 || number == 0) {
@@ -260,11 +265,19 @@ func (s *Stage) tell() {
 	s.o.Note(fmt.Sprintf("round %d has %d of %d groups that take part, for %d updates: some steps have no gradient from it", number, groups, len(l.round.Groups), parts))
 }
 
-// Close stops sampling ahead. What was sampled stays in the round's file.
-func (s *Stage) Close() {
+// Idle stops sampling ahead, until Prepare goes on with it. What was sampled stays in
+// the round's file.
+func (s *Stage) Idle() {
 	if s.flight != nil {
 		s.flight.cancel()
 		<-s.flight.done
 		s.flight = nil
 	}
+}
+
+// Close stops sampling ahead for good. A stage may still be used, after a jump to
+// a step that its weights have nothing to do with.
+func (s *Stage) Close() {
+	s.Idle()
+	s.hold = nil
 }
