@@ -79,7 +79,7 @@ func smallModel(t testing.TB) *deepseek.Model {
 
 func modelOf(t testing.TB, cfg *arch.Config) *deepseek.Model {
 	t.Helper()
-	cfg.MaxPositions = 128
+	cfg.MaxPositions = min(cfg.MaxPositions, 128)
 	m, err := deepseek.NewFrozen(cfg)
 	if err != nil {
 		t.Fatal(err)
