@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
@@ -95,11 +97,22 @@ func TestJudgingIsInterrupted(t *testing.T) {
 	o.Dir = t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	sampled := make(chan struct{})
+	all := sync.OnceFunc(func() { close(sampled) })
 	o.Tell = func(p Progress) {
-		if _, err := os.Stat(marks + "/began"); err == nil && p.Answers == p.Total {
-			cancel()
+		if p.Answers == p.Total {
+			all()
 		}
 	}
+	go func() { // once a program runs, and there is nothing else to do
+		<-sampled
+		for ctx.Err() == nil {
+			if _, err := os.Stat(marks + "/began"); err == nil {
+				cancel()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
 	s, err := NewSampler(o)
 	if err != nil {
 		t.Fatal(err)

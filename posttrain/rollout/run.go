@@ -19,6 +19,7 @@ type run struct {
 	s      *Sampler
 	round  *Round
 	file   *journal.Journal // nil if there is none
+	logged int              // questions in the file
 	judged []bool           // by answer
 	kept   [][journal.Arrays]bool
 	wave   int
@@ -66,6 +67,7 @@ func (s *Sampler) start(m *deepseek.Model, policy digest.Digest, number, first i
 // there were, and of the one after them.
 func (r *run) recall(state *journal.State) error {
 	path := r.s.path(r.round.Number)
+	r.logged = len(state.Questions)
 	for n := r.next(); n > 0; n = r.next() {
 		from := len(r.round.Answers)
 		r.ask(n)
@@ -79,6 +81,11 @@ func (r *run) recall(state *journal.State) error {
 		}
 		if !r.complete(from) {
 			break
+		}
+	}
+	for i := range state.Questions {
+		if at := i * r.s.o.Config.Group; at >= len(r.round.Answers) || !slices.Equal(state.Questions[i].Tokens, r.round.Answers[at].Question.Tokens) {
+			return &journal.DamagedError{Path: path, Offset: state.Size, Rule: fmt.Sprintf("question %d is not what is asked there", i)}
 		}
 	}
 	if len(state.Answers) > 0 {
@@ -174,6 +181,25 @@ func (r *run) ask(n int) {
 	r.judged = append(r.judged, make([]bool, n*c.Group)...)
 	r.kept = append(r.kept, make([][journal.Arrays]bool, n*c.Group)...)
 	r.wave++
+}
+
+// write tells the file what is asked.
+func (r *run) write() error {
+	if r.file == nil {
+		return nil
+	}
+	var list []journal.Question
+	size := r.s.o.Config.Group
+	for at := r.logged * size; at < len(r.round.Answers); at += size {
+		q := r.round.Answers[at].Question
+		list = append(list, journal.Question{Index: int64(q.Index), Place: q.Source.String(), Thinking: q.Thinking, Tokens: q.Tokens})
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	first := r.logged
+	r.logged += len(list)
+	return r.file.Questions(first, list)
 }
 
 // settled tells whether nothing is left to do for an answer.

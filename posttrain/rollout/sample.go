@@ -69,6 +69,9 @@ type task struct {
 
 // finishWave samples and judges what is missing of the answers asked for.
 func (r *run) finishWave(ctx context.Context, e *generate.Engine) error {
+	if err := r.write(); err != nil {
+		return err
+	}
 	var tasks []*task
 	court := r.court(ctx)
 	defer court.close()

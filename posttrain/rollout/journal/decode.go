@@ -123,6 +123,8 @@ func (s *State) valid(frame []byte, offset int64) bool {
 func (s *State) take(kind byte, payload []byte) error {
 	r := &reader{b: payload}
 	switch kind {
+	case kindAsked:
+		return s.question(r)
 	case kindTokens:
 		return s.tokens(r)
 	case kindVerdict:

@@ -14,6 +14,10 @@
 // A checksum is the CRC-32C of the file's own checksum, the frame's offset in the file
 // (8 bytes) and the frame before it. So a frame is valid in one place of one file.
 //
+//	Q  a question: varints of its number among those asked and of its index among those
+//	   there are, 1 if the answer is to think (1), the place it comes from, a text with
+//	   the varint of its length before it, varints of its tokens. It is for readers
+//	   who have only the file: what is asked follows from the cursor
 //	T  tokens that a pass made: for each answer that got some, ascending, the varint of
 //	   its distance from the one before it; varint of 16 x number of tokens + 2 x reason
 //	   of its end (0: it goes on) + 1 if log-probabilities differ from those under which

@@ -21,6 +21,7 @@ const (
 
 // The kinds of frames.
 const (
+	kindAsked   = 'Q'
 	kindTokens  = 'T'
 	kindVerdict = 'V'
 	kindArray   = 'A'
@@ -59,6 +60,41 @@ func appendFrame(b []byte, salt uint32, offset int64, kind byte, payload []byte)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(payload)))
 	b = append(append(b, kind), payload...)
 	return binary.LittleEndian.AppendUint32(b, checksum(salt, offset, b[at:]))
+}
+
+// appendQuestion adds the payload of a question.
+func appendQuestion(b []byte, number int, q *Question) []byte {
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(number)), uint64(q.Index))
+	b = append(b, flag(q.Thinking))
+	b = append(binary.AppendUvarint(b, uint64(len(q.Place))), q.Place...)
+	for _, id := range q.Tokens {
+		b = binary.AppendUvarint(b, uint64(uint32(id)))
+	}
+	return b
+}
+
+// question takes the payload of a question in.
+func (s *State) question(r *reader) error {
+	number, index, thinking, place := r.uvarint(), r.uvarint(), r.byte(), r.text()
+	q := Question{Index: int64(index), Place: place, Thinking: thinking == 1}
+	for r.left() > 0 {
+		id := r.uvarint()
+		if id > math.MaxInt32 {
+			return errPayload
+		}
+		q.Tokens = append(q.Tokens, int32(id))
+	}
+	if r.bad || thinking > 1 || index > math.MaxInt64 {
+		return errPayload
+	}
+	return s.ask(number, q)
+}
+
+func flag(v bool) byte {
+	if v {
+		return 1
+	}
+	return 0
 }
 
 // appendTokens adds the payload of a pass; answers are ascending.
@@ -131,11 +167,7 @@ func appendVerdict(b []byte, answer int, v *reward.Verdict) []byte {
 	text := func(t string) { b = append(binary.AppendUvarint(b, uint64(len(t))), t...) }
 	number := func(x float64) { b = binary.LittleEndian.AppendUint64(b, math.Float64bits(x)) }
 	b = binary.AppendUvarint(b, uint64(answer))
-	failed := byte(0)
-	if v.Failed {
-		failed = 1
-	}
-	b = append(b, failed)
+	b = append(b, flag(v.Failed))
 	number(v.Total)
 	b = binary.AppendUvarint(b, uint64(len(v.Parts)))
 	for i := range v.Parts {

@@ -120,6 +120,16 @@ func (j *Journal) put(kind byte, payload []byte) error {
 	return nil
 }
 
+// Questions appends questions, the first of which has the number given.
+func (j *Journal) Questions(first int, list []Question) error {
+	for i := range list {
+		if err := j.put(kindAsked, appendQuestion(j.frame[:0], first+i, &list[i])); err != nil {
+			return err
+		}
+	}
+	return j.write()
+}
+
 // Tokens appends what a pass made; answers are ascending. routes, if not nil, gives the
 // compact form of the routes of those that ended, which come before the ends.
 func (j *Journal) Tokens(adds []Add, routes func(answer int) ([]byte, error)) error {

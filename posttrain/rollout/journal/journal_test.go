@@ -32,7 +32,9 @@ var fast = durabletest.NoSync(durable.OS)
 // routesOf are some bytes.
 func routesOf(answer int) []byte { return bytes.Repeat([]byte{'r', byte(answer)}, answer) }
 
-// write makes a round's file: passes of several answers, ends, verdicts, arrays, marks,
+var asked = []Question{{Index: 9, Place: "q.jsonl:10", Tokens: []int32{5, 129000}}, {Index: 2, Place: "q.jsonl:3", Thinking: true, Tokens: []int32{7}}, {Tokens: []int32{1}}}
+
+// write makes a round's file: questions, passes of several answers, ends, verdicts, arrays, marks,
 // and a seal.
 func write(t testing.TB, fs durable.FS, path string, seal bool) (*State, error) {
 	t.Helper()
@@ -41,6 +43,9 @@ func write(t testing.TB, fs durable.FS, path string, seal bool) (*State, error) 
 		return s, err
 	}
 	defer j.Close()
+	if err := j.Questions(0, asked[:2]); err != nil {
+		return s, err
+	}
 	rnd := detrand.Key(5, "journal")
 	for pass := range 9 {
 		var adds []Add
@@ -135,6 +140,9 @@ func TestReadsWhatWasWritten(t *testing.T) {
 	}
 	if !s.Sealed || s.Asked != 3 || s.Digest != sha256.Sum256([]byte("round")) || s.Header != header || len(s.Answers) != 6 || s.Torn != 0 {
 		t.Errorf("got %+v", s)
+	}
+	if !reflect.DeepEqual(s.Questions, asked[:2]) {
+		t.Errorf("questions are %+v", s.Questions)
 	}
 	a := s.Answers[3]
 	if a.Tokens[0] != 3000 || len(a.Tokens) != 12 || a.Reason != generate.Context || a.Verdict.Parts[0].Reason != "want 7" || len(a.Arrays[1]) != 12 || a.Arrays[0] != nil {
@@ -357,6 +365,8 @@ func TestImpossibleContent(t *testing.T) {
 		"there are 2":   framed(begin, kindArray, appendArray(nil, 1, 2, nil)),
 		"answer 12 of":  framed(begin[:headerSize], kindRoutes, []byte{12}),
 		"gets routes":   framed(begin, kindRoutes, []byte{1, 'r'}),
+		"question 5":    framed(begin, kindAsked, appendQuestion(nil, 5, &asked[0])),
+		"question 1":    framed(begin, kindAsked, appendQuestion(nil, 1, &asked[0])),
 		"unknown kind":  framed(begin, 'x', nil),
 		"checksum and":  framed(begin, kindMark, []byte{255, 255, 255, 255, 255, 255, 255, 127}),
 		"follow":        append(file(t, true), 0),
@@ -374,7 +384,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(whole, byte(0), []byte(nil))
 	f.Add(whole[:len(whole)/2], byte(0), []byte(nil))
 	begin := file(f, false)
-	for _, kind := range []byte{kindTokens, kindVerdict, kindArray, kindRoutes, kindMark, kindSeal} {
+	for _, kind := range []byte{kindAsked, kindTokens, kindVerdict, kindArray, kindRoutes, kindMark, kindSeal} {
 		f.Add(begin, kind, []byte{1, 2, 3, 4, 5, 6, 7, 8, 9})
 		f.Add(begin[:headerSize], kind, []byte{0, 0xf1, 1, 200, 1, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5})
 	}
@@ -393,6 +403,9 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%d and %d bytes of %d, %d of them on the disk", s.Size, s.Torn, len(b), s.durable)
 		}
 		held := 0
+		for _, q := range s.Questions {
+			held += 1 + len(q.Tokens) + len(q.Place)
+		}
 		for _, a := range s.Answers {
 			held += 1 + len(a.Tokens) + cap(a.Arrays[0]) + cap(a.Arrays[1])
 			held += len(a.Routes)

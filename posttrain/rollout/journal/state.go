@@ -68,9 +68,19 @@ const (
 	Arrays // how many there are
 )
 
+// Question is what a file says of a question.
+type Question struct {
+	Index    int64
+	Place    string
+	Thinking bool
+	Tokens   []int32
+}
+
 // State is what a file says.
 type State struct {
 	Header Header
+	// Questions are those asked, in order, as far as they are told.
+	Questions []Question
 	// Answers are those of which there is anything.
 	Answers map[int]*Answer
 	// Sealed says that the round is complete; Asked and Digest are the seal's.
@@ -154,6 +164,15 @@ func (s *State) amend(i uint64, which byte, values []float32) error {
 		return fmt.Errorf("answer %d has %d tokens and an array of %d", i, len(x.Tokens), len(values))
 	}
 	x.Arrays[which] = values
+	return nil
+}
+
+// ask takes a question in.
+func (s *State) ask(number uint64, q Question) error {
+	if number != uint64(len(s.Questions)) || int64(number) >= int64(s.Header.Prompts)*int64(s.Header.Waves) {
+		return fmt.Errorf("question %d comes after %d of at most %d", number, len(s.Questions), int64(s.Header.Prompts)*int64(s.Header.Waves))
+	}
+	s.Questions = append(s.Questions, q)
 	return nil
 }
 
