@@ -81,6 +81,7 @@ func newRootCmd() *cobra.Command {
 		newModelCmd(),
 		newEvalCmd(),
 		newServeCmd(),
+		newRolloutsCmd(),
 		newReportCmd(),
 		newVerifyCmd(),
 		newAttestCmd(),

@@ -427,3 +427,55 @@ func TestSeveralWait(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestItems: what a file says in words, at any time, without the questions' files.
+func TestItems(t *testing.T) {
+	m, o := smallModel(t), options(t)
+	o.Dir = t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	o.Tell = func(p Progress) {
+		if p.Judged >= 5 {
+			cancel()
+		}
+	}
+	s, err := NewSampler(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Sample(ctx, m, policyOf, 7, 3); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := Files(o.Dir)
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	decode := o.Questions.tok.Decode
+	half, err := Items(files[0], decode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Tell = nil
+	r := whole(t, o, m, 7, 3)
+	items, err := Items(files[0], decode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(items) != 5 || len(half) != 5 || fmt.Sprint(half) == fmt.Sprint(items) {
+		t.Fatalf("%d and %d questions", len(half), len(items))
+	}
+	for i, it := range items {
+		g := &r.Groups[i]
+		if it.Round != 7 || it.Cursor != g.Cursor || it.Place != g.Question.Source.String() || it.Asked != decode(g.Question.Tokens) || len(it.Answers) != 4 {
+			t.Errorf("got %+v", it)
+		}
+		for k, a := range it.Answers {
+			b := &g.Answers[k]
+			if a.Sample != k || a.Text != decode(b.Tokens) || a.Tokens != len(b.Tokens) || a.Ended != b.Reason.String() || a.Verdict.Total != b.Verdict.Total || a.LogProb >= 0 {
+				t.Errorf("got %+v, want %+v", a, b)
+			}
+		}
+	}
+}
