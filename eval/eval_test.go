@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -277,5 +278,30 @@ func TestNonFinite(t *testing.T) {
 	q := load(t, Suite{File: file(t, "p.jsonl", preferenceRows...)}, 256)
 	if _, err := q.Measure(t.Context(), m, Options{}); err == nil || !strings.Contains(err.Error(), "p.jsonl:") {
 		t.Errorf("a model of NaN gives %v", err)
+	}
+}
+
+// TestComparisonsEqualPasses: what goes through the model once for all answers to a
+// question gives the bits of passes over each answer with its question.
+func TestComparisonsEqualPasses(t *testing.T) {
+	_, _, m := smallModel(t)
+	for name, rows := range map[string][]string{"choice": choiceRows, "preference": preferenceRows} {
+		q := load(t, Suite{File: file(t, "rows.jsonl", rows...)}, 512)
+		var got, want [][]scored
+		collect := func(to *[][]scored) func(int, []scored) error {
+			return func(_ int, answers []scored) error {
+				*to = append(*to, answers)
+				return nil
+			}
+		}
+		if err := q.compare(t.Context(), m, Options{}, collect(&got)); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.score(t.Context(), m, pass{logp: true}, Options{}, collect(&want)); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, in whole passes %v", name, got, want)
+		}
 	}
 }

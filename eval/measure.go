@@ -90,7 +90,7 @@ func (it *item) likeliest(answers []scored) (best [3]int) {
 func (q *Questions) measureChoice(ctx context.Context, m *deepseek.Model, o Options, r *Result) error {
 	var right [3]Accuracy
 	chance := 0.0
-	err := q.score(ctx, m, pass{logp: true}, o, func(i int, answers []scored) error {
+	err := q.compare(ctx, m, o, func(i int, answers []scored) error {
 		it := &q.items[i]
 		best := it.likeliest(answers)
 		for k := range best {
@@ -112,7 +112,7 @@ func (q *Questions) measureChoice(ctx context.Context, m *deepseek.Model, o Opti
 func (q *Questions) measurePreference(ctx context.Context, m *deepseek.Model, o Options, r *Result) error {
 	var right [3]Accuracy
 	var margins []float64
-	err := q.score(ctx, m, pass{logp: true}, o, func(i int, answers []scored) error {
+	err := q.compare(ctx, m, o, func(i int, answers []scored) error {
 		it := &q.items[i]
 		chosen, rejected := under(answers[0], it.answers[0].bytes), under(answers[1], it.answers[1].bytes)
 		var best [3]int

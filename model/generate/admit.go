@@ -39,7 +39,7 @@ func (e *Engine) tell() {
 func (e *Engine) enlist() {
 	for i := len(e.waiting) - 1; i >= 0 && e.waiting[i].node == nil; i-- {
 		s := e.waiting[i]
-		s.node = e.trees[s.req.kind()].insert(s.req.Prompt)
+		s.node = e.trees[s.req.kind()].insert(s.req.Prompt[:s.req.shared()])
 		s.node.enter()
 	}
 }
@@ -78,7 +78,7 @@ func (e *Engine) startWaiting() {
 // start makes a request run, from the longest snapshot that it can use, if the pages
 // that it may take are free.
 func (e *Engine) start(s *Stream) bool {
-	from := s.node.snapped()
+	from := s.from()
 	s.pages = e.cache.Size().Pages(s.limit)
 	if !e.room(s.pages-e.cache.Size().SharedPages(from.depth), from) {
 		if len(e.running) > 0 || from.snap == nil {
@@ -94,7 +94,7 @@ func (e *Engine) start(s *Stream) bool {
 	if k := from.snap; k != nil {
 		s.pages -= e.cache.Size().SharedPages(from.depth)
 		s.seq = k.seq.Fork()
-		if from == s.node {
+		if from == s.node && s.req.Score == 0 {
 			s.first = k.logits
 		}
 		e.touch(k)
@@ -200,7 +200,7 @@ func (e *Engine) keepPrompt(s *Stream, logits []float32) {
 	}
 	size := e.cache.Size()
 	copied := size.Pages(at) - size.SharedPages(at)
-	if !e.room(copied+e.fixed, s.node.snapped()) {
+	if !e.room(copied+e.fixed, s.from()) {
 		return
 	}
 	s.pages += copied
@@ -226,7 +226,7 @@ func (e *Engine) leave(s *Stream) {
 // retire frees what a stream held, or keeps its sequence for those that continue it.
 func (e *Engine) retire(s *Stream) {
 	at := len(s.seq.Tokens())
-	if e.o.Keep && s.end != Failed && at >= e.o.Share && e.room(e.fixed, nil) {
+	if e.o.Keep && s.end != Failed && s.req.MaxTokens > 0 && at >= e.o.Share && e.room(e.fixed, nil) {
 		if n := e.trees[s.req.kind()].insert(s.tokens[:at:at]); n.snap == nil {
 			e.keep(n, s.seq, nil)
 			s.seq = nil

@@ -34,6 +34,7 @@ type Engine struct {
 	kept    []*node     // that have snapshots
 	uses    int64       // of snapshots
 	evicted int64
+	scores  int // most rows of logits of a pass for tokens of prompts
 	fixed   int // pages that a snapshot counts for besides its own
 	work    stepping
 }
@@ -66,15 +67,20 @@ func New(m *deepseek.Model, o Options) (*Engine, error) {
 	for _, id := range append([]int{m.Config().EOS}, m.Config().MoreEOS...) {
 		e.eos = append(e.eos, int32(id))
 	}
-	e.fixed = int((c.Size().Sequence + 4*int64(m.Config().VocabSize) + c.Size().PageBytes - 1) / c.Size().PageBytes)
+	e.fixed = snapshotPages(m, c.Size())
 	rows := o.Sequences * o.width()
-	if e.bytes, err = c.Reserve(o.StepTokens, o.Sequences, rows); err != nil {
+	e.scores = min(max(1, scoredLogits/m.Config().VocabSize), o.StepTokens)
+	if e.bytes, err = c.Reserve(o.StepTokens, o.Sequences, rows+e.scores); err != nil {
 		return nil, fmt.Errorf("generate: %w", err)
 	}
 	e.work.logits = make([]float32, rows*m.Config().VocabSize)
 	e.stats.FreePages, e.stats.Pages = c.FreePages(), c.Pages()
 	return e, nil
 }
+
+// scoredLogits bounds the logits of a pass for tokens of prompts: 16 MiB, unless those
+// of one token are more.
+const scoredLogits = 1 << 22
 
 // Options returns the options, completed.
 func (e *Engine) Options() Options { return e.o }

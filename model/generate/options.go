@@ -18,8 +18,9 @@ type Options struct {
 	StepTokens int
 	// Queue is the most requests that wait: 1024.
 	Queue int
-	// CacheBytes bounds the memory of what grows with sequences: room for Sequences
-	// of Context tokens. It is taken from the heap when it is used.
+	// CacheBytes bounds the memory of what grows with sequences, and of snapshots: room
+	// for Sequences of Context tokens and a snapshot of each. It is taken from the heap
+	// when it is used.
 	CacheBytes int64
 	// Latent makes V3's attention keep latent vectors only: see
 	// [deepseek.CacheOptions].
@@ -79,9 +80,16 @@ func (o *Options) fill(m *deepseek.Model) error {
 		return err
 	}
 	// One prompt's snapshot for each sequence, besides the sequence.
-	o.CacheBytes = int64(2*o.Sequences) * int64(size.Pages(o.Context)) * size.PageBytes
+	each := 2*size.Pages(o.Context) + snapshotPages(m, &size)
+	o.CacheBytes = int64(o.Sequences) * int64(each) * size.PageBytes
 	o.CacheBytes = max(o.CacheBytes, size.PageBytes)
 	return nil
+}
+
+// snapshotPages returns how many pages a snapshot counts for besides its own: what is
+// newest of a sequence, and logits.
+func snapshotPages(m *deepseek.Model, size *deepseek.CacheSize) int {
+	return int((size.Sequence + 4*int64(m.Config().VocabSize) + size.PageBytes - 1) / size.PageBytes)
 }
 
 func (o *Options) cache() deepseek.CacheOptions {

@@ -134,10 +134,11 @@ func (n *node) leave() {
 	}
 }
 
-// snapped returns the last node before a prompt's tokens go on, or the prompt's own,
-// that has a snapshot to start from: the root if there is none.
-func (n *node) snapped() *node {
-	if n.snap != nil && n.snap.logits == nil {
+// from returns the last node on the way to the stream's own that has a snapshot to
+// start from: the root if there is none.
+func (s *Stream) from() *node {
+	n := s.node
+	if n.snap != nil && n.snap.logits == nil && s.req.Score == 0 {
 		n = n.parent // a token must be left, after which there are logits
 	}
 	for n.snap == nil && n.parent != nil {
@@ -158,7 +159,7 @@ func (n *node) above() int {
 // lead marks, for this round, the nodes that a running prompt has yet to pass.
 func (p *prefixes) lead(s *Stream) {
 	at := len(s.seq.Tokens())
-	if at >= len(s.req.Prompt) {
+	if at >= s.node.depth {
 		return
 	}
 	s.node.ended = p.round
@@ -170,7 +171,7 @@ func (p *prefixes) lead(s *Stream) {
 // await tells whether a request that waits had better wait for a running prompt to
 // pass a place that is share tokens after what it could start from now.
 func (p *prefixes) await(s *Stream, share int) bool {
-	from := s.node.snapped()
+	from := s.from()
 	if s.node.ended == p.round && from != s.node {
 		return true
 	}

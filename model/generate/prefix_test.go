@@ -105,6 +105,10 @@ func (x *mixture) request(before []int32) Request {
 		r.Prompt = r.Prompt[:80]
 	}
 	r.Temperature, r.Seed, r.Sample = []float32{0, 1}[x.roll(2)], 3, uint64(x.roll(3))
+	if n := len(r.Prompt); n > 1 && x.roll(3) == 0 {
+		r.Score = n - 1 - x.roll(min(n-1, 15))
+		r.MaxTokens *= x.roll(2)
+	}
 	return r
 }
 
@@ -178,9 +182,13 @@ func runMixture(rt *rapid.T, e *Engine, x *mixture, alone map[string]Result) {
 		if got.Reason == Cancelled {
 			want.Tokens, want.Reason = want.Tokens[:min(len(got.Tokens), len(want.Tokens))], Cancelled
 			want.Routes, got.Routes = nil, nil
+			want.Scored = want.Scored[:len(got.Scored):len(got.Scored)]
 		}
 		if len(got.Tokens)+len(want.Tokens) == 0 {
 			got.Tokens, want.Tokens = nil, nil
+		}
+		if len(got.Scored)+len(want.Scored) == 0 {
+			got.Scored, want.Scored = nil, nil
 		}
 		if !reflect.DeepEqual(got, want) {
 			rt.Fatalf("request %d: %+v:\n%+v, alone\n%+v", i, s.req, got, want)
@@ -223,6 +231,65 @@ func TestSystemPromptsGoThroughOnce(t *testing.T) {
 	}
 	if !e.empty() {
 		t.Error("something is kept for nobody")
+	}
+}
+
+// TestScoresAreTheTrainers: the log-probabilities of a prompt's tokens have the bits of
+// a training pass, from whichever token on, with or without an answer after them; and
+// what comes before them goes through the model once.
+func TestScoresAreTheTrainers(t *testing.T) {
+	for name, m := range models(t) {
+		x := mixture{s: detrand.Key(2, "scores"), m: m}
+		question := x.text("question", 31)
+		var rs []Request
+		own := 0
+		for i := range 9 {
+			r := Request{Prompt: slices.Concat(question, x.text(fmt.Sprint("answer", i), 1+3*i)), Score: len(question), IgnoreEOS: true}
+			own += 1 + 3*i // the question's last token among them, the answer's not
+			rs = append(rs, r)
+		}
+		shared := len(question) - 1
+		all := rs[7]
+		all.Score = 1
+		answered := rs[8]
+		answered.Score, answered.MaxTokens = 40, 4
+		for _, step := range []int{0, 20} {
+			e, err := New(m, Options{Sequences: 4, StepTokens: step})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.scores = 5 // several passes
+			got, err := e.Run(context.Background(), rs, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := e.Stats(); s.PromptTokens != int64(shared+own) || s.SharedTokens != int64(8*shared) || !e.empty() {
+				t.Errorf("%s: %d prompt tokens went through the model, %d were shared, want %d and %d", name, s.PromptTokens, s.SharedTokens, shared+own, 8*shared)
+			}
+			more, err := e.Run(context.Background(), []Request{all, answered}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, r := range append(got, more...) {
+				asked := append(slices.Clone(rs), all, answered)[i]
+				want := logProbs(t, m, asked.Prompt, asked.Score)
+				if !slices.Equal(r.Scored, want) || len(r.Tokens) != asked.MaxTokens || r.Reason != Length {
+					t.Fatalf("%s, request %d: scores %v (%v, %v), want %v", name, i, r.Scored, r.Reason, r.Err, want)
+				}
+			}
+			if want := mustRun(t, m, Options{}, Request{Prompt: answered.Prompt, MaxTokens: 4, IgnoreEOS: true}); !reflect.DeepEqual(more[1].Tokens, want[0].Tokens) {
+				t.Errorf("%s: after scores the answer is %v, want %v", name, more[1].Tokens, want[0].Tokens)
+			}
+		}
+		for _, r := range []Request{{Prompt: []int32{1, 2}, Score: 2}, {Prompt: []int32{1, 2}, Score: -1, MaxTokens: 1}, {Prompt: []int32{1}}, {Prompt: make([]int32, 91), Score: 1}} {
+			if err := r.check(19, 90); err == nil {
+				t.Errorf("%+v is taken", r)
+			}
+		}
+		whole := Request{Prompt: make([]int32, 90), Score: 1}
+		if got := mustRun(t, m, Options{}, whole)[0]; len(got.Scored) != 89 || got.Reason != Length {
+			t.Errorf("%s: a prompt as long as the context: %d scores, %v (%v)", name, len(got.Scored), got.Reason, got.Err)
+		}
 	}
 }
 

@@ -7,8 +7,12 @@ type Request struct {
 	// Prompt is what to continue: at least one token.
 	Prompt []int32
 	// MaxTokens bounds the continuation; the model's context bounds prompt and
-	// continuation together.
+	// continuation together. It may be 0 if the prompt is scored.
 	MaxTokens int
+	// Score asks for the log-probabilities of the prompt's tokens from this one on, at
+	// least 1: see [Result.Scored]. 0 asks for none. What comes before is shared with
+	// other requests.
+	Score int
 	// Stop lists token sequences that end the continuation; they are its last
 	// tokens then. The model's end-of-sequence token does too, unless IgnoreEOS.
 	Stop      [][]int32
@@ -77,12 +81,17 @@ const maxTopLogProbs = 1024
 
 // check tells what is wrong with r for a vocabulary and a context.
 func (r *Request) check(vocab, context int) error {
+	scores := r.MaxTokens == 0 && r.Score > 0 // and no answer
 	switch n := len(r.Prompt); {
 	case n == 0:
 		return fmt.Errorf("generate: prompt is empty, want at least one token, such as the model's first")
-	case n >= context:
+	case r.Score < 0 || r.Score > 0 && r.Score >= n:
+		return fmt.Errorf("generate: score is %d, the prompt has %d tokens: want the index of one but the first, or 0", r.Score, n)
+	case scores && n > context:
+		return fmt.Errorf("generate: prompt has %d tokens, the context is %d", n, context)
+	case !scores && n >= context:
 		return fmt.Errorf("generate: prompt has %d tokens, the context is %d: at most %d leave room for an answer", n, context, context-1)
-	case r.MaxTokens <= 0:
+	case !scores && r.MaxTokens <= 0:
 		return fmt.Errorf("generate: max tokens is %d, want at least 1", r.MaxTokens)
 	case r.TopLogProbs < 0 || r.TopLogProbs > min(vocab, maxTopLogProbs):
 		return fmt.Errorf("generate: top log-probabilities is %d, want 0 to %d", r.TopLogProbs, min(vocab, maxTopLogProbs))
@@ -103,6 +112,23 @@ func (r *Request) check(vocab, context int) error {
 		}
 	}
 	return r.Sampling.Check()
+}
+
+// shared returns how many tokens of the prompt other requests may have in common with
+// it: those whose logits nobody asks for.
+func (r *Request) shared() int {
+	if r.Score > 0 {
+		return r.Score - 1
+	}
+	return len(r.Prompt)
+}
+
+// through returns how many tokens of the prompt have to go through the model.
+func (r *Request) through() int {
+	if r.MaxTokens == 0 {
+		return len(r.Prompt) - 1
+	}
+	return len(r.Prompt)
 }
 
 // ends tells whether the sequence, of which the last n tokens are generated, ends

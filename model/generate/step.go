@@ -13,6 +13,7 @@ type stepping struct {
 	rows    [][]float32 // of each stream that draws
 	ended   []*Stream
 	prompts []*Stream // that have yet to go through the model
+	scores  int       // rows of logits that prompts may still want
 	drawers []*drawer // by lane
 	lanes   int       // that draw at a time
 	each    func(e *Engine, d *drawer, i int)
@@ -122,6 +123,9 @@ func (e *Engine) extend() error {
 	if len(w.to) == 0 {
 		return nil
 	}
+	if need := (e.o.Sequences*e.o.width() + e.scores) * v; w.scores < e.scores && len(w.logits) < need {
+		w.logits = make([]float32, need)
+	}
 	if err := e.cache.Extend(w.to, w.logits); err != nil {
 		return err
 	}
@@ -137,8 +141,9 @@ func (e *Engine) extend() error {
 		}
 		if s.generated() == 0 {
 			e.keepPrompt(s, rows)
+			rows = e.score(s, rows)
 		}
-		if len(s.seq.Tokens()) >= len(s.req.Prompt) {
+		if len(rows) > 0 && len(s.seq.Tokens()) >= len(s.req.Prompt) {
 			w.of[n], w.rows = s, append(w.rows, rows)
 			n++
 		}
@@ -155,11 +160,12 @@ func (e *Engine) prompts(left int) {
 	w := &e.work
 	w.prompts = w.prompts[:0]
 	for _, s := range e.running {
-		if s.end == Running && len(s.seq.Tokens()) < len(s.req.Prompt) {
+		if s.end == Running && len(s.seq.Tokens()) < s.req.through() {
 			w.prompts = append(w.prompts, s)
 		}
 	}
 	kept := 0
+	w.scores = e.scores
 	for i, s := range w.prompts {
 		most := left
 		if i == 0 && len(w.prompts) > 1 {
@@ -172,26 +178,64 @@ func (e *Engine) prompts(left int) {
 		e.addPrompt(w.prompts[0], left)
 	}
 	for _, s := range w.prompts {
-		if len(s.chunk) == 0 {
-			continue
+		if len(s.chunk) > 0 {
+			e.put(s, e.logitsOf(s))
 		}
-		at := len(s.seq.Tokens()) + len(s.chunk)
-		logits := 0
-		if n := s.stop(at-1, e.o.Share, e.o.Keep); n.depth == at && (n == s.node || n.ends > 0) {
-			logits = 1
-		}
-		e.put(s, logits)
 	}
 }
 
 // addPrompt adds tokens of a prompt to its chunk, at most so many and not beyond the
-// next place where a snapshot is wanted, and returns how many.
+// next place where a snapshot is wanted or scores begin, and returns how many.
 func (e *Engine) addPrompt(s *Stream, most int) int {
 	from := len(s.seq.Tokens())
 	at := from + len(s.chunk)
-	to := min(at+most, s.stop(from, e.o.Share, e.o.Keep).depth)
+	to := s.req.through()
+	switch {
+	case from < s.node.depth:
+		to = s.stop(from, e.o.Share, e.o.Keep).depth
+	case s.req.Score > 0:
+		most = min(most, e.work.scores)
+		e.work.scores -= min(most, to-at)
+	}
+	to = min(at+most, to)
 	s.chunk = append(s.chunk, s.req.Prompt[at:to]...)
 	return to - at
+}
+
+// logitsOf returns after how many tokens of its chunk a prompt needs logits: of all
+// that are scored, else after the last if a token or a snapshot needs them.
+func (e *Engine) logitsOf(s *Stream) int {
+	from := len(s.seq.Tokens())
+	at := from + len(s.chunk)
+	if s.req.Score > 0 && from >= s.node.depth {
+		return len(s.chunk)
+	}
+	if n := s.stop(at-1, e.o.Share, e.o.Keep); n.depth == at && (n == s.node && s.req.Score == 0 || n.ends > 0) {
+		return 1
+	}
+	return 0
+}
+
+// score takes log-probabilities of a prompt's tokens from rows of logits, and returns
+// the row after the prompt, if there is one.
+func (e *Engine) score(s *Stream, rows []float32) []float32 {
+	v, at := e.m.Config().VocabSize, len(s.seq.Tokens())
+	if s.req.Score == 0 || at <= s.node.depth {
+		if at < len(s.req.Prompt) {
+			return nil
+		}
+		return rows
+	}
+	n := len(rows) / v
+	labels := s.req.Prompt[at-n+1 : min(at+1, len(s.req.Prompt))]
+	k := len(labels)
+	from := len(s.scored)
+	s.scored = append(s.scored, make([]float32, k)...)
+	kernel.CrossEntropyForward(s.scored[from:], make([]float32, k), rows[:k*v], labels, k, v)
+	if s.req.MaxTokens == 0 && at == s.req.through() {
+		s.end = Length
+	}
+	return rows[k*v:]
 }
 
 // put makes the stream's chunk part of the pass.

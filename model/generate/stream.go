@@ -33,11 +33,13 @@ type Stream struct {
 	end      Reason
 	failure  error
 	accepted bool // the draft
+	scored   []float32
 
 	mu     sync.Mutex
 	out    []Token
 	read   int // tokens that Next returned
 	reason Reason
+	scores []float32
 	err    error
 	routes *deepseek.Routes
 	wait   chan struct{} // closed when something changes; nil if nobody waits
@@ -47,6 +49,9 @@ type Stream struct {
 type Result struct {
 	Tokens []Token
 	Reason Reason
+	// Scored are the log-probabilities of the prompt's tokens from Request.Score on,
+	// as far as it has gone through the model: the trainer's bits, as [Token.LogProb].
+	Scored []float32
 	// Err says why the reason is Failed.
 	Err error
 	// Routes are the choices made for all tokens but the last, prompt included, if
@@ -59,7 +64,7 @@ type Result struct {
 func (s *Stream) Result() Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Result{Tokens: s.out[:len(s.out):len(s.out)], Reason: s.reason, Err: s.err, Routes: s.routes}
+	return Result{Tokens: s.out[:len(s.out):len(s.out)], Reason: s.reason, Scored: s.scores, Err: s.err, Routes: s.routes}
 }
 
 // Next returns the next token as soon as there is one. At the end it returns
@@ -107,6 +112,9 @@ func (s *Stream) publish(err error) {
 	s.reason = s.end
 	if err != nil {
 		s.err = fmt.Errorf("generate: request %d: %w", s.number, err)
+	}
+	if s.end != Running {
+		s.scores = s.scored
 	}
 	if s.end != Running && s.seq != nil && s.end != Failed {
 		s.routes = s.seq.Routes
