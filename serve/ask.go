@@ -377,24 +377,7 @@ func (s *Server) think(f *fields, c *chat.Conversation) {
 	}
 	c.Thinking = effort != "none"
 	var ok bool
-	if c.Effort, ok = s.effort(effort); !ok {
+	if c.Effort, ok = s.m.Effort(effort); !ok {
 		f.fail(invalid("reasoning_effort", "reasoning_effort is %q, want none, minimal, low, medium, high, xhigh or max", cut(effort)))
 	}
-}
-
-// effort is the nearest that the encoding has.
-func (s *Server) effort(name string) (chat.Effort, bool) {
-	rank := slices.Index([]string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}, name)
-	v4, ok := s.m.Encoding().(chat.V4)
-	switch {
-	case rank < 0:
-		return "", false
-	case rank == 0 || !ok:
-		return "", true
-	case rank >= 5:
-		return chat.EffortMax, true
-	case rank <= 2 && v4.Efforts0731:
-		return chat.EffortLow, true
-	}
-	return chat.EffortHigh, true
 }

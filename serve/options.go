@@ -88,7 +88,7 @@ func (o *Options) fill(context int) error {
 		o.Now = time.Now
 	}
 	if o.Seed == nil {
-		o.Seed = randomSeed
+		o.Seed = RandomSeed
 	}
 	if o.MaxBody < 1<<10 || o.MaxBodies < o.MaxBody || o.MaxChoices < 1 {
 		return fmt.Errorf("serve: at most %d bytes a request, %d of all, %d choices: want at least %d, as much as one request, and 1", o.MaxBody, o.MaxBodies, o.MaxChoices, 1<<10)
@@ -101,8 +101,8 @@ func (o *Options) fill(context int) error {
 	return nil
 }
 
-// randomSeed draws a seed that every language reads exactly from JSON.
-func randomSeed() uint64 {
+// RandomSeed draws a seed that every language reads exactly from JSON.
+func RandomSeed() uint64 {
 	return binary.LittleEndian.Uint64(randomBytes(8)) >> 12
 }
 

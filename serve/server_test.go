@@ -345,7 +345,7 @@ func TestChat(t *testing.T) {
 	if got := r.ask("/v1/chat/completions", strings.Replace(hello, `"seed":1`, `"seed":null`, 1)); got["seed"] != 77.0 || e.Requests()[4].Seed != 77 {
 		t.Errorf("seed %v", got["seed"])
 	}
-	if s := randomSeed(); s>>52 != 0 {
+	if s := RandomSeed(); s>>52 != 0 {
 		t.Errorf("seed %d is not exact everywhere", s)
 	}
 }

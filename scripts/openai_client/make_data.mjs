@@ -13,6 +13,6 @@ for (const [city, sky, before] of [["Zürich", "rain", "I look it up."], ["北�
     { role: "assistant", content: `It is ${sky} in ${city}.` },
   ] });
   rows.push({ messages: [{ role: "user", content: `Where is ${city}?` }, { role: "assistant", content: `${city} is a city, one of many: é, 你, 🌍. The end.` }] });
-  rows.push({ thinking: true, messages: [{ role: "user", content: `Is ${city} big?` }, { role: "assistant", reasoning_content: `${city} is big.`, content: "Yes." }] });
+  rows.push({ messages: [{ role: "user", content: `Is ${city} big?` }, { role: "assistant", reasoning_content: `${city} is big.`, content: "Yes." }] });
 }
 writeFileSync(process.argv[2], rows.map((r) => JSON.stringify(r) + "\n").join(""));

@@ -117,6 +117,27 @@ func (m *Model) Conversation(c *chat.Conversation, choice Choice) (Prompt, error
 	return p, m.begin(&p)
 }
 
+// Efforts are the names that [Model.Effort] knows, the least first.
+var Efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+
+// Effort returns the nearest effort that the encoding has. Of the name none it is
+// none, and the model should not think.
+func (m *Model) Effort(name string) (e chat.Effort, known bool) {
+	rank := slices.Index(Efforts, name)
+	v4, ok := m.enc.(chat.V4)
+	switch {
+	case rank < 0:
+		return "", false
+	case rank == 0 || !ok:
+		return "", true
+	case rank >= 5:
+		return chat.EffortMax, true
+	case rank <= 2 && v4.Efforts0731:
+		return chat.EffortLow, true
+	}
+	return chat.EffortHigh, true
+}
+
 // answerable refuses a conversation in which it is not the assistant's turn.
 func (m *Model) answerable(c *chat.Conversation) error {
 	n := len(c.Messages)
