@@ -82,6 +82,7 @@ func newRootCmd() *cobra.Command {
 		newEvalCmd(),
 		newServeCmd(),
 		newRolloutsCmd(),
+		newChatCmd(),
 		newReportCmd(),
 		newVerifyCmd(),
 		newAttestCmd(),
