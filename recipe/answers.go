@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/temper-ml/temper/posttrain"
@@ -83,6 +84,9 @@ func (s *Stage) checkAnswers() error {
 	return nil
 }
 
+// taken are names beside which the means of rules over held-out answers stand.
+var taken = []string{"reward", "tokens", "truncated", "failed"}
+
 // checkPolicy checks what judges the answers, and what is minimised.
 func (s *Stage) checkPolicy() error {
 	if _, err := reward.New(s.Rewards); err != nil {
@@ -91,11 +95,19 @@ func (s *Stage) checkPolicy() error {
 			return asField(err)
 		}
 	}
+	for i := range s.Rewards {
+		if name := s.Rewards[i].Name; slices.Contains(taken, name) {
+			return field(fmt.Sprintf("rewards[%d].name", i), "%q is what held-out answers come to by itself: choose another", name)
+		}
+	}
 	if s.GRPO == nil {
 		return field("grpo", "empty: give a variant, or leave the section out for %s", policy.DefaultVariant)
 	}
 	if _, err := grpo.Variant(s.GRPO.Variant); err != nil {
 		return under("grpo", asField(err))
+	}
+	if s.GRPO.OnPolicy && s.Rollout.Ahead > 0 { // before what follows from it by default
+		return field("grpo.on_policy", "rounds that are sampled ahead (rollout.ahead: %d) are never on-policy: leave one of the two out", s.Rollout.Ahead)
 	}
 	if err := policy.Check(s.GRPO, s.Rollout); err != nil {
 		return under("grpo", asField(err))

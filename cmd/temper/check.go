@@ -27,7 +27,7 @@ default filled in. Nothing is written.
 
 With --json: parameters, active_parameters, stages (name, method, steps, data,
 packing, held_out_rows, memory, flops, reference_rows, reference_flops,
-reference_bytes, notes), memory_bytes, memory_available_bytes, disk_bytes,
+reference_bytes, answers, notes), memory_bytes, memory_available_bytes, disk_bytes,
 disk_free_bytes.`,
 		Args: exactArgs(1, "a recipe"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,8 +67,12 @@ func checkedText(w io.Writer, c *execution.Checked) error {
 	fmt.Fprintf(w, "temper: good: %s parameters, %s active\n", unit.Count(c.Parameters), unit.Count(c.Active))
 	for _, s := range c.Stages {
 		m := &s.Memory
-		fmt.Fprintf(w, "temper: stage %s: %d steps, %s examples, %s tokens (%s supervised), rows %.1f %% full, %s\n", s.Name, s.Steps,
-			unit.Count(s.Data.Examples), unit.Count(s.Data.Tokens), unit.Count(s.Data.Supervised), 100*s.Packing.Efficiency, unit.FLOPs(s.FLOPs))
+		if s.Answers != nil {
+			checkedAnswers(w, &s)
+		} else {
+			fmt.Fprintf(w, "temper: stage %s: %d steps, %s examples, %s tokens (%s supervised), rows %.1f %% full, %s\n", s.Name, s.Steps,
+				unit.Count(s.Data.Examples), unit.Count(s.Data.Tokens), unit.Count(s.Data.Supervised), 100*s.Packing.Efficiency, unit.FLOPs(s.FLOPs))
+		}
 		fmt.Fprintf(w, "temper: stage %s: memory %s (parameters %s, gradients %s, optimizer %s, activations %s, rest %s)\n", s.Name,
 			unit.Bytes(m.Total()), unit.Bytes(m.Parameters), unit.Bytes(m.Gradients), unit.Bytes(m.Optimizer), unit.Bytes(m.Activations), unit.Bytes(m.Scratch+m.Data+m.Program))
 		if s.ReferenceRows > 0 {
@@ -87,4 +91,14 @@ func checkedText(w io.Writer, c *execution.Checked) error {
 	_, err := fmt.Fprintf(w, "temper: needs %s of memory (%s available) and at most %s of disk (%s free)\n",
 		unit.Bytes(c.MemoryBytes), unit.Bytes(c.AvailableBytes), unit.Bytes(c.DiskBytes), unit.Bytes(c.FreeBytes))
 	return err
+}
+
+// checkedAnswers prints what a stage needs that learns from the model's own answers.
+func checkedAnswers(w io.Writer, s *execution.CheckedStage) {
+	a := s.Answers
+	fmt.Fprintf(w, "temper: stage %s: %d steps in %d rounds, %s questions (%d held out); a round of at most %s answers with %s tokens\n",
+		s.Name, s.Steps, a.Rounds, unit.Count(int64(a.Questions)), s.HeldOut, unit.Count(a.Generations), unit.Count(a.Tokens))
+	fmt.Fprintf(w, "temper: stage %s: at most %s for sampling and reading answers, %s for steps\n", s.Name, unit.FLOPs(a.FLOPs), unit.FLOPs(s.FLOPs))
+	fmt.Fprintf(w, "temper: stage %s: sampling takes %s more memory (caches %s, logits %s, further weights %s, rounds %s), and %s of disk\n", s.Name, unit.Bytes(a.Memory),
+		unit.Bytes(a.Engine.Cache+a.Engine.Sequences), unit.Bytes(a.Engine.Logits), unit.Bytes(a.Weights.Total()), unit.Bytes(a.Kept), unit.Bytes(a.Bytes))
 }

@@ -52,8 +52,15 @@ func first(is bool) int {
 	return 0
 }
 
+// heldOut is how the names of what answers to held-out questions come to begin: rewards,
+// lengths in tokens, and shares of answers that did not end or could not be judged.
+const heldOut = "held_out/"
+
 // metricFormat returns how values of a metric are printed, and what they are in.
 func metricFormat(name string) (format func(float64) string, unit string) {
+	if rest, ok := strings.CutPrefix(name, heldOut); ok && rest != "truncated" && rest != "failed" {
+		return func(x float64) string { return fmt.Sprintf("%.4g", x) }, ""
+	}
 	unit, isNumber := metricUnits[name[strings.LastIndexByte(name, '/')+1:]]
 	if isNumber {
 		return func(x float64) string { return fmt.Sprintf("%.5g", x) }, unit

@@ -16,6 +16,8 @@ import (
 	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/internal/unit"
+	"github.com/temper-ml/temper/posttrain"
+	"github.com/temper-ml/temper/posttrain/policy"
 	"github.com/temper-ml/temper/posttrain/preference"
 	"github.com/temper-ml/temper/recipe/execution"
 	"github.com/temper-ml/temper/train"
@@ -31,13 +33,18 @@ type progress struct {
 	stages   []execution.StageBegan
 	last     time.Time // of the last plain line
 	measured map[int]execution.Measured
+
+	round       int64 // being sampled, of stage asked
+	asked       int
+	sampledFrom time.Time // when it was first told of, with so many tokens
+	tokensFrom  int64
 }
 
 // plainEvery is the time between lines off a terminal.
 const plainEvery = 10 * time.Second
 
 func newProgress(out io.Writer) *progress {
-	p := &progress{out: out, measured: map[int]execution.Measured{}}
+	p := &progress{out: out, measured: map[int]execution.Measured{}, asked: -1}
 	if f, ok := out.(*os.File); ok && isTerminal(f) {
 		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(32), mpb.WithRefreshRate(150*time.Millisecond))
 		p.out = p.bars
@@ -65,6 +72,10 @@ func (p *progress) Observe(e execution.Event) {
 		p.refer(e)
 	case execution.Taught:
 		p.taught(e)
+	case execution.Sampling:
+		p.sample(e)
+	case execution.Rolled:
+		p.rolled(e)
 	case execution.Stepped:
 		p.step(e)
 	case execution.Measured:
@@ -77,8 +88,12 @@ func (p *progress) Observe(e execution.Event) {
 func (p *progress) begin(e execution.StageBegan) {
 	p.stages = append(p.stages, e)
 	r := e.Report
-	fmt.Fprintf(p.out, "temper: stage %s (%s): %s examples, %s tokens (%s supervised), %d rows an epoch, %d steps\n",
-		e.Name, e.Method, unit.Count(r.Examples), unit.Count(r.Tokens), unit.Count(r.Supervised), e.Rows, e.Steps)
+	if posttrain.Asks(e.Method) {
+		fmt.Fprintf(p.out, "temper: stage %s (%s): %s questions to learn from, %d steps\n", e.Name, e.Method, unit.Count(int64(e.Rows)), e.Steps)
+	} else {
+		fmt.Fprintf(p.out, "temper: stage %s (%s): %s examples, %s tokens (%s supervised), %d rows an epoch, %d steps\n",
+			e.Name, e.Method, unit.Count(r.Examples), unit.Count(r.Tokens), unit.Count(r.Supervised), e.Rows, e.Steps)
+	}
 	leftOut(p.out, e.Name, &r)
 	if p.bars == nil {
 		return
@@ -145,6 +160,49 @@ func (p *progress) taught(e execution.Taught) {
 	fmt.Fprintf(p.out, "temper: %s: teacher %s reads %d rows of %s\n", e.Name, e.Teacher, e.Rows, of)
 }
 
+// sample shows how far a round is.
+func (p *progress) sample(e execution.Sampling) {
+	now := time.Now()
+	if p.round != e.Round || p.asked != e.Stage { // the first told of it
+		p.round, p.asked, p.sampledFrom, p.tokensFrom = e.Round, e.Stage, now, e.Tokens
+	}
+	rate := 0.0
+	if d := now.Sub(p.sampledFrom).Seconds(); d > 0 {
+		rate = float64(e.Tokens-p.tokensFrom) / d
+	}
+	text := fmt.Sprintf("round %d: %d/%d answers, %d judged, %s tok/s, reward %.3f", e.Round, e.Answers, e.Total, e.Judged, unit.Count(rate), e.Reward)
+	if p.bar != nil {
+		p.status.Store(&text)
+		return
+	}
+	if now.Sub(p.last) >= plainEvery {
+		p.last = now
+		fmt.Fprintf(p.out, "temper: %s: %s\n", e.Name, text)
+	}
+}
+
+// rolled shows what a round came to. Off a terminal that is one line for each.
+func (p *progress) rolled(e execution.Rolled) {
+	if p.bar != nil {
+		return // the status of its steps says how good it is
+	}
+	st := p.stages[len(p.stages)-1]
+	text := fmt.Sprintf("round %d: %d answers to %d questions, %s tokens in %s, reward %.3f", e.Round, e.Generations, e.Prompts, unit.Count(e.Tokens), unit.Duration(time.Duration(e.Took)), e.Reward)
+	for _, name := range slices.Sorted(maps.Keys(e.Rules)) {
+		text += fmt.Sprintf(", %s %.3f", name, e.Rules[name])
+	}
+	if e.Truncated > 0 {
+		text += fmt.Sprintf("; %d did not end", e.Truncated)
+	}
+	if e.Failed > 0 {
+		text += fmt.Sprintf("; %d could not be judged", e.Failed)
+	}
+	if now := time.Now(); e.Round == 0 || e.Failed > 0 || now.Sub(p.last) >= plainEvery {
+		p.last = now
+		fmt.Fprintf(p.out, "temper: %s: %s\n", st.Name, text)
+	}
+}
+
 func (p *progress) step(e execution.Stepped) {
 	r, st := &e.Result, p.stages[len(p.stages)-1]
 	loss := r.LM
@@ -156,6 +214,9 @@ func (p *progress) step(e execution.Stepped) {
 	text := fmt.Sprintf("loss %.4f  lr %.2e  %s tok/s", loss, r.LR, unit.Count(float64(r.Counts.Tokens)/r.Time.Total.Seconds()))
 	if _, ok := r.Terms[preference.AccuracyTerm]; ok {
 		text += fmt.Sprintf("  accuracy %.2f  margin %.4f", r.Terms[preference.AccuracyTerm], r.Terms[preference.MarginTerm])
+	}
+	if v, ok := r.Terms[policy.RewardTerm]; ok {
+		text += fmt.Sprintf("  reward %.3f  surprise %.3f  ratio %.3f", v, r.Terms[policy.SurpriseTerm], r.Terms[policy.RatioTerm])
 	}
 	if r.Skipped {
 		text = "SKIPPED: " + r.Why
@@ -195,7 +256,7 @@ func (p *progress) measure(e execution.Measured) {
 		suite, metric, _ := strings.Cut(name, "/")
 		_, counted := e.Suites[suite]
 		_, sides := e.Metrics[suite+"/"+unsafeRefused]
-		if counted && !isHeadline(metric, sides) || metric == "ended" || metric == "judged" {
+		if counted && !isHeadline(metric, sides) || metric == "ended" || metric == "judged" || name == heldOut+"failed" && e.Metrics[name].Value == 0 {
 			continue // the record has them; a line is for the numbers that count
 		}
 		value, _ := metricText(name, e.Metrics[name])

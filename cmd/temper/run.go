@@ -27,7 +27,9 @@ run that --resume continues with the same bits.
 
 With --json the last line of standard output is one object: run, steps, tokens,
 loss_first, loss_last, tokens_per_second, mfu, wall_seconds, weights_digest,
-signer, stages (name, steps, loss_first, loss_last, tokens, seconds, metrics), eval.`,
+signer, stages (name, steps, loss_first, loss_last, tokens, seconds, metrics, and
+rollouts of stages that learn from the model's own answers: rounds, prompts,
+generations, tokens, seconds, reward_first, reward_last), eval.`,
 		Args: exactArgs(1, "a recipe"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := recipe.Load(args[0], overrides)

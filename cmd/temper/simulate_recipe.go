@@ -17,6 +17,7 @@ import (
 	"github.com/temper-ml/temper/cluster/sim"
 	"github.com/temper-ml/temper/cluster/validation/measured"
 	"github.com/temper-ml/temper/internal/unit"
+	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/recipe/execution"
 )
@@ -100,6 +101,9 @@ func (s *simulation) fromRecipe(cmd *cobra.Command, path string) (whole bool, er
 		if run != nil {
 			return true, usageError{errors.New("--run compares whole recipes: leave --stage out")}
 		}
+		if err := onlyRows(r, i, i+1); err != nil {
+			return true, err
+		}
 		s.takeStage(r, checked, i)
 		return false, nil
 	}
@@ -132,6 +136,16 @@ func stageNames(r *recipe.Recipe) []string {
 	return names
 }
 
+// onlyRows refuses stages whose rows nobody has before they run.
+func onlyRows(r *recipe.Recipe, from, to int) error {
+	for i := from; i < to; i++ {
+		if s := &r.Stages[i]; posttrain.Asks(s.Method) {
+			return usageError{fmt.Errorf("stage %s: method %s learns what the model itself answers, so a step is as long as the answers turn out: --stage simulates the other stages, and `temper check` counts what this one computes at most", s.Name, s.Method)}
+		}
+	}
+	return nil
+}
+
 // takeStage sets the flags to what a stage does in a step. Rows are packed, so a
 // sequence is as long as a row is on average; its documents see only themselves, and
 // the head runs at supervised positions only: both make a step cheaper than this.
@@ -152,6 +166,9 @@ func (s *simulation) takeStage(r *recipe.Recipe, c *execution.Checked, i int) {
 
 // wholeRecipe simulates a step of every stage.
 func (s *simulation) wholeRecipe(cmd *cobra.Command, r *recipe.Recipe, c *execution.Checked, run *measured.Run) error {
+	if err := onlyRows(r, 0, len(r.Stages)); err != nil {
+		return err
+	}
 	out := recipeAnswer{Recipe: r.Name, Cluster: s.cluster}
 	for i := range r.Stages {
 		s.doing("simulating stage " + r.Stages[i].Name)

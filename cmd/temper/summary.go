@@ -23,6 +23,12 @@ func summaryText(w io.Writer, s *execution.Summary) error {
 		fmt.Fprintf(&b, "%-12s %7d %9s %9.4f %9.4f  %s\n", st.Name, st.Steps, unit.Count(st.Tokens), st.LossFirst, st.LossLast, metrics(st.Metrics))
 	}
 	for _, st := range s.Stages {
+		if x := st.Rollouts; x != nil {
+			fmt.Fprintf(&b, "%-12s %d rounds, %s answers to %s questions with %s tokens, %s waited for them; reward %.3f -> %.3f\n", "", x.Rounds,
+				unit.Count(x.Generations), unit.Count(x.Prompts), unit.Count(x.Tokens), unit.Duration(time.Duration(x.Seconds*float64(time.Second))), x.RewardFirst, x.RewardLast)
+		}
+	}
+	for _, st := range s.Stages {
 		if len(st.Losses) > 2 {
 			fmt.Fprintf(&b, "\n%s\n", asciigraph.Plot(st.Losses, asciigraph.Height(6), asciigraph.Width(64), asciigraph.Precision(2),
 				asciigraph.Caption(fmt.Sprintf("loss of %s, %d steps", st.Name, st.Steps))))
@@ -43,7 +49,7 @@ func metrics(m map[string]float64) string {
 		suite, metric, _ := strings.Cut(name, "/")
 		_, counted := m[suite]
 		_, sides := m[suite+"/"+unsafeRefused]
-		if strings.HasSuffix(name, "_before") || counted && !isHeadline(metric, sides) {
+		if strings.HasSuffix(name, "_before") || name == heldOut+"failed" && m[name] == 0 || counted && !isHeadline(metric, sides) {
 			continue
 		}
 		format, _ := metricFormat(name)

@@ -1,18 +1,44 @@
 package deepseek
 
-import "github.com/temper-ml/temper/nn"
+import (
+	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/nn"
+	"github.com/temper-ml/temper/nn/attention"
+)
 
 // Reserve makes room for passes of up to tokens tokens of up to sequences
 // sequences, which want up to rows rows of logits, so that the scratch memory need
 // not grow when a pass is larger than those before. It returns what the passes
 // take, in bytes.
 func (c *Cache) Reserve(tokens, sequences, rows int) (int64, error) {
+	need := c.passBytes(tokens, sequences, rows)
+	return need, c.m.grow(need)
+}
+
+// PlanPasses predicts what [Cache.Reserve] of a model's cache returns, without taking
+// any memory.
+func PlanPasses(cfg *arch.Config, o CacheOptions, tokens, sequences, rows int) (int64, error) {
+	m, err := skeleton(cfg)
+	if err != nil {
+		return 0, err
+	}
+	if o.Context, err = contextOf(cfg, o.Context); err != nil {
+		return 0, err
+	}
+	c := &Cache{m: m, o: o}
+	if c.size, err = m.cacheSize(o); err != nil {
+		return 0, err
+	}
+	c.pool = attention.NewPool(int(c.size.PageBytes/4), c.size.Pages(o.Context))
+	return c.passBytes(tokens, sequences, rows), nil
+}
+
+func (c *Cache) passBytes(tokens, sequences, rows int) int64 {
 	many := min(sequences, tokens)
-	need := max(
+	return 4 * int64(max(
 		c.passFloats(tokens, 1, rows, false), c.passFloats(tokens, many, rows, false),
 		c.passFloats(tokens, 1, rows, true), c.passFloats(tokens, many, rows, true),
-	)
-	return 4 * int64(need), c.m.grow(4 * int64(need))
+	))
 }
 
 // passFloats predicts the arena memory of a pass in which sequences-1 sequences at

@@ -85,6 +85,17 @@ func (s *Stage) resume(number int64, why error) error {
 		number, why, err, (number-1)*s.o.Rollout.Steps())
 }
 
+// Keeps reports whether weights are kept that a round can be continued with.
+func (s *Stage) Keeps(number int64) bool {
+	entries, err := checkpoint.List(filepath.Join(s.o.Dir, weightsDir))
+	if err != nil || len(entries) == 0 {
+		return false
+	}
+	state, err := entries[0].Inspect()
+	var k kept
+	return err == nil && json.Unmarshal(state.Meta, &k) == nil && k.Round == number
+}
+
 // check tells whether the behaviour weights, which have been loaded, are those that k
 // says, for that round.
 func (s *Stage) check(k *kept, number int64) error {

@@ -57,6 +57,8 @@ type CheckedStage struct {
 	// Teachers are what the stage's first steps take of those, in the proportion of
 	// all steps: their operations are no part of FLOPs.
 	Teachers []opd.Cost `json:"teachers,omitempty"`
+	// Answers is what a stage needs that learns from the model's own, nil for others.
+	Answers *CheckedAnswers `json:"answers,omitempty"`
 	// Notes are what a person should know of the stage.
 	Notes []string `json:"notes,omitempty"`
 
@@ -90,7 +92,12 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 			return nil, fmt.Errorf("stage %s: %w", r.Stages[i].Name, err)
 		}
 		c.Stages = append(c.Stages, *s)
-		c.MemoryBytes = max(c.MemoryBytes, s.Memory.Total()+s.teacherMemory())
+		need := s.Memory.Total() + s.teacherMemory()
+		if a := s.Answers; a != nil {
+			need += a.Memory
+			references += a.Bytes
+		}
+		c.MemoryBytes = max(c.MemoryBytes, need)
 		references += s.ReferenceBytes
 	}
 	c.DiskBytes = checkpointBytes(r, c)
@@ -159,6 +166,14 @@ func checkKey(r *recipe.Recipe) error {
 
 func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok *tokenizer.Tokenizer, cfg *arch.Config) (*CheckedStage, error) {
 	s := &r.Stages[i]
+	for _, name := range s.SuiteNames() {
+		if _, err := r.LoadSuite(ctx, i, name, tok); err != nil {
+			return nil, err
+		}
+	}
+	if posttrain.Asks(s.Method) {
+		return checkAsking(ctx, r, i, tok, cfg)
+	}
 	d, err := r.StageData(i)
 	if err != nil {
 		return nil, err
@@ -173,11 +188,6 @@ func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok *tokenizer.Tok
 	}
 	if err := c.Check(d.Rows); err != nil {
 		return nil, err
-	}
-	for _, name := range s.SuiteNames() {
-		if _, err := r.LoadSuite(ctx, i, name, tok); err != nil {
-			return nil, err
-		}
 	}
 	out := &CheckedStage{Name: s.Name, Method: s.Method, Steps: c.Steps, Data: m.Report, Packing: m.Packing(), HeldOut: len(m.HeldOut)}
 	switch s.Method {
@@ -248,7 +258,7 @@ func (c *Checked) fits() error {
 		return fmt.Errorf("memory: the run needs %s, this machine has %s: lower micro_rows or sequence, set recompute: full, or take a smaller model",
 			unit.Bytes(c.MemoryBytes), unit.Bytes(c.AvailableBytes))
 	case c.FreeBytes > 0 && c.DiskBytes > c.FreeBytes:
-		return fmt.Errorf("disk: checkpoints and export need %s, %s are free: lower checkpoint.keep, raise checkpoint.keep_every, or choose another --out",
+		return fmt.Errorf("disk: checkpoints, what stages keep and export need %s, %s are free: lower checkpoint.keep, raise checkpoint.keep_every, or choose another --out",
 			unit.Bytes(c.DiskBytes), unit.Bytes(c.FreeBytes))
 	}
 	return nil

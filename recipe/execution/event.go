@@ -7,6 +7,7 @@ import (
 	"github.com/temper-ml/temper/eval"
 	"github.com/temper-ml/temper/posttrain/opd"
 	"github.com/temper-ml/temper/posttrain/preference"
+	"github.com/temper-ml/temper/posttrain/rollout"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/train"
 )
@@ -61,6 +62,14 @@ type Taught struct {
 	Stage int    `json:"stage"`
 	Name  string `json:"name"`
 	opd.Reading
+}
+
+// Sampling says how far a round is whose answers are being sampled and judged: after
+// each pass of the model.
+type Sampling struct {
+	Stage int    `json:"stage"`
+	Name  string `json:"name"`
+	rollout.Progress
 }
 
 // Rolled is a round whose answers are complete.
@@ -120,6 +129,14 @@ func (m *Measured) add(suite string, r *eval.Result, headline string) {
 	}
 }
 
+// metric takes a mean over so many held-out questions.
+func (m *Measured) metric(name string, value float64, count int64) {
+	if m.Metrics == nil {
+		m.Metrics = map[string]eval.Metric{}
+	}
+	m.Metrics["held_out/"+name] = eval.Metric{Value: value, Count: count}
+}
+
 // Saved is a checkpoint on the disk.
 type Saved struct {
 	Stage int    `json:"stage"`
@@ -143,6 +160,7 @@ func (Began) event()      {}
 func (StageBegan) event() {}
 func (Referring) event()  {}
 func (Taught) event()     {}
+func (Sampling) event()   {}
 func (Rolled) event()     {}
 func (Stepped) event()    {}
 func (Measured) event()   {}

@@ -138,15 +138,24 @@ func entries(t *testing.T, dir string) []string {
 		case *record.Recovery:
 			if b.Again > 0 {
 				lines = slices.DeleteFunc(lines, func(l string) bool {
-					var stage, step int
-					_, err := fmt.Sscanf(l, "%d %d", &stage, &step)
-					return err == nil && (stage > b.Stage || stage == b.Stage && int64(step) >= b.Step)
+					var stage, step int64
+					var what string
+					_, err := fmt.Sscanf(l, "%d %d %s", &stage, &step, &what)
+					if what == "round" { // it stands before its step
+						step--
+					}
+					return err == nil && (stage > int64(b.Stage) || stage == int64(b.Stage) && step >= b.Step)
 				})
 			}
 		case *record.Step:
 			b.Time, b.MFU, b.Memory = record.Split{}, 0, 0
 			text, err := record.Marshal(b)
 			lines = append(lines, fmt.Sprintf("%d %d %s", b.Stage, b.Step, text))
+			return err
+		case *record.Rollout:
+			b.Took = 0
+			text, err := record.Marshal(b)
+			lines = append(lines, fmt.Sprintf("%d %d round %s", b.Stage, b.Step, text))
 			return err
 		}
 		return nil

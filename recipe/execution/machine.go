@@ -51,13 +51,7 @@ func NewMachine(r *recipe.Recipe, tok *tokenizer.Tokenizer, cfg *arch.Config, ca
 func (m *Machine) Begin() (notes []string, err error) { return parameters(m.Recipe, m.Model) }
 
 // Parameters lists the model's parameters as checkpoint tensors.
-func (m *Machine) Parameters() []checkpoint.Tensor {
-	var ts []checkpoint.Tensor
-	for _, p := range m.Model.Params() {
-		ts = append(ts, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Data: p.Data})
-	}
-	return ts
-}
+func (m *Machine) Parameters() []checkpoint.Tensor { return tensorsOf(m.Model) }
 
 // Part is a stage of a Machine: its data, and the trainer that takes its steps.
 type Part struct {
@@ -133,6 +127,13 @@ func (p *Part) train(source train.Source, rows int) (err error) {
 		return err
 	}
 	return p.Trainer.Reserve(p.Data.Sequence)
+}
+
+// Idle stops what goes on beside the stage's steps, until the next is prepared.
+func (p *Part) Idle() {
+	if p != nil && p.Rounds != nil {
+		p.Rounds.Idle()
+	}
 }
 
 // Close ends what goes on beside the stage's steps.

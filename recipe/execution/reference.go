@@ -45,10 +45,10 @@ func pairsOf(s *recipe.Stage, m *posttrain.Material) *preference.Pairs {
 
 // judgements says what is odd about the answers that a kto stage learns from.
 func judgements(s *recipe.Stage, m *posttrain.Material) (notes []string) {
-	good, bad := m.Desirable, m.Undesirable
-	switch {
-	case s.Takes() != posttrain.KTO:
+	if s.Takes() != posttrain.KTO {
 		return nil
+	}
+	switch good, bad := m.Desirable, m.Undesirable; {
 	case bad == 0:
 		notes = append(notes, fmt.Sprintf("stage %s: all %d answers are desirable: it learns to make them likelier than the reference does, and nothing to avoid", s.Name, good))
 	case good == 0:

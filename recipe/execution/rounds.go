@@ -41,13 +41,20 @@ type Rounds interface {
 	// Stage and Took, and whether it was sampled, if only the last of it. When ctx
 	// ends what was sampled is kept.
 	Prepare(ctx context.Context, step int64) (e *record.Rollout, sampled bool, err error)
+	// Kept returns what the record would say of a round by its file, but for Stage, Took
+	// and what its steps learn. The error wraps [os.ErrNotExist] if there is no file.
+	Kept(round int64) (*record.Rollout, error)
+	// Prune removes the files of rounds before one.
+	Prune(before int64) error
 	// Settle waits for what is sampled beside the steps, so that a checkpoint needs no
 	// weights of before. When ctx ends it stops that, and keeps the weights that the
 	// rest needs.
 	Settle(ctx context.Context) error
 	// Measure adds what held-out questions say, if there are any.
 	Measure(ctx context.Context, m *Measured) error
-	// Close ends what goes on beside the steps, and keeps what there is.
+	// Idle stops what goes on beside the steps, until Prepare begins it again.
+	Idle()
+	// Close ends it, and keeps what there is.
 	Close() error
 }
 
@@ -60,7 +67,7 @@ func (e *Lost) Error() string { return e.Err.Error() }
 func (e *Lost) Unwrap() error { return e.Err }
 
 // openers make the rounds of methods that learn from the model's own answers.
-var openers = map[string]func(context.Context, *Part, *posttrain.Data) (Rounds, error){}
+var openers = map[string]func(context.Context, *Part, *posttrain.Data) (Rounds, error){"grpo": reinforce}
 
 // asked is what the rounds say of the stage.
 func (p *Part) asked() *record.Stage {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/train"
 )
@@ -37,6 +38,9 @@ type StageRows struct {
 func Rows(ctx context.Context, r *recipe.Recipe, dir string, i int) (*StageRows, error) {
 	if i < 0 || i >= len(r.Stages) {
 		return nil, fmt.Errorf("execution: stage %d of %d", i, len(r.Stages))
+	}
+	if s := &r.Stages[i]; posttrain.Asks(s.Method) {
+		return nil, fmt.Errorf("stage %s: method %s learns what the model itself answers: it has no rows before it runs", s.Name, s.Method)
 	}
 	tok, err := Tokenizer(ctx, r, dir)
 	if err != nil {

@@ -36,7 +36,7 @@ func (x *runner) stages(ctx context.Context, at position) error {
 // stage runs stage i, from its last checkpoint if resume is set.
 func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 	x.at = position{i, 0}
-	s, err := x.open(ctx, i)
+	s, err := x.enterStage(ctx, i, resume)
 	if err != nil {
 		return err
 	}
@@ -47,9 +47,6 @@ func (x *runner) stage(ctx context.Context, i int, resume bool) error {
 	defer debug.SetGCPercent(debug.SetGCPercent(GarbagePercent))
 	debug.FreeOSMemory() // what reading the data took
 	if resume {
-		if err := s.load(); err != nil {
-			return err
-		}
 		if x.standing.end != nil && !s.Trainer.Done() {
 			return errors.New("the run is finished, and its last checkpoint is damaged or gone")
 		}

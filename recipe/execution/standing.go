@@ -102,6 +102,9 @@ func (s *standing) add(e *record.Entry) error {
 	case *record.Evaluation:
 		s.evaluations = append(s.evaluations, b)
 	case *record.Rollout:
+		if b.Stage >= len(s.stages) {
+			return fmt.Errorf("entry %d (rollout): stage %d of %d", e.Index, b.Stage, len(s.stages))
+		}
 		s.rollouts = append(s.rollouts, b)
 	case *record.Checkpoint:
 		s.saved[b.Path] = true

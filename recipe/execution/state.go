@@ -73,6 +73,9 @@ func (s *stage) save(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.prune(); err != nil {
+		return err
+	}
 	return s.forget()
 }
 
@@ -137,6 +140,11 @@ func (s *stage) load() error {
 	}
 	if err := s.Resume(loaded.Meta, loaded.Path); err != nil {
 		return err
+	}
+	if s.Rounds != nil && x.standing.end == nil {
+		if loaded, err = s.usable(loaded); err != nil {
+			return err
+		}
 	}
 	s.saved, s.since.from = loaded.Step, loaded.Step
 	if x.standing.end != nil {

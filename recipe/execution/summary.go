@@ -34,8 +34,35 @@ type StageSummary struct {
 	Tokens    int64              `json:"tokens"`
 	Seconds   float64            `json:"seconds"`
 	Metrics   map[string]float64 `json:"metrics"`
+	// Rollouts are the rounds of a stage that learns from the model's own answers.
+	Rollouts *RolloutSummary `json:"rollouts,omitempty"`
 	// Losses are those of all steps, for a plot.
 	Losses []float64 `json:"-"`
+}
+
+// RolloutSummary are all rounds of a stage. Seconds are those that the run waited for
+// them, which are in no step.
+type RolloutSummary struct {
+	Rounds      int64   `json:"rounds"`
+	Prompts     int64   `json:"prompts"`
+	Generations int64   `json:"generations"`
+	Tokens      int64   `json:"tokens"`
+	Seconds     float64 `json:"seconds"`
+	RewardFirst float64 `json:"reward_first"`
+	RewardLast  float64 `json:"reward_last"`
+}
+
+// add takes the next round.
+func (s *RolloutSummary) add(r *record.Rollout) {
+	if s.Rounds == 0 {
+		s.RewardFirst = r.Reward
+	}
+	s.RewardLast = r.Reward
+	s.Rounds++
+	s.Prompts += r.Prompts
+	s.Generations += r.Generations
+	s.Tokens += r.Tokens
+	s.Seconds += float64(r.Took) / 1e9
 }
 
 // Summarize sums up the run in a directory, finished or not.
@@ -59,6 +86,13 @@ func (s *standing) summary(dir, signer string) *Summary {
 		sum.step(t)
 		busy += float64(t.wall) / 1e9
 		flops += t.flops
+	}
+	for _, r := range s.rollouts {
+		st := &sum.Stages[r.Stage]
+		if st.Rollouts == nil {
+			st.Rollouts = &RolloutSummary{}
+		}
+		st.Rollouts.add(r)
 	}
 	for _, e := range s.evaluations {
 		sum.measured(e)

@@ -33,8 +33,14 @@ type Options struct {
 	Way Way
 	// Cores are the threads that the machine runs at once, 0 for kernel.Threads.
 	Cores int
-	// Stepped, if not nil, is told of each step that was taken.
-	Stepped func(*record.Step)
+	// Programs lets rules run programs that the run's recipe names, with all that
+	// these can do on this machine. Without it rounds of answers that they judged are
+	// taken from the run's files.
+	Programs bool
+	// Stepped, if not nil, is told of each step that was taken, Sampling how far a
+	// round of answers is, perhaps by another goroutine.
+	Stepped  func(*record.Step)
+	Sampling func(execution.Sampling)
 }
 
 // Replayer takes the steps of a run again. It implements [verify.Replayer]. It
@@ -55,6 +61,7 @@ type Replayer struct {
 	table    execution.Table // of tokens routed since step since of the stage
 	since    int64
 	at       *verify.Position // whose state the machine holds, nil if undefined
+	read     map[int]bool     // stages whose kept rounds have been read
 
 	touch func(trace.Operator, train.Values) // makes faults, for tests
 }
@@ -67,7 +74,7 @@ func Open(l *verify.Log, o Options) (*Replayer, error) {
 		return nil, errors.New("replay: the record has no manifest that can be read")
 	}
 	m := l.Manifest
-	r := &Replayer{log: l, manifest: m, opts: o, measured: map[verify.Position]bool{}}
+	r := &Replayer{log: l, manifest: m, opts: o, measured: map[verify.Position]bool{}, read: map[int]bool{}}
 	for i := range l.Evaluations {
 		r.measured[l.Evaluations[i].Position()] = true
 	}
@@ -78,6 +85,7 @@ func Open(l *verify.Log, o Options) (*Replayer, error) {
 	if r.recipe, err = decode(m.Recipe); err != nil {
 		return nil, fmt.Errorf("manifest: recipe: %w", err)
 	}
+	r.forgetSaves()
 	if len(m.Devices) > 0 {
 		r.run = Way{SIMD: m.Devices[0].Path, Threads: m.Devices[0].Threads}
 	}
@@ -178,12 +186,7 @@ func (r *Replayer) prepare(ctx context.Context) error {
 	if r.machine, err = execution.NewMachine(r.recipe, tok, cfg, r.temp, time.Now); err != nil {
 		return err
 	}
-	r.machine.Site.Entered = func(stage int) *record.Stage {
-		if stage >= len(r.log.Stages) {
-			return nil
-		}
-		return &r.log.Stages[stage].Stage
-	}
+	r.machine.Site = r.site()
 	return nil
 }
 
@@ -282,6 +285,9 @@ func (r *Replayer) replay(ctx context.Context, seg verify.Segment, each func(rec
 	at := seg.From
 	r.at = nil // until all of it is good
 	r.table, r.since = nil, at.Step
+	if err := r.keptRounds(ctx, each); err != nil {
+		return err
+	}
 	if err := r.evaluate(ctx, at, each); err != nil {
 		return err
 	}

@@ -48,8 +48,14 @@ func (r *Replayer) restore(ctx context.Context, at verify.Position) error {
 // openFirst opens a stage whose first weights the model has, and computes what
 // they say of its pairs.
 func (r *Replayer) openFirst(ctx context.Context, stage int) error {
-	if err := r.open(ctx, stage); err != nil || !r.part.Refers() {
+	if err := r.open(ctx, stage); err != nil {
 		return err
+	}
+	if r.part.Rounds != nil {
+		return r.first(ctx)
+	}
+	if !r.part.Refers() {
+		return nil
 	}
 	if _, err := r.keptReference(); err != nil {
 		return err
@@ -215,6 +221,9 @@ func sameStage(said *record.Stage, part *execution.Part) error {
 	if part.Taught != nil {
 		got.Teachers = said.Teachers // compared when they are loaded
 	}
+	if part.Rounds != nil {
+		got.Anchor = said.Anchor // likewise
+	}
 	if part.Refers() {
 		got.Reference = said.Reference // compared once it is computed or read
 	}
@@ -255,6 +264,9 @@ func (r *Replayer) load(ctx context.Context, at verify.Position) error {
 		}
 	}
 	if err := r.refer(ctx); err != nil {
+		return err
+	}
+	if err := r.recall(ctx); err != nil {
 		return err
 	}
 	meta, err := c.Load(r.part.State())
@@ -302,6 +314,15 @@ func (r *Replayer) state() (*record.Checkpoint, error) {
 
 // step takes one step and hands it to each, if that is not nil.
 func (r *Replayer) step(ctx context.Context, each func(record.Body) error) error {
+	round, err := r.round(ctx)
+	if err != nil {
+		return err
+	}
+	if round != nil && each != nil {
+		if err := each(round); err != nil {
+			return err
+		}
+	}
 	if r.touch != nil {
 		r.part.Trainer.Trace(&train.Tracing{Touch: r.touch})
 	}
@@ -372,6 +393,9 @@ func (r *Replayer) evaluate(ctx context.Context, at verify.Position, each func(r
 		return nil
 	}
 	m, err := r.part.Measure(ctx)
+	if errors.Is(err, execution.ErrNoPrograms) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("stage %s: %w", r.part.Name, err)
 	}

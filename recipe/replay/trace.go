@@ -29,6 +29,9 @@ func (r *Replayer) trace(ctx context.Context, at verify.Position, to *train.Trac
 		return err
 	}
 	r.at = nil
+	if _, err := r.round(ctx); err != nil {
+		return err
+	}
 	if err := r.part.Prepare(ctx); err != nil {
 		return unmet(ctx, r.part, err)
 	}
@@ -56,6 +59,7 @@ func (r *Replayer) on(way Way, f func() error) error {
 	}
 	// As a run does: nearly all memory is a few large slabs without pointers.
 	defer debug.SetGCPercent(debug.SetGCPercent(execution.GarbagePercent))
+	defer func() { r.part.Idle() }() // the next may compute in another way
 	return f()
 }
 

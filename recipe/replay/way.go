@@ -77,6 +77,9 @@ func (w Way) set() (undo func(), err error) {
 // apply changes a stage to be computed this way.
 func (w Way) apply(s *recipe.Stage) {
 	rows := s.Data.Rows
+	if s.Rollout != nil { // the answers decide how many there are
+		rows = 2 * s.MicroRows * s.Slots
+	}
 	if w.Micro > 0 {
 		s.MicroRows = min(w.Micro, rows)
 	} else {

@@ -33,7 +33,7 @@ type arithmetic struct {
 	findings findings
 	settled  bool
 
-	recipe, counts, rates, losses, load, evaluations, totals, clock, utilization, flops, device *finding
+	recipe, counts, rates, losses, rollouts, load, evaluations, totals, clock, utilization, flops, device *finding
 
 	text       *recipe // nil when it cannot be read
 	config     *arch.Config
@@ -95,6 +95,7 @@ func newArithmetic(l *Log) *arithmetic {
 		{"counts", &a.counts},
 		{"learning rate", &a.rates},
 		{"losses", &a.losses},
+		{"rollouts", &a.rollouts},
 		{"load", &a.load},
 		{"evaluations", &a.evaluations},
 		{"totals", &a.totals},
@@ -196,6 +197,8 @@ func (a *arithmetic) entry(e *record.Entry) {
 		a.ranks = b.Ranks
 		a.power.regroup()
 		a.power.measuredAgain(a.device, e, b)
+	case *record.Rollout:
+		a.rollout(e, b)
 	case *record.Evaluation:
 		a.evaluation(e, b)
 	case *record.Routing:
@@ -270,7 +273,7 @@ func (a *arithmetic) enter(e *record.Entry, b *record.Stage) {
 			a.recipe.fail(e.Index, "entry %d: stage %d: %s", e.Index, b.Stage, field)
 		}
 	}
-	if b.Batch < 1 || b.Sequence < 1 {
+	if b.Batch < 1 && b.Round < 1 || b.Sequence < 1 {
 		a.counts.skip(e.Index, "entry %d: stage %d does not say its batch and sequence", e.Index, b.Stage)
 	}
 	if a.config == nil || b.Sequence < 1 {
@@ -360,6 +363,7 @@ func (a *arithmetic) settle() {
 	a.rates.saw("%d learning rates recomputed from the recipe, equal in every bit", n)
 	a.losses.saw("%d steps finite, %d skipped with a reason", n-a.skipped, a.skipped)
 	a.load.saw("%s", a.loads.evidence())
+	a.settleRollouts()
 	a.settleEvaluations()
 	if a.log.End == nil {
 		a.totals.skip(-1, "the run has no end, and so no totals")

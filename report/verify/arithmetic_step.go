@@ -25,6 +25,10 @@ func (a *arithmetic) step(e *record.Entry, b *record.Step) {
 // least and those of one more at most.
 func (a *arithmetic) count(e *record.Entry, b *record.Step) {
 	s := a.stage.entry
+	if s.Round > 0 {
+		a.learnt(e, b)
+		return
+	}
 	switch {
 	case s.Batch < 1 || s.Sequence < 1:
 		return

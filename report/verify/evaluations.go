@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"strings"
+
 	"github.com/temper-ml/temper/report/record"
 )
 
@@ -18,7 +20,9 @@ func (a *arithmetic) evaluation(e *record.Entry, b *record.Evaluation) {
 			a.evaluations.fail(e.Index, "entry %d: %.40q %s", e.Index, name, bad)
 		}
 	}
-	if a.stage.entry != nil && (b.HeldOut != nil) != (a.stage.entry.HeldOut > 0) {
+	if s := a.stage.entry; s != nil && s.Round > 0 && (b.HeldOut != nil || answered(b)) != (s.HeldOut > 0) {
+		a.evaluations.fail(e.Index, "entry %d: held-out questions answered: %v; the stage has %d of them", e.Index, answered(b), s.HeldOut)
+	} else if s != nil && s.Round == 0 && (b.HeldOut != nil) != (s.HeldOut > 0) {
 		a.evaluations.fail(e.Index, "entry %d: a loss on held-out rows given: %v; the stage has %d such rows", e.Index, b.HeldOut != nil, a.stage.entry.HeldOut)
 	}
 	all := a.log.Evaluations
@@ -47,6 +51,19 @@ func (a *arithmetic) evaluation(e *record.Entry, b *record.Evaluation) {
 			a.evaluations.fail(e.Index, "entry %d: %.40q is a mean over %d, entry %d of the same stage has one over %d", e.Index, name, m.Count, before.Index, n)
 		}
 	}
+}
+
+// heldOut is how the names of metrics begin that are of held-out questions.
+const heldOut = "held_out/"
+
+// answered reports whether an evaluation has what came of held-out questions.
+func answered(b *record.Evaluation) bool {
+	for name := range b.Metrics {
+		if strings.HasPrefix(name, heldOut) {
+			return true
+		}
+	}
+	return false
 }
 
 // unsound says what no mean over anything can be.

@@ -57,6 +57,7 @@ func checkFiles(root *directory, l *Log, f *finding) {
 		s := &l.Stages[i]
 		c.reference(s.Index, &s.Stage)
 	}
+	c.rounds()
 	if l.End != nil {
 		for _, name := range slices.Sorted(maps.Keys(l.End.Export)) {
 			c.file(modelDir+"/"+name, l.End.Export[name], l.EndIndex)

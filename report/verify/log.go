@@ -30,11 +30,12 @@ type Log struct {
 	// Summary says how far the log was read and signed.
 	Summary runlog.Summary
 	Begin   *record.Begin
-	// Stages that were entered, Checkpoints and Evaluations that stand.
+	// Stages that were entered, and what stands of what happened in them.
 	Stages      []Stage
 	Checkpoints []Checkpoint
 	Evaluations []Evaluation
 	Routings    []Routing
+	Rollouts    []Rollout
 	// End is nil when the run has not ended.
 	End      *record.End
 	EndIndex int64
@@ -71,6 +72,27 @@ type Evaluation struct {
 
 // Position is where the evaluation was made.
 func (e *Evaluation) Position() Position { return Position{e.Stage, e.Evaluation.Step} }
+
+// Rollout is a rollout entry.
+type Rollout struct {
+	record.Rollout
+	Index int64
+}
+
+// Position is where the round was entered: before its first step.
+func (r *Rollout) Position() Position { return Position{r.Stage, r.Step} }
+
+// Round returns the standing rollout entry of a round, nil without one.
+func (l *Log) Round(stage int, round int64) *Rollout {
+	n := sort.Search(len(l.Rollouts), func(i int) bool {
+		r := &l.Rollouts[i]
+		return r.Stage > stage || r.Stage == stage && r.Round >= round
+	})
+	if n == len(l.Rollouts) || l.Rollouts[n].Stage != stage || l.Rollouts[n].Round != round {
+		return nil
+	}
+	return &l.Rollouts[n]
+}
 
 // Routing is a routing entry: how the tokens of steps From <= s < To of a stage
 // were routed.

@@ -47,6 +47,40 @@ func quantities(said, got *record.Step) []quantity {
 	return append(qs, quantity{"flops", float(said.FLOPs), float(got.FLOPs)})
 }
 
+// answers lists what a round comes to. Where nothing is said of what its steps learn
+// that is not compared.
+func answers(said, got *record.Rollout) []quantity {
+	qs := digestsOf("rollout.policy", said.Policy, got.Policy)
+	for _, f := range []struct {
+		name      string
+		said, got int64
+	}{
+		{"first", said.First, got.First},
+		{"prompts", said.Prompts, got.Prompts},
+		{"generations", said.Generations, got.Generations},
+		{"tokens", said.Tokens, got.Tokens},
+		{"longest", said.Longest, got.Longest},
+		{"truncated", said.Truncated, got.Truncated},
+		{"failed", said.Failed, got.Failed},
+		{"trained", said.Trained, got.Trained},
+	} {
+		if f.name != "trained" || f.got != 0 {
+			qs = append(qs, quantity{"rollout." + f.name, integer(f.said), integer(f.got)})
+		}
+	}
+	qs = append(qs, quantity{"rollout.reward", float(said.Reward), float(got.Reward)})
+	names := slices.Sorted(maps.Keys(said.Rules))
+	for _, name := range slices.Sorted(maps.Keys(got.Rules)) {
+		if _, ok := said.Rules[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		qs = append(qs, quantity{"rollout.rules." + name, entryOf(said.Rules, name), entryOf(got.Rules, name)})
+	}
+	return append(qs, digestsOf("rollout.batch", said.Batch, got.Batch)...)
+}
+
 // scores lists what an evaluation computes.
 func scores(said, got *record.Evaluation) []quantity {
 	var qs []quantity

@@ -58,11 +58,68 @@ type recipeStage struct {
 	DPO struct {
 		Kind string `yaml:"kind"`
 	} `yaml:"dpo"`
+	// Of stages that learn from the model's own answers.
+	Rollout *recipeRollout `yaml:"rollout"`
+	Rewards []recipeReward `yaml:"rewards"`
+	GRPO    struct {
+		Dynamic bool `yaml:"dynamic"`
+		KL      struct {
+			Weight float64 `yaml:"weight"`
+		} `yaml:"kl"`
+	} `yaml:"grpo"`
 	NonFinite string `yaml:"non_finite"`
 	Eval      struct {
 		Every  int64          `yaml:"every"`
 		Suites map[string]any `yaml:"suites"`
 	} `yaml:"eval"`
+}
+
+type recipeRollout struct {
+	Prompts   int64 `yaml:"prompts"`
+	Group     int64 `yaml:"group"`
+	MaxTokens int64 `yaml:"max_tokens"`
+	Updates   int64 `yaml:"updates"`
+	Epochs    int64 `yaml:"epochs"`
+	Ahead     int64 `yaml:"ahead"`
+	Waves     int64 `yaml:"waves"`
+}
+
+// recipeReward is a rule: its name and weight, and one more key, its kind.
+type recipeReward map[string]any
+
+// name is what the record calls the rule.
+func (r recipeReward) name() string {
+	if n, ok := r["name"].(string); ok && n != "" {
+		return n
+	}
+	for kind := range r {
+		if kind != "name" && kind != "weight" {
+			return kind
+		}
+	}
+	return ""
+}
+
+// weight is what multiplies its value.
+func (r recipeReward) weight() float64 {
+	switch w := r["weight"].(type) {
+	case float64:
+		return w
+	case uint64:
+		return float64(w)
+	case int64:
+		return float64(w)
+	}
+	return 1
+}
+
+// round is how many steps a round has, 0 where a stage has none.
+func (s *recipeStage) round() int64 {
+	r := s.Rollout
+	if r == nil || r.Updates < 1 || r.Epochs < 1 || r.Updates > mostRows || r.Epochs > mostRows {
+		return 0
+	}
+	return r.Updates * r.Epochs
 }
 
 // maxRecipe bounds the text, maxRecipeLine its lines: the YAML reader is not to
@@ -136,6 +193,10 @@ func (s *recipeStage) schedule() record.Schedule {
 // contradicts returns the first field in which a stage entry is not what the
 // recipe says, "" if it is in all of them.
 func (s *recipeStage) contradicts(b *record.Stage) string {
+	rows, micro := s.Data.Rows, s.MicroRows
+	if s.round() > 0 { // the answers decide
+		rows, micro = 0, 0
+	}
 	for _, f := range []struct {
 		field      string
 		said, want any
@@ -143,9 +204,11 @@ func (s *recipeStage) contradicts(b *record.Stage) string {
 		{"name", b.Name, s.Name},
 		{"method", b.Method, s.Method},
 		{"steps", b.Steps, s.stageSteps(b.Rows)},
-		{"batch", b.Batch, s.Data.Rows},
+		{"batch", b.Batch, rows},
 		{"sequence", b.Sequence, s.Data.Sequence},
-		{"micro", b.Micro, s.MicroRows},
+		{"micro", b.Micro, micro},
+		{"round", b.Round, s.round()},
+		{"a divergence from an anchor", b.Anchor != "", s.GRPO.KL.Weight > 0},
 		{"accumulation", b.Accumulation, s.accumulation()},
 		{"optimizer", b.Optimizer, s.Optimizer.Name},
 		{"lr.kind", b.LR.Kind, s.LR.Name},

@@ -45,7 +45,7 @@ func Replay(ctx context.Context, l *Log, r Replayer, plan Plan) (*Replayed, erro
 	if unreached > 0 {
 		steps.skip(-1, "%d of the steps to take again have no state before them to begin at: neither checkpoint nor beginning is at hand", unreached)
 	}
-	c := &comparison{log: l}
+	c := &comparison{log: l, kept: map[Position]bool{}}
 	for _, seg := range segments {
 		done, err := c.segment(ctx, r, seg)
 		out.Steps += done
@@ -63,10 +63,20 @@ func Replay(ctx context.Context, l *Log, r Replayer, plan Plan) (*Replayed, erro
 		}
 	}
 	if c.missed > 0 {
-		steps.skip(-1, "%d evaluations, tables and checkpoints in replayed segments were not computed again", c.missed)
+		steps.skip(-1, "%d evaluations, rounds of answers, tables and checkpoints in replayed segments were not computed again", c.missed)
 	}
 	states.saw("%s, checked against the record when loaded", many(len(segments), "state"))
-	steps.saw("%d of %s, %s and %s computed again, equal in every bit", out.Steps, many(l.Steps(), "step"), many(c.evaluations, "evaluation"), many(c.states, "complete state"))
+	text := fmt.Sprintf("%d of %s, %s and %s computed again, equal in every bit", out.Steps, many(l.Steps(), "step"), many(c.evaluations, "evaluation"), many(c.states, "complete state"))
+	if n := len(l.Rollouts); n > 0 {
+		text += fmt.Sprintf("; %d of %s of answers sampled again, token by token", c.sampled, many(n, "round"))
+		if len(c.kept) > 0 {
+			text += fmt.Sprintf(", %s read from their files, which have the digests and sums on record", many(len(c.kept), "round"))
+		}
+		if read := len(c.kept); int64(n) > c.sampled {
+			l.notChecked("%d of %s of answers were not sampled again; the files of %d of all were read", int64(n)-c.sampled, many(n, "round"), read)
+		}
+	}
+	steps.saw("%s", text)
 	return out, nil
 }
 
@@ -91,6 +101,8 @@ type comparison struct {
 	log                 *Log
 	found               *Divergence
 	evaluations, states int64
+	sampled             int64             // rounds
+	kept                map[Position]bool // rounds that were read
 	missed              int64
 }
 
@@ -106,6 +118,14 @@ func (c *comparison) segment(ctx context.Context, r Replayer, seg Segment) (done
 			}
 			next.Step++
 			return c.step(b)
+		case *record.Rollout:
+			delete(due, event{"rollout", Position{b.Stage, b.Step}})
+			c.sampled++
+			return c.rollout(b)
+		case *Kept:
+			delete(due, event{"rollout", Position{b.Stage, b.Step}})
+			c.kept[Position{b.Stage, b.Step}] = true
+			return c.rollout(&b.Rollout)
 		case *record.Evaluation:
 			delete(due, event{"evaluation", Position{b.Stage, b.Step}})
 			return c.evaluation(b)
@@ -150,6 +170,11 @@ func (c *comparison) due(seg Segment) map[event]bool {
 			due[event{"evaluation", p}] = true
 		}
 	}
+	for i := range c.log.Rollouts {
+		if p := c.log.Rollouts[i].Position(); p.Stage == seg.From.Stage && p.Step >= seg.From.Step && p.Step < seg.To {
+			due[event{"rollout", p}] = true
+		}
+	}
 	for i := range c.log.Routings {
 		if r := &c.log.Routings[i]; within(Position{r.Stage, r.To}) && r.From >= seg.From.Step {
 			due[event{"routing", Position{r.Stage, r.To}}] = true
@@ -191,6 +216,14 @@ func (c *comparison) evaluation(b *record.Evaluation) error {
 	}
 	c.evaluations++
 	return c.differ(e.Index, p, scores(&e.Evaluation, b))
+}
+
+func (c *comparison) rollout(b *record.Rollout) error {
+	said := c.log.Round(b.Stage, b.Round)
+	if said == nil {
+		return nil
+	}
+	return c.differ(said.Index, Position{b.Stage, b.Step}, answers(&said.Rollout, b))
 }
 
 func (c *comparison) routing(b *record.Routing) error {

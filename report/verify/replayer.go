@@ -16,6 +16,9 @@ type Replayer interface {
 	// Replay takes the steps of seg, which begins at a start, and hands over
 	// what this machine computes, in order, as the record has it:
 	//
+	//   - a [Kept] for rounds of the stage that the run keeps, the first time;
+	//   - a *record.Rollout before the first step of a round that was sampled again,
+	//     or a [Kept] where only its file can be had;
 	//   - a *record.Step for each step, its times, MFU, memory and energy empty;
 	//   - a *record.Evaluation, Took empty, after the steps where the record has
 	//     one (those at the beginning of the segment first);
@@ -44,3 +47,6 @@ type Plan struct {
 
 // ErrState says that a state that was loaded is not the one that the record names.
 var ErrState = errors.New("not the state that the record names")
+
+// Kept is a round as its file has it: what its steps learn need not be counted.
+type Kept struct{ record.Rollout }

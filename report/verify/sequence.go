@@ -50,7 +50,7 @@ func (s *sequence) entry(e *record.Entry, at runlog.Place) error {
 		s.paused = false
 		return s.here(b.Stage, b.Step)
 	case *record.Rollout:
-		return s.here(b.Stage, b.Step)
+		return s.rollout(e, b)
 	case *record.Routing:
 		return s.routing(e, b)
 	case *record.Times:
@@ -142,6 +142,8 @@ func (s *sequence) step(e *record.Entry, b *record.Step, at runlog.Place) error 
 		return fmt.Errorf("step %d of stage %d, want step %d of stage %d: steps are missing, repeated or out of order", b.Step, b.Stage, s.at.Step, s.at.Stage)
 	case b.Step >= l.Stages[b.Stage].Steps:
 		return fmt.Errorf("step %d of stage %d, which has %d", b.Step, b.Stage, l.Stages[b.Stage].Steps)
+	case l.Stages[b.Stage].Round > 0 && l.Round(b.Stage, b.Step/l.Stages[b.Stage].Round) == nil:
+		return fmt.Errorf("step %d of stage %d, of whose round %d nothing is said", b.Step, b.Stage, b.Step/l.Stages[b.Stage].Round)
 	case len(l.steps) >= maxSteps:
 		return fmt.Errorf("more than %d steps", maxSteps)
 	}
@@ -168,6 +170,29 @@ func (s *sequence) evaluation(e *record.Entry, b *record.Evaluation) error {
 	}
 	s.log.Evaluations = append(s.log.Evaluations, Evaluation{*b, e.Index})
 	return s.here(b.Stage, b.Step)
+}
+
+// rollout takes a round: the next one of a stage that has some, before its first step.
+func (s *sequence) rollout(e *record.Entry, b *record.Rollout) error {
+	l := s.log
+	if len(l.Rollouts) >= maxEvents {
+		return fmt.Errorf("more than %d rounds", maxEvents)
+	}
+	if err := s.here(b.Stage, b.Step); err != nil {
+		return err
+	}
+	if b.Stage >= len(l.Stages) || l.Stages[b.Stage].Round == 0 {
+		return fmt.Errorf("round %d of stage %d, which has no rounds", b.Round, b.Stage)
+	}
+	next := int64(0)
+	if n := len(l.Rollouts); n > 0 && l.Rollouts[n-1].Stage == b.Stage {
+		next = l.Rollouts[n-1].Round + 1
+	}
+	if size := l.Stages[b.Stage].Round; b.Round != next || b.Step%size != 0 || b.Step/size != b.Round {
+		return fmt.Errorf("round %d of stage %d before step %d; round %d is next, and each has %d steps", b.Round, b.Stage, b.Step, next, size)
+	}
+	l.Rollouts = append(l.Rollouts, Rollout{*b, e.Index})
+	return nil
 }
 
 func (s *sequence) routing(e *record.Entry, b *record.Routing) error {
@@ -201,6 +226,9 @@ func (s *sequence) recovery(b *record.Recovery) error {
 	}
 	for n := len(l.Evaluations); n > 0 && s.after(l.Evaluations[n-1].Position(), to); n-- {
 		l.Evaluations = l.Evaluations[:n-1]
+	}
+	for n := len(l.Rollouts); n > 0 && s.after(l.Rollouts[n-1].Position(), to); n-- {
+		l.Rollouts = l.Rollouts[:n-1]
 	}
 	for n := len(l.Routings); n > 0 && s.after(Position{l.Routings[n-1].Stage, l.Routings[n-1].To}, to); n-- {
 		l.Routings = l.Routings[:n-1]

@@ -64,6 +64,9 @@ func (t *ticks) entry(f *finding, e *record.Entry) {
 			f.fail(e.Index, "entry %d: begins at %d ms, the manifest says that the run was started at %d ms", e.Index, e.Time, t.last)
 		}
 		t.step = false
+	case *record.Rollout:
+		t.wait(f, e, b)
+		t.step = false
 	case *record.Stage, *record.Evaluation, *record.Recovery, *record.Pause, *record.Resume:
 		t.step = false
 	default: // may be written while a step is under way
@@ -71,6 +74,14 @@ func (t *ticks) entry(f *finding, e *record.Entry) {
 		return
 	}
 	t.last = e.Time
+}
+
+// wait compares how long a round was waited for with what passed since the entry before.
+func (t *ticks) wait(f *finding, e *record.Entry, b *record.Rollout) {
+	passed := (e.Time - t.last) * millisecond
+	if over := b.Took - passed - overRound - b.Took/overShare; over > 0 && t.allowance == 0 {
+		f.fail(e.Index, "entry %d: round %d took %.6g s; between its entry and the one before %.6g s passed", e.Index, b.Round, float64(b.Took)/1e9, float64(passed)/1e9)
+	}
 }
 
 // take compares a step with what passed since the entry before.
