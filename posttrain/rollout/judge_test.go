@@ -192,6 +192,12 @@ func TestArraysAreKept(t *testing.T) {
 	}
 	r.Answers[9].Old, r.Answers[9].Reference = nil, nil
 	fill(&r.Answers[9])
+	r.Answers[9].Reference[0] = float32(math.NaN())
+	if err := s.Seal(r); err == nil || !strings.Contains(err.Error(), "answer 9: log-probability 0 of") {
+		t.Errorf("got %v", err)
+	}
+	r.Answers[9].Old, r.Answers[9].Reference = nil, nil
+	fill(&r.Answers[9])
 	if err := s.Seal(r); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -247,7 +248,10 @@ func (s *Sampler) Sample(ctx context.Context, m *deepseek.Model, policy digest.D
 	if s.o.Old || s.o.Reference {
 		return r.round, nil
 	}
-	return r.round, s.seal(r)
+	if err := s.seal(r); err != nil {
+		return nil, err
+	}
+	return r.round, nil
 }
 
 func (s *Sampler) begin(number int64) error {
@@ -298,6 +302,9 @@ func (s *Sampler) Amend(r *Round, answers ...int) error {
 			}
 			if len(list) != len(a.Tokens) {
 				return fmt.Errorf("rollout: round %d, answer %d: %d log-probabilities of %d tokens", r.Number, i, len(list), len(a.Tokens))
+			}
+			if k := slices.IndexFunc(list, func(v float32) bool { return v-v != 0 }); k >= 0 {
+				return fmt.Errorf("rollout: round %d, answer %d: log-probability %d of %d is %v", r.Number, i, k, len(list), list[k])
 			}
 			if err := open.keep(i, which, list); err != nil {
 				return fmt.Errorf("rollout: %w", err)
