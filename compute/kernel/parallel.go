@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/temper-ml/temper/compute/internal/workers"
 )
@@ -19,6 +20,11 @@ import (
 // What f computes must not depend on the ranges: then bits never depend on the
 // number of threads.
 func Parallel(n, grain int, f func(lo, hi int)) { workers.Parallel(n, grain, f) }
+
+// Waited returns how long threads have waited for work or for each other without
+// leaving their cores, together, since the program began. What the system counts as
+// their processor time holds it.
+func Waited() time.Duration { return workers.Waited() }
 
 // Threads returns the number of threads that kernels use: GOMAXPROCS at start,
 // or the value of the environment variable TEMPER_THREADS.

@@ -100,11 +100,14 @@ func (j *job) join() *Panic {
 			continue
 		}
 		if j.state.CompareAndSwap(s, s|waitingBit) {
+			v.end()
+			v = vigil{}
 			<-j.left
 			break
 		}
 		s = j.state.Load()
 	}
+	v.end()
 	j.f = nil
 	return j.failure.Swap(nil)
 }
@@ -183,6 +186,9 @@ type vigil struct {
 // pause waits for a few loads, every so often lets other goroutines run, and
 // reports whether it is too early to park.
 func (v *vigil) pause() bool {
+	if v.pauses == 0 {
+		v.since = time.Now()
+	}
 	if v.pauses++; v.pauses%16 != 0 {
 		for range 100 {
 			pauseSink.Load()
@@ -190,14 +196,24 @@ func (v *vigil) pause() bool {
 		return true
 	}
 	runtime.Gosched()
-	if v.since.IsZero() {
-		v.since = time.Now()
-		return true
-	}
 	return time.Since(v.since) < spinFor
 }
 
-var pauseSink atomic.Int32
+// end books the time that was waited awake.
+func (v *vigil) end() {
+	if v.pauses > 0 {
+		waited.Add(int64(time.Since(v.since)))
+	}
+}
+
+var (
+	pauseSink atomic.Int32
+	waited    atomic.Int64
+)
+
+// Waited returns how long threads have waited awake, together, since the program
+// began: time in which they were busy to the system, but not of use.
+func Waited() time.Duration { return time.Duration(waited.Load()) }
 
 // await returns when a use other than the one numbered seen may be open. It
 // spins for a while and then parks.
@@ -205,9 +221,11 @@ func (w *worker) await(seen uint64) {
 	var v vigil
 	for early := true; early; early = v.pause() {
 		if w.job.news(seen) {
+			v.end()
 			return
 		}
 	}
+	v.end()
 	w.parked.Store(true)
 	if w.job.news(seen) && w.parked.CompareAndSwap(true, false) {
 		return

@@ -94,17 +94,22 @@ func batch(ctx context.Context, m *deepseek.Model, n int, o Options) ([]kernelbe
 		return nil, err
 	}
 	mem := newMemory()
-	var rates, reads, all []float64
+	var rates, reads, all, busy []float64
 	for range o.Samples {
+		u := using()
 		r, err := steps(int64(n * o.Tokens))
 		if err != nil {
 			return nil, err
 		}
-		rates, reads, all = append(rates, r), append(reads, mem.read()), append(all, mem.both())
+		rates, busy = append(rates, r), append(busy, u.share())
+		reads, all = append(reads, mem.read()), append(all, mem.both())
 	}
 	name := fmt.Sprintf("decode/batch=%d", n)
 	bytes := []float64{float64(e.Stats().CacheBytes + e.ScratchBytes())}
 	out := []kernelbench.Result{summary(name, "token/s", 1, rates), summary(name+"/memory", "MB", 1e-6, bytes)}
+	if cpuTime() > 0 {
+		out = append(out, summary(name+"/cores at work", "%", 100, busy))
+	}
 	if n > 1 || o.Speculate {
 		return out, nil
 	}
