@@ -10,7 +10,7 @@ import (
 )
 
 // fewAVX512 and fewAVX2 make the microkernels for few rows of A.
-func fewAVX512(c *build.Context) { fews(c, avx512, 8) }
+func fewAVX512(c *build.Context) { fews(c, avx512, 16) }
 func fewAVX2(c *build.Context)   { fews(c, avx2, 4) }
 
 func fews(c *build.Context, s isa, rows int) {
@@ -33,7 +33,7 @@ type few struct {
 	a, ld, next reg.GPVirtual
 	b           []reg.GPVirtual // rows 0, 3, 6, ... of B
 	acc         []reg.VecVirtual
-	block       [4]reg.VecVirtual // of columns, which writes them by halves
+	block       []reg.VecVirtual // of rows that are put together from parts
 }
 
 func (f *few) emit() {
@@ -55,8 +55,8 @@ func (f *few) emit() {
 	for i := 0; i < f.lanes; i += 3 {
 		f.b = append(f.b, f.GP64())
 	}
-	for i := range f.block {
-		f.block[i] = f.vec(f.Context)
+	for range f.blockSize() {
+		f.block = append(f.block, f.vec(f.Context))
 	}
 	k := f.GP64()
 	f.fetchFirst(k)
@@ -122,9 +122,13 @@ func (f *few) rows(do func(i int, m operand.Mem)) {
 
 // line takes the chains 16 steps on.
 func (f *few) line() {
-	if f.lanes == 16 {
+	switch {
+	case f.lanes == 16 && f.m <= wholeRows:
 		f.wholeLine()
-	} else {
+	case f.lanes == 16:
+		f.halfLine(0)
+		f.halfLine(1)
+	default:
 		for q := range 4 {
 			f.fetch(q)
 			for j, col := range f.columns(q) {
@@ -200,10 +204,49 @@ func (f *few) wholeLine() {
 	}
 }
 
+// wholeRows is for how many rows of A there are registers enough to hold a line of
+// sixteen rows of B.
+const wholeRows = 8
+
+// blockSize returns how many registers are put together from parts of rows.
+func (f *few) blockSize() int {
+	switch {
+	case f.lanes == 8:
+		return 4
+	case f.m > wholeRows:
+		return 8
+	}
+	return 0
+}
+
+// halfLine takes the chains on by half a line, for so many rows of A that a whole one
+// does not fit beside them.
+func (f *few) halfLine(half int) {
+	f.fetch(2 * half)
+	f.fetch(2*half + 1)
+	// Register i has the halves of rows i and 4+i, register 4+i those of 8+i and 12+i;
+	// then, in its quarters, columns j and 4+j of rows 0 to 3 and 4 to 7, or of the rest.
+	for g := range 2 {
+		r := f.block[4*g : 4*g+4]
+		for i := range r {
+			f.VMOVUPS(f.row(8*g+i, 32*half), r[i].AsY())
+			f.VINSERTF64X4(operand.U8(1), f.row(8*g+4+i, 32*half), r[i], r[i])
+		}
+		f.unpackTo([4]reg.VecVirtual(r), [4]reg.VecVirtual(r))
+	}
+	for quarter, places := range []operand.U8{0x88, 0xdd} {
+		for j := range 4 {
+			col := f.vec(f.Context)
+			f.VSHUFF32X4(places, f.block[4+j], f.block[j], col)
+			f.multiply(8*half+4*quarter+j, col)
+		}
+	}
+}
+
 // columns returns columns 4q to 4q+3 of the line of eight rows: register i first
 // holds 4 columns of rows i and 4+i in its halves.
 func (f *few) columns(q int) [4]reg.VecVirtual {
-	r := f.block
+	r := [4]reg.VecVirtual(f.block)
 	for i := range r {
 		f.VMOVUPS(f.row(i, 16*q), r[i].AsX())
 		f.VINSERTF128(operand.U8(1), f.row(4+i, 16*q), r[i], r[i])
@@ -212,19 +255,26 @@ func (f *few) columns(q int) [4]reg.VecVirtual {
 }
 
 // unpack transposes the quarters, or halves, of four registers.
-func (f *few) unpack(r [4]reg.VecVirtual) [4]reg.VecVirtual {
+func (f *few) unpack(r [4]reg.VecVirtual) (out [4]reg.VecVirtual) {
+	for i := range out {
+		out[i] = f.vec(f.Context)
+	}
+	f.unpackTo(out, r)
+	return out
+}
+
+// unpackTo is unpack into registers that may be those of r.
+func (f *few) unpackTo(out, r [4]reg.VecVirtual) {
 	v := func() reg.VecVirtual { return f.vec(f.Context) }
 	lo01, hi01, lo23, hi23 := v(), v(), v(), v()
 	f.VUNPCKLPS(r[1], r[0], lo01)
 	f.VUNPCKHPS(r[1], r[0], hi01)
 	f.VUNPCKLPS(r[3], r[2], lo23)
 	f.VUNPCKHPS(r[3], r[2], hi23)
-	out := [4]reg.VecVirtual{v(), v(), v(), v()}
 	f.VUNPCKLPD(lo23, lo01, out[0])
 	f.VUNPCKHPD(lo23, lo01, out[1])
 	f.VUNPCKLPD(hi23, hi01, out[2])
 	f.VUNPCKHPD(hi23, hi01, out[3])
-	return out
 }
 
 // row is the address disp bytes into what is left of row i of B.

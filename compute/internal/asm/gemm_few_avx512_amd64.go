@@ -27,3 +27,27 @@ func few7x16AVX512(t *byte)
 
 //go:noescape
 func few8x16AVX512(t *byte)
+
+//go:noescape
+func few9x16AVX512(t *byte)
+
+//go:noescape
+func few10x16AVX512(t *byte)
+
+//go:noescape
+func few11x16AVX512(t *byte)
+
+//go:noescape
+func few12x16AVX512(t *byte)
+
+//go:noescape
+func few13x16AVX512(t *byte)
+
+//go:noescape
+func few14x16AVX512(t *byte)
+
+//go:noescape
+func few15x16AVX512(t *byte)
+
+//go:noescape
+func few16x16AVX512(t *byte)

@@ -76,7 +76,7 @@ var gemmAVX512 = Microkernels{
 			},
 		},
 	},
-	Few:            []func(t *byte){nil, few1x16AVX512, few2x16AVX512, few3x16AVX512, few4x16AVX512, few5x16AVX512, few6x16AVX512, few7x16AVX512, few8x16AVX512},
+	Few:            []func(t *byte){nil, few1x16AVX512, few2x16AVX512, few3x16AVX512, few4x16AVX512, few5x16AVX512, few6x16AVX512, few7x16AVX512, few8x16AVX512, few9x16AVX512, few10x16AVX512, few11x16AVX512, few12x16AVX512, few13x16AVX512, few14x16AVX512, few15x16AVX512, few16x16AVX512},
 	FewCols:        16,
 	PackRows:       packPanels12,
 	PackCols:       packPanels32,

@@ -57,6 +57,13 @@ func (b *block) columnsOfA(rows int) *float32 {
 	if rows == 1 {
 		return &b.p.A[at]
 	}
+	if rows >= 8 { // eight at a time; two eights may overlap
+		for i := 0; i < rows; i += 8 {
+			i = min(i, rows-8)
+			b.PackTransposed(&b.a[i], &b.p.A[at+i*b.p.LdA], 4*rows, 4*b.p.LdA, b.k, 0)
+		}
+		return &b.a[0]
+	}
 	for i := range rows {
 		for k, x := range b.p.A[at+i*b.p.LdA:][:b.k] {
 			b.a[k*rows+i] = x
