@@ -18,7 +18,7 @@ suite() { # PACKAGE TESTS
 }
 suite ./compute/dtype .
 suite ./compute/kernel/kerneltest 'Golden|EveryTail|ReductionOrder|ChainsContinue|SpecialValues|Twins|Gradient'
-suite ./compute/kernel 'Ties|TopK|Underflow|ScoreLoopsAgree'
+suite ./compute/kernel 'Ties|TopK|Underflow|ScoreLoopsAgree|FewRows'
 suite ./internal/detrand .
 suite ./nn/attention 'Digests|Rotary|NaturalLog|HalfPi|YaRN'
 suite ./train/optim .

@@ -46,8 +46,10 @@ func main() {
 			log.Fatalf("%s: %v", o.name, err)
 		}
 	}
-	if err := tilesNEON().write(filepath.Join(os.Args[1], "gemm_tile_neon")); err != nil {
-		log.Fatalf("gemm_tile_neon: %v", err)
+	for name, code := range map[string]*arm{"gemm_tile_neon": tilesNEON(), "gemm_few_neon": fewsNEON()} {
+		if err := code.write(filepath.Join(os.Args[1], name)); err != nil {
+			log.Fatalf("%s: %v", name, err)
+		}
 	}
 }
 

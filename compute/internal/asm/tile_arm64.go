@@ -81,6 +81,8 @@ var gemmNEON = Microkernels{
 			},
 		},
 	},
+	Few:            []func(t *byte){nil, few1x8NEON, few2x8NEON, few3x8NEON, few4x8NEON},
+	FewCols:        8,
 	PackRows:       packPanels[[12]float32],
 	PackCols:       packPanels[[8]float32],
 	PackTransposed: packTransposed,
