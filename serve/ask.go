@@ -158,6 +158,12 @@ var absent = map[string]string{
 	"guided_choice": "there is no constrained decoding", "guided_grammar": "there is no constrained decoding",
 }
 
+// empty reports whether a value asks for nothing: clients send such for fields
+// that they do not use.
+func empty(v *jsonvalue.Value) bool {
+	return v.Kind == jsonvalue.Null || v.Kind == jsonvalue.False || v.Kind != jsonvalue.True && v.Text == "" && len(v.Items) == 0 && len(v.Members) == 0
+}
+
 // refuseOthers refuses what would be ignored silently.
 func refuseOthers(f *fields) {
 	for _, n := range neutral {
@@ -169,7 +175,7 @@ func refuseOthers(f *fields) {
 		f.fail(unsupported("logit_bias", "logit_bias is not supported: tokens are drawn from the model's own distribution, by temperature, top_p and top_k only"))
 	}
 	for i := range f.object.Members {
-		if m := &f.object.Members[i]; absent[m.Key] != "" && f.get(m.Key) != nil {
+		if m := &f.object.Members[i]; absent[m.Key] != "" && !empty(&m.Value) {
 			f.fail(unsupported(m.Key, "%s is not supported: %s", m.Key, absent[m.Key]))
 		}
 	}

@@ -24,6 +24,7 @@ type choice struct {
 
 	content, reasoning  strings.Builder
 	calls               []*toolCall
+	arguments           []*strings.Builder // of the calls
 	contentLP, reasonLP []tokenLP
 	textLP              *textLP
 	characters          int    // before the next token, of a text
@@ -95,8 +96,9 @@ func (c *choice) add(e answer.Event) {
 	case chat.Calls:
 		if e.Name != "" {
 			c.calls = append(c.calls, &toolCall{ID: c.callID(e.Call), Type: "function", Function: functionCall{Name: e.Name}})
+			c.arguments = append(c.arguments, &strings.Builder{})
 		}
-		c.calls[e.Call].Function.Arguments += e.Text
+		c.arguments[e.Call].WriteString(e.Text)
 	}
 }
 

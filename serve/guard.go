@@ -91,6 +91,9 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) (body []byte, rele
 	return nil, nil, f
 }
 
+// maxLinger is how many bytes a refused client may still send.
+const maxLinger = 256 << 20
+
 // refuse answers with an error before the body was read, and gives the connection
 // up. A client that is still sending gets a moment to see why.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
@@ -105,6 +108,6 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
 	w.Header().Set("Connection", "close")
 	f.send(w)
 	if rc.Flush() == nil && r.Header.Get("Expect") == "" {
-		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.CopyN(io.Discard, r.Body, maxLinger)
 	}
 }

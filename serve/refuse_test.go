@@ -67,7 +67,7 @@ func TestRefusals(t *testing.T) {
 		chat(`"logit_bias":{"5":1}`):                                                 {"logit_bias", "unsupported_parameter", "not supported"},
 		chat(`"frequency_penalty":0.5`):                                              {"frequency_penalty", "unsupported_parameter", "own distribution"},
 		chat(`"min_p":0.1`):                                                          {"min_p", "unsupported_parameter", "own distribution"},
-		chat(`"functions":[]`):                                                       {"functions", "unsupported_parameter", "use tools"},
+		chat(`"functions":[{"name":"f"}],"audio":{},"suffix":""`):                    {"functions", "unsupported_parameter", "use tools"},
 		chat(`"response_format":{"type":"json_schema"}`):                             {"response_format", "unsupported_parameter", "no constrained decoding"},
 		chat(`"modalities":["text","audio"]`):                                        {"modalities", "unsupported_parameter", "text only"},
 		chat(`"reasoning_effort":"much"`):                                            {"reasoning_effort", "", "want none, minimal"},
@@ -252,8 +252,18 @@ func TestQueueIsBounded(t *testing.T) {
 	if w, b := r.post("/v1/chat/completions", hello); w.StatusCode != 429 || w.Header.Get("Retry-After") != "1" || !strings.Contains(string(b), `"type":"rate_limit_error"`) {
 		t.Errorf("%d %v %s", w.StatusCode, w.Header, b)
 	}
-	m, e2 := answertest.Random(t, generate.Options{Queue: 2, Sequences: 1})
+	m, e2 := answertest.Random(t, generate.Options{Queue: 4, Sequences: 1})
 	still := start(t, m, Options{}, idle)
+	for range 2 {
+		other, err := e2.Submit(generate.Request{Prompt: []int32{0}, MaxTokens: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.Cancel()
+	}
+	if w, b := still.post("/v1/chat/completions", strings.Replace(hello, "1}", `1,"n":5}`, 1)); w.StatusCode != 400 || !strings.Contains(string(b), "from 1 to 4") {
+		t.Errorf("more than may ever wait: %d %s", w.StatusCode, b)
+	}
 	if w, b := still.post("/v1/chat/completions", strings.Replace(hello, "1}", `1,"n":3}`, 1)); w.StatusCode != 429 {
 		t.Errorf("%d %s", w.StatusCode, b)
 	}

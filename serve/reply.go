@@ -109,6 +109,9 @@ func (c *choice) whole() any {
 		return textChoice{Index: c.index, Text: content, LogProbs: c.textLP, Finish: &finish}
 	}
 	calls := c.calls
+	for i, call := range calls {
+		call.Function.Arguments = c.arguments[i].String()
+	}
 	if finish != answer.Length { // one that went wrong is text of the content
 		calls = calls[:c.a.Calls()]
 	}

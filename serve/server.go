@@ -52,6 +52,7 @@ func New(m *answer.Model, o Options) (*Server, error) {
 	if err := s.o.fill(s.context); err != nil {
 		return nil, err
 	}
+	s.o.MaxChoices = min(s.o.MaxChoices, m.Engine().Options().Queue) // more would never find room
 	s.started = s.o.Now()
 	s.life, s.end = context.WithCancelCause(context.Background())
 	s.mux = http.NewServeMux()
