@@ -22,6 +22,7 @@ type ask struct {
 	usage    bool // at the end of a stream
 	seed     int64
 	maxGiven bool
+	ids      bool // of tokens are told
 }
 
 // maxStops is how many stop texts a request has, maxTop how many likely tokens it
@@ -61,7 +62,7 @@ func values(text []byte) int {
 
 // decode reads what both kinds of requests have.
 func (s *Server) decode(f *fields) *ask {
-	a := &ask{model: s.o.Names[0], n: int(f.whole("n", 1, 1, int64(s.o.MaxChoices))), stream: f.flag("stream")}
+	a := &ask{model: s.o.Names[0], n: int(f.whole("n", 1, 1, int64(s.o.MaxChoices))), stream: f.flag("stream"), ids: f.flag("return_token_ids")}
 	if name := f.text("model"); name != "" {
 		if err := s.known(name); err != nil {
 			f.fail(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -29,6 +30,7 @@ type choice struct {
 	textLP              *textLP
 	characters          int    // before the next token, of a text
 	partial             []byte // the beginning of a character
+	tokens              []int32
 }
 
 // toolCall is a call in OpenAI's form; in a stream, a part of one.
@@ -82,6 +84,7 @@ func (c *choice) callID(n int) string {
 
 // add takes what came into the answer.
 func (c *choice) add(e answer.Event) {
+	c.tokens = append(c.tokens, e.IDs...)
 	switch e.Part {
 	case chat.Reasoning:
 		c.reasoning.WriteString(e.Text)
@@ -180,4 +183,23 @@ func (c *choice) tokenText(id int32) string {
 		out += fmt.Sprintf("\\x%02x", x)
 	}
 	return out
+}
+
+// tokenIDs are tokens as numbers, for clients that asked for them: of a prompt, or
+// of what an answer became longer by.
+type tokenIDs struct {
+	Prompt []int32 `json:"prompt_token_ids,omitzero"`
+	IDs    []int32 `json:"token_ids,omitzero"`
+}
+
+// idsOf tells tokens if the client asked for them.
+func (c *choice) idsOf(prompt bool, ids ...[]int32) (t tokenIDs) {
+	if !c.x.ask.ids {
+		return t
+	}
+	if prompt {
+		t.Prompt = c.x.ask.prompts[c.prompt].Tokens
+	}
+	t.IDs = slices.Concat([]int32{}, slices.Concat(ids...))
+	return t
 }

@@ -9,12 +9,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/temper-ml/temper/internal/detrand"
+	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/model/generate"
 	"github.com/temper-ml/temper/serve/answer/answertest"
 )
@@ -115,6 +117,38 @@ func TestSameSeedSameBitsAtAnyLoad(t *testing.T) {
 	}
 	all.Wait()
 	freed(t, e)
+}
+
+// The log-probabilities of an answer have the bits that the trainer computes for
+// its tokens.
+func TestLogProbsAreTheTrainers(t *testing.T) {
+	r, _ := random(t, Options{}, generate.Options{Speculate: true})
+	got := r.wholeAndStreamed("/v1/completions", `{"prompt":"the weather","seed":3,"n":3,"max_tokens":20,"logprobs":0,"return_token_ids":true}`)
+	numbers := func(v any) (out []int32) {
+		for _, x := range v.([]any) {
+			out = append(out, int32(x.(float64)))
+		}
+		return out
+	}
+	for _, c := range got["choices"].([]any) {
+		prompt, answer := numbers(dig(c, "prompt_token_ids")), numbers(dig(c, "token_ids"))
+		all := append(slices.Clone(prompt), answer...)
+		n := len(all) - 1
+		want, err := answertest.Weights().LogProbs(&deepseek.Batch{Tokens: all[:n], Labels: all[1:], Segments: []deepseek.Segment{{Start: 0, End: n}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := dig(c, "logprobs", "token_logprobs").([]any)
+		if len(told) < len(answer)-1 {
+			t.Fatalf("%d of %d tokens are told", len(told), len(answer))
+		}
+		for i, p := range told {
+			if float32(p.(float64)) != want[len(prompt)-1+i] {
+				t.Errorf("token %d has %v, the trainer %v", i, p, want[len(prompt)-1+i])
+			}
+		}
+	}
+	r.wholeAndStreamed("/v1/chat/completions", strings.Replace(hello, "1}", `1,"max_tokens":9,"n":2,"return_token_ids":true}`, 1))
 }
 
 // freed waits until an engine holds nothing.

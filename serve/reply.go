@@ -60,6 +60,7 @@ type chatChoice struct {
 	Delta    *message       `json:"delta,omitempty"`
 	LogProbs *logProbs      `json:"logprobs"`
 	Finish   *answer.Finish `json:"finish_reason"`
+	tokenIDs
 }
 
 type textChoice struct {
@@ -67,6 +68,7 @@ type textChoice struct {
 	Text     string         `json:"text"`
 	LogProbs *textLP        `json:"logprobs"`
 	Finish   *answer.Finish `json:"finish_reason"`
+	tokenIDs
 }
 
 // head is a reply without choices.
@@ -105,8 +107,9 @@ func (x *exchange) reply() reply {
 func (c *choice) whole() any {
 	finish := c.a.Finish()
 	content := c.content.String()
+	ids := c.idsOf(true, c.tokens, c.a.Rest())
 	if c.x.kind == "text" {
-		return textChoice{Index: c.index, Text: content, LogProbs: c.textLP, Finish: &finish}
+		return textChoice{Index: c.index, Text: content, LogProbs: c.textLP, Finish: &finish, tokenIDs: ids}
 	}
 	calls := c.calls
 	for i, call := range calls {
@@ -119,7 +122,7 @@ func (c *choice) whole() any {
 	if content == "" && (len(calls) > 0 || m.Reasoning != "") {
 		m.Content = nil
 	}
-	out := chatChoice{Index: c.index, Message: m, Finish: &finish}
+	out := chatChoice{Index: c.index, Message: m, Finish: &finish, tokenIDs: ids}
 	if c.x.ask.one.LogProbs {
 		out.LogProbs = &logProbs{Content: c.contentLP, Reasoning: c.reasonLP}
 		if out.LogProbs.Content == nil {
@@ -133,10 +136,10 @@ func (c *choice) whole() any {
 func (c *choice) begin() any {
 	empty := ""
 	if c.x.kind == "chat" {
-		return chatChoice{Index: c.index, Delta: &message{Role: "assistant", Content: &empty}}
+		return chatChoice{Index: c.index, Delta: &message{Role: "assistant", Content: &empty}, tokenIDs: c.idsOf(true)}
 	}
-	if echo := c.x.ask.echo[c.prompt]; echo != "" {
-		return textChoice{Index: c.index, Text: echo}
+	if echo := c.x.ask.echo[c.prompt]; echo != "" || c.x.ask.ids {
+		return textChoice{Index: c.index, Text: echo, tokenIDs: c.idsOf(true)}
 	}
 	return nil
 }
@@ -144,9 +147,9 @@ func (c *choice) begin() any {
 // delta is what an event adds to a choice in a stream.
 func (c *choice) delta(e answer.Event) any {
 	if c.x.kind == "text" {
-		return textChoice{Index: c.index, Text: e.Text, LogProbs: c.textLPOf(e.Tokens)}
+		return textChoice{Index: c.index, Text: e.Text, LogProbs: c.textLPOf(e.Tokens), tokenIDs: c.idsOf(false, e.IDs)}
 	}
-	out := chatChoice{Index: c.index, Delta: &message{}}
+	out := chatChoice{Index: c.index, Delta: &message{}, tokenIDs: c.idsOf(false, e.IDs)}
 	switch e.Part {
 	case chat.Reasoning:
 		out.Delta.Reasoning = e.Text
@@ -175,8 +178,9 @@ func (c *choice) delta(e answer.Event) any {
 // end is the last part of a choice in a stream.
 func (c *choice) end() any {
 	finish := c.a.Finish()
+	ids := c.idsOf(false, c.a.Rest())
 	if c.x.kind == "text" {
-		return textChoice{Index: c.index, Finish: &finish}
+		return textChoice{Index: c.index, Finish: &finish, tokenIDs: ids}
 	}
-	return chatChoice{Index: c.index, Delta: &message{}, Finish: &finish}
+	return chatChoice{Index: c.index, Delta: &message{}, Finish: &finish, tokenIDs: ids}
 }

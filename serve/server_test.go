@@ -234,6 +234,12 @@ func fold(to, p object) {
 	if f := p["finish_reason"]; f != nil {
 		to["finish_reason"] = f
 	}
+	for _, k := range []string{"token_ids", "prompt_token_ids"} {
+		if l, ok := p[k].([]any); ok {
+			before, _ := to[k].([]any)
+			to[k] = append(before, l...)
+		}
+	}
 	if lp, ok := p["logprobs"].(object); ok {
 		if to["logprobs"] == nil {
 			to["logprobs"] = object{}

@@ -33,6 +33,8 @@ type Event struct {
 	chat.Delta
 	// Tokens are those that the text of the part now goes up to, if asked for.
 	Tokens []generate.Token
+	// IDs are all tokens that were drawn since the last event, whatever they are.
+	IDs []int32
 }
 
 // Finish says why an answer ended.
@@ -62,6 +64,7 @@ type Answer struct {
 	gave      int           // bytes of content that the reader gave out
 	kept      int           // and that went into events
 	events    []Event       // not returned yet
+	ids       []int32       // drawn since the last event
 	finish    Finish
 	tokens    int
 	reasoning int
@@ -114,6 +117,10 @@ func (a *Answer) Finish() Finish { return a.finish }
 // Calls returns how many tool calls are complete: one more may have begun.
 func (a *Answer) Calls() int { return a.reader.Calls() }
 
+// Rest returns the tokens that were drawn after the last event: at the end those
+// without text, such as the one that ends a turn.
+func (a *Answer) Rest() []int32 { return a.ids }
+
 // Tokens returns how many tokens the prompt has, how many the answer so far, and
 // how many of these are reasoning.
 func (a *Answer) Tokens() (prompt, answer, reasoning int) { return a.prompt, a.tokens, a.reasoning }
@@ -141,12 +148,14 @@ func (a *Answer) Next(ctx context.Context) (Event, error) {
 	}
 	e := a.events[0]
 	a.events = a.events[1:]
+	e.IDs, a.ids = a.ids, nil
 	return e, nil
 }
 
 // take reads a token.
 func (a *Answer) take(t generate.Token) {
 	a.tokens++
+	a.ids = append(a.ids, t.ID)
 	part := a.reader.Part()
 	if part == chat.Reasoning {
 		a.reasoning++
@@ -211,11 +220,11 @@ func (a *Answer) give(deltas []chat.Delta) {
 		if d.Part == chat.Calls {
 			a.content(a.stop.flush()) // no call completes a stop text
 		}
-		a.events = append(a.events, Event{d, a.decided(d.Part)})
+		a.events = append(a.events, Event{Delta: d, Tokens: a.decided(d.Part)})
 	}
 	for _, part := range []chat.Part{chat.Reasoning, chat.Content} {
 		if tokens := a.decided(part); len(tokens) > 0 { // of layout, or within a character
-			a.events = append(a.events, Event{chat.Delta{Part: part}, tokens})
+			a.events = append(a.events, Event{Delta: chat.Delta{Part: part}, Tokens: tokens})
 		}
 	}
 }
@@ -225,7 +234,7 @@ func (a *Answer) content(text string) {
 		return
 	}
 	a.kept += len(text)
-	a.events = append(a.events, Event{chat.Delta{Part: chat.Content, Text: text}, a.decided(chat.Content)})
+	a.events = append(a.events, Event{Delta: chat.Delta{Part: chat.Content, Text: text}, Tokens: a.decided(chat.Content)})
 }
 
 // decided takes the tokens of a part whose text begins before what is decided.
