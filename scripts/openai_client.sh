@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# OpenAI's own client, from npm, against `temper serve`: a tiny model is trained to
+# OpenAI's own clients, from npm and PyPI, against `temper serve`: a tiny model is trained to
 # chat, think and call a tool, served, and talked to. Needs node and npm; says so
-# where they, or the registry, are missing.
+# where they, or the registry, are missing. Python's is run if it can be had.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=6.30.1
+python_version=3.57.0
 skip() { echo "$1: OpenAI's client is not run"; exit 0; }
 command -v node >/dev/null && command -v npm >/dev/null || skip "no node and npm"
 work=$(mktemp -d)
@@ -29,6 +30,11 @@ until [ -s url ]; do
   sleep 0.1
 done
 node client.mjs "$(cat url)" || { tail -20 serve.log; exit 1; }
+if python3 -m venv venv >/dev/null 2>&1 && venv/bin/pip install -q "openai==$python_version" >pip.log 2>&1; then
+  venv/bin/python client.py "$(cat url)" || { tail -20 serve.log; exit 1; }
+else
+  echo "openai==$python_version cannot be had from PyPI: Python's client is not run"
+fi
 kill -TERM "$server"
 wait "$server" || { echo "temper serve did not stop in good order"; tail serve.log; exit 1; }
 server=

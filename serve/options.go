@@ -49,11 +49,12 @@ type times struct {
 	write        time.Duration // for the client to take what is written to it
 	beat         time.Duration // of a stream on which nothing happens
 	linger       time.Duration // to read what a refused client is still sending
+	last         time.Duration // to tell clients that the server is stopped
 }
 
 var usualTimes = times{
 	header: 10 * time.Second, idle: 2 * time.Minute, body: 30 * time.Second, write: 30 * time.Second,
-	beat: 15 * time.Second, linger: 3 * time.Second,
+	beat: 15 * time.Second, linger: 10 * time.Second, last: 3 * time.Second,
 }
 
 // How many connections are served at once, and from one address that is not of

@@ -94,7 +94,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener, work func(context.Cont
 		failed = s.wait(worked)
 	}
 	s.end(errStopping)
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.times.linger)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.times.last)
 	defer cancel()
 	if server.Shutdown(last) != nil {
 		server.Close()

@@ -513,5 +513,5 @@ func TestModelsHealthMetrics(t *testing.T) {
 
 // times of tests are short.
 func quick(s *Server) {
-	s.times = times{header: 200 * time.Millisecond, idle: time.Second, body: 200 * time.Millisecond, write: 200 * time.Millisecond, beat: 20 * time.Millisecond, linger: 200 * time.Millisecond}
+	s.times = times{header: 200 * time.Millisecond, idle: time.Second, body: 200 * time.Millisecond, write: 200 * time.Millisecond, beat: 20 * time.Millisecond, linger: 200 * time.Millisecond, last: time.Second}
 }

@@ -54,13 +54,13 @@ await test("stream", async () => {
 });
 
 await test("the same seed gives the same answers, whole or streamed, any other time", async () => {
-  const q = { model, messages: user("Where is x?"), temperature: 1.5, max_completion_tokens: 40, n: 3, seed: 11, logprobs: true };
+  const q = { model, messages: user("x é x"), temperature: 2, max_completion_tokens: 40, n: 8, seed: 11, logprobs: true };
   const [a, b] = await Promise.all([client.chat.completions.create(q), client.chat.completions.create(q)]);
   const s = await client.chat.completions.stream(q).finalChatCompletion();
   const core = (r) => r.choices.map((c) => [c.message.content ?? "", c.logprobs.content.map((t) => [t.token, t.logprob])]);
   assert.deepEqual(core(a), core(b));
   assert.deepEqual(core(a), core(s));
-  assert.notDeepEqual(core(a)[0], core(a)[1]);
+  assert(new Set(core(a).map(([text]) => text)).size > 1, "all answers are one");
   const other = await client.chat.completions.create({ ...q, seed: undefined });
   assert.deepEqual(core(await client.chat.completions.create({ ...q, seed: other.seed })), core(other));
 });
