@@ -67,9 +67,6 @@ func (s *CacheSize) PerToken() float64 {
 	return sum
 }
 
-// pageRows is how many of the widest rows a page has.
-const pageRows = 16
-
 // CacheSizeOf predicts the memory of sequences of a model, without making one.
 func CacheSizeOf(cfg *arch.Config, o CacheOptions) (CacheSize, error) {
 	m, err := skeleton(cfg)
@@ -110,7 +107,7 @@ func (m *Model) cached(predict bool) ([]attends, error) {
 func (m *Model) cacheSize(o CacheOptions) (CacheSize, error) {
 	var s CacheSize
 	all, err := m.cached(o.Predict)
-	widest := 1
+	page := 1
 	s.lag = 1 + o.Back
 	for l, a := range all {
 		if l == len(m.blocks) {
@@ -120,7 +117,7 @@ func (m *Model) cacheSize(o CacheOptions) (CacheSize, error) {
 		s.Sequence += 4 * int64(z.Floats)
 		s.rows = append(s.rows, z.Grown...)
 		for _, r := range z.Grown {
-			widest = max(widest, r.Width)
+			page = max(page, r.Width*r.Least)
 		}
 	}
 	if o.Predict {
@@ -129,7 +126,7 @@ func (m *Model) cacheSize(o CacheOptions) (CacheSize, error) {
 	if !o.Predict {
 		s.ahead = len(s.rows)
 	}
-	s.PageBytes = 4 * int64((widest*pageRows+1023)&^1023)
+	s.PageBytes = 4 * int64((page+1023)&^1023)
 	return s, err
 }
 

@@ -5,14 +5,17 @@ import (
 	"github.com/temper-ml/temper/nn"
 )
 
+// headRows is how many rows a page has of each head's keys and values: a query looks at
+// those of one head, page by page.
+const headRows = 64
+
 // keeps returns what a sequence needs: the keys and values of all heads, or the
 // latent and the shared part of the key that they come from.
 func (a *MLA) keeps(latent bool) *keeps {
-	width := a.c.Heads * (a.c.queryDim() + a.c.ValueDim)
 	if latent {
-		width = a.c.KVRank + a.c.ropeDim()
+		return &keeps{grown: []keptRows{{a.c.KVRank + a.c.ropeDim(), 1, pageRows}}}
 	}
-	return &keeps{grown: []keptRows{{width, 1}}}
+	return &keeps{grown: []keptRows{{a.c.Heads * (a.c.queryDim() + a.c.ValueDim), 1, headRows}}}
 }
 
 // PastSize returns the memory of a [Past].
@@ -50,6 +53,7 @@ type mlaLane struct {
 // mlaPast is the scratch of a pass that continues.
 type mlaPast struct {
 	mlaRows
+	latents     []float32 // of all tokens of a sequence, from pages
 	joint, keys []float32 // of all tokens of a sequence, of a group of heads, from latents
 	attend      []float32
 }
@@ -63,6 +67,7 @@ func (a *MLA) takePast(m memory, segs []nn.Segment) mlaPast {
 		for i, g := range segs {
 			longest = max(longest, a.pasts[i].n+g.Len())
 		}
+		f.latents = m.F32(longest * a.c.KVRank)
 		n := longest * a.expanded()
 		f.joint, f.keys = m.F32(n*a.c.jointDim()), m.F32(n*a.c.queryDim())
 	}
@@ -138,7 +143,7 @@ func (a *MLA) forwardPast(out, x []float32, p *nn.Pass) {
 	}
 	for i, g := range segs {
 		for t := g.Start; t < g.End; t++ {
-			a.addRow(a.pasts[i].grown[0].row(a.pasts[i].n+t-g.Start), &f.mlaRows, t)
+			a.addRow(&a.pasts[i].grown[0], a.pasts[i].n+t-g.Start, &f.mlaRows, t)
 		}
 	}
 	a.attendPast(f, segs)
@@ -149,21 +154,33 @@ func (a *MLA) forwardPast(out, x []float32, p *nn.Pass) {
 	}
 }
 
-// addRow fills what a past keeps of token t of the pass.
-func (a *MLA) addRow(row []float32, r *mlaRows, t int) {
+// addRow fills row i of what a past keeps from token t of the pass. A page has latents
+// row by row, but of keys and values each head's rows together, keys first.
+func (a *MLA) addRow(g *paged, i int, r *mlaRows, t int) {
 	c, v := &a.c, &a.saved
 	if a.latent() {
+		row := g.row(i)
 		n := copy(row, r.latent[t*c.KVRank:(t+1)*c.KVRank])
 		copy(row[n:], v.shared[t*c.ropeDim():(t+1)*c.ropeDim()])
 		return
 	}
-	n := c.Heads * c.queryDim()
-	copy(row, r.k[t*n:(t+1)*n])
-	joint := v.joint[t*c.Heads*c.jointDim():]
 	for h := range c.Heads {
-		at := h*c.jointDim() + c.NopeDim
-		copy(row[n+h*c.ValueDim:], joint[at:at+c.ValueDim])
+		k, at := a.keysOf(g, h), (t*c.Heads+h)*c.queryDim()
+		copy(k.Row(i), r.k[at:at+c.queryDim()])
+		k, at = a.valuesOf(g, h), (t*c.Heads+h)*c.jointDim()+c.NopeDim
+		copy(k.Row(i), v.joint[at:at+c.ValueDim])
 	}
+}
+
+// keysOf and valuesOf are the rows of a head.
+func (a *MLA) keysOf(g *paged, h int) kernel.Pages {
+	n := a.c.queryDim()
+	return kernel.Pages{Page: g.data, Rows: g.rows, Stride: n, Col: h * g.rows * n, Cols: n}
+}
+
+func (a *MLA) valuesOf(g *paged, h int) kernel.Pages {
+	n := a.c.ValueDim
+	return kernel.Pages{Page: g.data, Rows: g.rows, Stride: n, Col: g.rows * (a.c.Heads*a.c.queryDim() + h*n), Cols: n}
 }
 
 // attendPast computes the attention of all sequences: those that need all threads
@@ -200,6 +217,11 @@ func (a *MLA) attendBeside(lane, i int) {
 func (a *MLA) attend(l *mlaLane, i int, f *mlaPast, scratch []float32, segs []nn.Segment) {
 	a.set(l, i, segs)
 	past, n := a.pasts[i], a.pasts[i].n+segs[i].Len()
+	if a.latent() {
+		for t := range n {
+			copy(f.latents[t*a.c.KVRank:(t+1)*a.c.KVRank], past.grown[0].row(t))
+		}
+	}
 	for from := 0; from < a.c.Heads; from += a.together() {
 		heads := l.heads[:min(a.together(), a.c.Heads-from)]
 		if a.latent() {
@@ -227,8 +249,7 @@ func (a *MLA) operandsPast(f *mlaPast, past *Past, segs []nn.Segment, i, h int) 
 		LSE: v.lseT[h*T+g.Start : h*T+g.End],
 	}
 	if !a.latent() {
-		hd.PK = past.grown[0].pagesOf(h*c.queryDim(), c.queryDim())
-		hd.PV = past.grown[0].pagesOf(c.Heads*c.queryDim()+h*c.ValueDim, c.ValueDim)
+		hd.PK, hd.PV = a.keysOf(&past.grown[0], h), a.valuesOf(&past.grown[0], h)
 	}
 	return hd
 }
@@ -238,13 +259,9 @@ func (a *MLA) expand(f *mlaPast, past *Past, n, from, heads int) {
 	c, g := &a.c, &past.grown[0]
 	joint, width := heads*c.jointDim(), c.queryDim()
 	weights := kernel.MatOf(a.WKVB.Data[from*c.jointDim()*c.KVRank:(from+heads)*c.jointDim()*c.KVRank], joint, c.KVRank)
-	for lo := 0; lo < n; lo += g.rows {
-		hi := min(lo+g.rows, n)
-		a.work.add(kernel.Product{
-			Form: kernel.NT, Out: kernel.MatOf(f.joint[lo*joint:hi*joint], hi-lo, joint),
-			A: kernel.Mat{Data: g.data[lo/g.rows], Rows: hi - lo, Cols: c.KVRank, Stride: g.width}, B: weights,
-		})
-	}
+	a.work.add(kernel.Product{
+		Form: kernel.NT, Out: kernel.MatOf(f.joint[:n*joint], n, joint), A: kernel.MatOf(f.latents[:n*c.KVRank], n, c.KVRank), B: weights,
+	})
 	a.work.run()
 	kernel.Parallel(n, 8, func(lo, hi int) {
 		for t := lo; t < hi; t++ {

@@ -32,9 +32,15 @@ type keeps struct {
 	grown []keptRows
 }
 
+// pageRows is how many rows a page has at least.
+const pageRows = 16
+
 type keptTail struct{ width, keep int }
 
-type keptRows struct{ width, ratio int }
+type keptRows struct {
+	width, ratio int
+	least        int // rows of a page
+}
 
 // Size is the memory that a layer needs for each sequence.
 type Size struct {
@@ -42,8 +48,9 @@ type Size struct {
 	Grown  []Rows // what grows
 }
 
-// Rows are rows of Width floats, one for every Ratio tokens.
-type Rows struct{ Width, Ratio int }
+// Rows are rows of Width floats, one for every Ratio tokens, of which a page should
+// have at least Least.
+type Rows struct{ Width, Ratio, Least int }
 
 // Pages returns how many pages of a pool the rows of that many tokens take.
 func (r Rows) Pages(tokens, pageFloats int) int {
@@ -57,7 +64,7 @@ func (k *keeps) size(r Reach) Size {
 		s.Floats += (tailRoom(t.keep+r.Back, 1+r.Back)*t.width + 15) &^ 15
 	}
 	for _, g := range k.grown {
-		s.Grown = append(s.Grown, Rows{Width: g.width, Ratio: g.ratio})
+		s.Grown = append(s.Grown, Rows{Width: g.width, Ratio: g.ratio, Least: g.least})
 	}
 	return s
 }

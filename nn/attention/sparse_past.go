@@ -31,7 +31,7 @@ func (s *Sparse) keeps(context int) *keeps {
 		}
 		w := p.pool.Width()
 		k.tails = append(k.tails, keptTail{w, keep}, keptTail{w, keep})
-		k.grown = append(k.grown, keptRows{p.pool.Dim, s.c.Ratio})
+		k.grown = append(k.grown, keptRows{p.pool.Dim, s.c.Ratio, pageRows})
 	}
 	add(s.comp)
 	if s.index != nil && context/s.c.Ratio > s.c.TopK {
