@@ -6,5 +6,6 @@
 // says. Both have the same objective, the token mean of the cross-entropy over
 // the whole optimizer step, so the difference is all in the material. Preference
 // optimisation (dpo) reads pairs of answers, of which a row always has both sides
-// as neighbours; its objective is that of package preference.
+// as neighbours; its objective is that of package preference. Stages that learn from
+// the model's own answers read their data as questions ([Data.Questions]).
 package posttrain

@@ -440,7 +440,7 @@ func TestItems(t *testing.T) {
 	o.Dir = t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	o.Tell = func(p Progress) {
-		if p.Judged >= 5 {
+		if p.Tokens >= 60 {
 			cancel()
 		}
 	}

@@ -119,11 +119,15 @@ func (r *run) finishWave(ctx context.Context, e *generate.Engine) error {
 			return err
 		}
 		left -= n
-		if t := r.now(); r.file != nil && t.Sub(synced) >= syncEvery {
-			if err := r.file.Sync(); err != nil {
+		if r.file != nil {
+			t := r.now()
+			due := t.Sub(synced) >= syncEvery
+			if err := r.file.Flush(due); err != nil {
 				return err
 			}
-			synced = t
+			if due {
+				synced = t
+			}
 		}
 		r.tell()
 	}

@@ -48,8 +48,8 @@ type Options struct {
 	// as it is, and to others: then there is Read only.
 	Dir      string
 	ReadOnly bool
-	// FS writes them, the machine's if nil. Now, if not nil, tells when it is time to
-	// wait for the disk; the ends of waves and rounds always do.
+	// FS writes them, the machine's if nil. Now, if not nil, tells when it is time to ask
+	// the disk what it has; the ends of waves and rounds always do, and wait for it.
 	FS  durable.FS
 	Now func() time.Time
 	// Judging is how many answers are judged at a time: 4 if 0.

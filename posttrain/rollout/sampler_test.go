@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -119,7 +120,9 @@ func options(t testing.TB) Options {
 	c := Default("grpo")
 	c.Prompts, c.Group, c.MaxTokens, c.Sequences = 5, 4, 40, 6
 	half := 0.5
+	clock := time.Unix(0, 0)
 	return Options{
+		Now:    func() time.Time { clock = clock.Add(syncEvery / 3); return clock }, // every few passes the disk is waited for
 		Config: c, Questions: asked(t, 13), Seed: Seed(1, "rl"),
 		Rewards: []reward.Spec{{Name: "abc", Format: &reward.Format{Pattern: "[abc]", Anywhere: true}}, {Weight: &half, Length: &reward.Length{Max: 40, Margin: 10}}},
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"syscall"
 
 	"github.com/temper-ml/temper/internal/durable"
 	"github.com/temper-ml/temper/model/generate"
@@ -24,6 +25,9 @@ type Journal struct {
 	buf   []byte
 	frame []byte
 	err   error
+
+	flushing chan error // of a Sync that runs beside, of what was written up to
+	flushed  int64
 }
 
 // MismatchError says that a file is of another round than the one that is wanted.
@@ -105,7 +109,15 @@ func (j *Journal) write() error {
 
 // fail ends the journal.
 func (j *Journal) fail(err error) error {
-	j.err = fmt.Errorf("%s: %w: what was sampled before is kept", j.path, err)
+	if j.flushing != nil {
+		<-j.flushing
+		j.flushing = nil
+	}
+	fix := ""
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		fix = ": free some space and go on"
+	}
+	j.err = fmt.Errorf("%s: %w: what was sampled before is kept%s", j.path, err, fix)
 	_ = j.file.Close()
 	return j.err
 }
@@ -173,40 +185,72 @@ func (j *Journal) Unsafe() int64 { return j.size - j.safe }
 
 // Sync returns when all that was appended is on the disk.
 func (j *Journal) Sync() error {
-	if j.err != nil {
-		return j.err
+	if err := j.settle(); err != nil {
+		return err
 	}
 	if err := j.file.Sync(); err != nil {
 		return j.fail(err)
 	}
-	at := j.size
-	mark := [markPayload]byte{}
-	for i := range mark {
-		mark[i] = byte(at >> (8 * i))
+	return j.mark(j.size)
+}
+
+// Flush is a Sync that nobody waits for: it begins one if it is due and none goes on,
+// and marks what an earlier one has done.
+func (j *Journal) Flush(due bool) error {
+	switch {
+	case j.err != nil:
+		return j.err
+	case j.flushing == nil && due && j.Unsafe() > 0:
+		done := make(chan error, 1)
+		j.flushing, j.flushed = done, j.size
+		go func() { done <- j.file.Sync() }()
+	case j.flushing != nil && len(j.flushing) > 0:
+		return j.settle()
 	}
-	if err := j.put(kindMark, append(j.frame[:0], mark[:]...)); err != nil {
+	return nil
+}
+
+// settle waits for what Flush began.
+func (j *Journal) settle() error {
+	if j.flushing == nil {
+		return j.err
+	}
+	err := <-j.flushing
+	j.flushing = nil
+	switch {
+	case j.err != nil:
+		return j.err
+	case err != nil:
+		return j.fail(err)
+	}
+	return j.mark(j.flushed)
+}
+
+// mark says that the file is on the disk up to a size.
+func (j *Journal) mark(size int64) error {
+	if err := j.put(kindMark, binary.LittleEndian.AppendUint64(j.frame[:0], uint64(size))); err != nil {
 		return err
 	}
+	last := size == j.size
 	if err := j.write(); err != nil {
 		return err
 	}
-	j.safe = j.size
+	if j.safe = size; last {
+		j.safe = j.size // there is nothing in the mark to be kept
+	}
 	return nil
 }
 
 // Seal says that the round is complete, and closes the file. It returns when that is
 // on the disk.
 func (j *Journal) Seal(asked int64, sum digest.Digest) error {
-	if j.err != nil {
-		return j.err
+	if err := j.settle(); err != nil {
+		return err
 	}
 	if err := j.file.Sync(); err != nil {
 		return j.fail(err)
 	}
-	payload := j.frame[:0]
-	for i := range 8 {
-		payload = append(payload, byte(uint64(asked)>>(8*i)))
-	}
+	payload := binary.LittleEndian.AppendUint64(j.frame[:0], uint64(asked))
 	if err := j.put(kindSeal, append(payload, sum[:]...)); err != nil {
 		return err
 	}
@@ -226,6 +270,10 @@ func (j *Journal) Seal(asked int64, sum digest.Digest) error {
 func (j *Journal) Close() error {
 	if j == nil || j.err != nil {
 		return nil
+	}
+	err := j.settle()
+	if j.err != nil { // and it is closed
+		return err
 	}
 	j.err = fmt.Errorf("%s is closed", j.path)
 	return j.file.Close()

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -70,6 +71,9 @@ func write(t testing.TB, fs durable.FS, path string, seal bool) (*State, error) 
 			if err := j.Sync(); err != nil {
 				return s, err
 			}
+		}
+		if err := j.Flush(pass%4 == 2); err != nil {
+			return s, err
 		}
 	}
 	for a := range 5 {
@@ -334,6 +338,15 @@ func TestFailingDisk(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestFullDisk says what to do.
+func TestFullDisk(t *testing.T) {
+	fs := &durabletest.Faulty{FS: fast, FailAt: 12, Err: syscall.ENOSPC}
+	_, err := write(t, fs, filepath.Join(t.TempDir(), "f"), true)
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "sampled before is kept: free some space") {
+		t.Errorf("got %v", err)
 	}
 }
 
