@@ -28,19 +28,71 @@ func TestKilledRunsEndWithTheSameRecord(t *testing.T) {
 		t.Skip("short: kills and restarts a real process for some seconds")
 	}
 	temper := installed(t)
-	args := []string{"run", "small.yaml", "--set", "stages[0].steps=24", "--json", "--out"}
-	whole := temper(append(args, "whole")...)
+	logs := func(dir string) int64 { return sizeOf(filepath.Join(dir, "record", "log")) }
+	killed(t, temper, []string{"run", "small.yaml", "--set", "stages[0].steps=24"}, logs, 12000)
+}
+
+// Nor does it matter when a process is killed that samples what it learns: each token
+// is kept once it is there.
+func TestKilledRoundsGoOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: kills and restarts a real process for some seconds")
+	}
+	temper := installed(t)
+	recipe := filepath.Join(temper().Dir, "small.yaml")
+	text, err := os.ReadFile(recipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stages := strings.Index(string(text), "stages:")
+	if err := os.WriteFile(recipe, []byte(string(text)[:stages]+answering), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, ahead := range []string{"0", "1"} {
+		t.Run("ahead "+ahead, func(t *testing.T) {
+			rounds := func(dir string) (n int64) {
+				names, _ := filepath.Glob(filepath.Join(dir, "rollouts", "*", "*.rollout"))
+				for _, name := range names {
+					n += sizeOf(name)
+				}
+				return n
+			}
+			killed(t, temper, []string{"run", "small.yaml", "--set", "stages[0].rollout.ahead=" + ahead, "--set", "name=a" + ahead}, rounds, 3000)
+		})
+	}
+}
+
+// answering is a stage that mostly samples.
+const answering = `stages:
+  - name: rl
+    method: grpo
+    data: {files: [questions.jsonl], format: pair, sequence: 96, hold_out: 0.1}
+    rollout: {prompts: 4, group: 4, max_tokens: 40, sequences: 8, updates: 2}
+    rewards: [{format: {pattern: "[aeiou]", anywhere: true}}, {length: {max: 40, margin: 20}}]
+    grpo: {variant: grpo, kl: {weight: 0.1}}
+    steps: 8
+    lr: {peak: 1e-2}
+checkpoint: {every: 3, keep: 2}
+`
+
+// killed carries out a run that is killed again and again, once what grows has grown
+// by up to so many bytes, and one that is left alone, and compares their records.
+func killed(t *testing.T, temper func(args ...string) *exec.Cmd, args []string, grows func(dir string) int64, by int64) {
+	t.Helper()
+	name := strings.ReplaceAll(t.Name(), "/", "-")
+	args = append(args, "--json", "--out")
+	whole := temper(append(args, name+"-whole")...)
 	if out, err := whole.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	want := steps(t, filepath.Join(whole.Dir, "whole"))
-	dir := filepath.Join(whole.Dir, "killed")
+	want := steps(t, filepath.Join(whole.Dir, name+"-whole"))
+	dir := filepath.Join(whole.Dir, name)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	kills := 0
 	for {
-		args := append(args, "killed")
+		args := append(args, name)
 		if _, err := os.Stat(filepath.Join(dir, "recipe.yaml")); err == nil {
 			args = append(args, "--resume")
 		}
@@ -52,8 +104,8 @@ func TestKilledRunsEndWithTheSameRecord(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		go func() { done <- c.Wait() }()
-		killed, err := strike(c, done, filepath.Join(dir, "record", "log"), rng, kills)
-		if killed {
+		struck, err := strike(c, done, func() int64 { return grows(dir) }, rng, by, kills)
+		if struck {
 			kills++
 			continue
 		}
@@ -70,17 +122,19 @@ func TestKilledRunsEndWithTheSameRecord(t *testing.T) {
 	}
 }
 
-// strike kills the process at a random time: once so many bytes are added to a
-// log, and a little later. A process that was spared often enough is let go.
-func strike(c *exec.Cmd, done chan error, log string, rng *rand.Rand, kills int) (bool, error) {
-	size := func() int64 {
-		info, err := os.Stat(log)
-		if err != nil {
-			return 0
-		}
-		return info.Size()
+// sizeOf is that of a file, 0 of one that is not there.
+func sizeOf(name string) int64 {
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0
 	}
-	target := size() + rng.Int64N(12000)
+	return info.Size()
+}
+
+// strike kills the process at a random time: once up to so many bytes are added to
+// what grows, and a little later. A process that was spared often enough is let go.
+func strike(c *exec.Cmd, done chan error, size func() int64, rng *rand.Rand, by int64, kills int) (bool, error) {
+	target := size() + rng.Int64N(by)
 	for kills == mostKills || size() < target {
 		select {
 		case err := <-done:
@@ -158,6 +212,15 @@ func steps(t *testing.T, dir string) []string {
 			}
 			out = append(out, string(text))
 		}
+	}
+	for i := range l.Rollouts {
+		r := l.Rollouts[i].Rollout
+		r.Took = 0
+		text, err := record.Marshal(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, string(text))
 	}
 	return append(out, string(l.End.Weights))
 }

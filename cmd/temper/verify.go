@@ -28,7 +28,7 @@ type verifyFlags struct {
 	heads, data       []string
 	model             string
 	way               replay.Way
-	retrain           bool
+	retrain, programs bool
 	printHead, asJSON bool
 	trace, out        string
 	operator          int64
@@ -53,6 +53,12 @@ threads and other micro-batches than the run's.
 Needed are the run directory, the base model if the run began with one, and the
 data: where the recipe says, or in --data and --model. Every file is held against
 its digest before it is used. Nothing is written into RUN.
+
+Stages that learn from the model's own answers are replayed with their rounds: they
+are sampled again, token by token, where the replay has the weights that sampled
+them, and otherwise read from the run's files, whose digests are on record. Rules
+that run programs named in the recipe do so only with --run-programs: who made the
+record chose them. Without it what they judged is taken from the files.
 
 Who made a run can also make its record anew. --key says who must have signed,
 --head is a head that was kept while the run lived (--print-head prints it).
@@ -84,6 +90,7 @@ replay (way, run, seed, search). Exit code 0: pass. 1: fail or incomplete. 2: wr
 	fl.IntVar(&f.way.Threads, "threads", 0, "threads to replay with (default another number than the run's)")
 	fl.IntVar(&f.way.Micro, "micro", 0, "rows of a micro-batch in the replay (default another number than the run's)")
 	fl.BoolVar(&f.retrain, "retrain-tokenizer", false, "also train the tokenizer again that the recipe trains, and compare")
+	fl.BoolVar(&f.programs, "run-programs", false, "let rules of rewards run the programs that the run's recipe names, with all that they can do here")
 	fl.StringVar(&f.trace, "trace", "", "only write what each operator of a step computes on this machine: STAGE:STEP")
 	fl.Int64Var(&f.operator, "operator", -1, "with --trace: only the values of this operator of the trace")
 	fl.StringVar(&f.out, "out", "", "file for --trace (default standard output)")
@@ -177,7 +184,7 @@ func (f *verifyFlags) takeAgain(cmd *cobra.Command, l *verify.Log, plan verify.P
 	}
 	p := newReplayProgress(cmd.ErrOrStderr())
 	defer p.Close()
-	r, err := replay.Open(l, replay.Options{Data: f.data, Model: f.model, Way: f.way, Stepped: p.stepped})
+	r, err := replay.Open(l, replay.Options{Data: f.data, Model: f.model, Way: f.way, Programs: f.programs, Stepped: p.stepped, Sampling: p.sampling})
 	if err != nil {
 		return unable(err), nil
 	}

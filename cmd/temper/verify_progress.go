@@ -13,6 +13,7 @@ import (
 
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/internal/unit"
+	"github.com/temper-ml/temper/recipe/execution"
 	"github.com/temper-ml/temper/recipe/replay"
 	"github.com/temper-ml/temper/report/record"
 	"github.com/temper-ml/temper/report/verify"
@@ -78,6 +79,14 @@ func (p *replayProgress) stepped(s *record.Step) {
 	p.status.Store(&text)
 	p.last = now
 	p.bar.Increment()
+}
+
+// sampling shows how far a round of answers is.
+func (p *replayProgress) sampling(s execution.Sampling) {
+	if p.bar != nil {
+		text := fmt.Sprintf("round %d: %d/%d answers", s.Round, s.Answers, s.Total)
+		p.status.Store(&text)
+	}
 }
 
 // search says that a divergence is being looked into.

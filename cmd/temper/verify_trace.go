@@ -50,7 +50,7 @@ func (f *verifyFlags) dispute(cmd *cobra.Command, l *verify.Log, checks []verify
 			fmt.Fprintf(cmd.ErrOrStderr(), "temper: note: the record does not pass: %s: %s\n", c.Name, c.Evidence)
 		}
 	}
-	r, err := replay.Open(l, replay.Options{Data: f.data, Model: f.model, Way: f.way})
+	r, err := replay.Open(l, replay.Options{Data: f.data, Model: f.model, Way: f.way, Programs: f.programs})
 	if err != nil {
 		return err
 	}

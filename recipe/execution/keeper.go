@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/temper-ml/temper/model/deepseek"
@@ -68,15 +69,17 @@ func (p *Part) judges() (*reward.Judges, error) {
 	if len(p.Rewards) == 0 {
 		return nil, nil //nolint:nilnil // nothing is judged
 	}
-	specs, err := p.Machine.Recipe.StageRewards(p.Index)
-	if err != nil {
-		return nil, err
+	if !p.Commands() || p.Machine.Site.Programs {
+		specs, err := p.Machine.Recipe.StageRewards(p.Index)
+		if err != nil {
+			return nil, err
+		}
+		return reward.New(specs)
 	}
-	if p.Commands() && !p.Machine.Site.Programs {
-		for i := range specs {
-			if specs[i].Command != nil {
-				specs[i] = reward.Spec{Name: fmt.Sprintf("program %d", i), Exact: &reward.Exact{Answer: "answer"}}
-			}
+	specs := slices.Clone(p.Rewards)
+	for i := range specs {
+		if specs[i].Command != nil {
+			specs[i] = reward.Spec{Name: fmt.Sprintf("program %d", i), Exact: &reward.Exact{Answer: "answer"}}
 		}
 	}
 	return reward.New(specs)

@@ -23,6 +23,7 @@ func (r *Replayer) Estimate(segments []verify.Segment) (steps int64, d time.Dura
 		}
 		for _, s := range append(on, seg) {
 			steps += s.Steps()
+			wall += r.sampling(s)
 			for step := s.From.Step; step < s.To; step++ {
 				e, _, err := r.log.Step(verify.Position{Stage: s.From.Stage, Step: step})
 				if err != nil {
@@ -45,6 +46,16 @@ func (r *Replayer) Estimate(segments []verify.Segment) (steps int64, d time.Dura
 	}
 	busy := min(work/then*1e9, wall)
 	return steps, time.Duration(min(wall-busy+float64(busy*then/now), 1<<62)), nil
+}
+
+// sampling is how long the run waited for the rounds of a segment, in nanoseconds.
+func (r *Replayer) sampling(s verify.Segment) (wall float64) {
+	for i := range r.log.Rollouts {
+		if e := &r.log.Rollouts[i]; e.Stage == s.From.Stage && e.Step >= s.From.Step && e.Step < s.To {
+			wall += float64(e.Took)
+		}
+	}
+	return wall
 }
 
 // detour lists the steps on the way to a start whose checkpoint is not kept.

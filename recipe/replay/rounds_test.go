@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,8 +11,10 @@ import (
 
 	"github.com/temper-ml/temper/recipe/replay"
 	"github.com/temper-ml/temper/report/record"
+	"github.com/temper-ml/temper/report/record/trace"
 	"github.com/temper-ml/temper/report/runlog"
 	"github.com/temper-ml/temper/report/verify"
+	training "github.com/temper-ml/temper/train"
 )
 
 // reinforcing is a run whose second stage learns from its own answers.
@@ -38,16 +41,20 @@ var kinds = map[string][2]string{
 	"ahead":     {", ahead: 1, updates: 2", "variant: grpo, kl: {weight: 0.1}"},
 }
 
+func numbers() string {
+	var b strings.Builder
+	for i := range 24 {
+		fmt.Fprintf(&b, `{"prompt": "%d?", "answer": %d}`+"\n", i, i)
+	}
+	return b.String()
+}
+
 func reinforce(t *testing.T, kind string) *run {
 	t.Helper()
 	root := t.TempDir()
-	var numbers strings.Builder
-	for i := range 24 {
-		fmt.Fprintf(&numbers, `{"prompt": "%d?", "answer": %d}`+"\n", i, i)
-	}
 	recipe := strings.NewReplacer("ROLLOUT", kinds[kind][0], "LOSS", kinds[kind][1]).Replace(reinforcing)
 	files(t, root, recipe)
-	if err := os.WriteFile(filepath.Join(root, "data", "numbers.jsonl"), []byte(numbers.String()), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "data", "numbers.jsonl"), []byte(numbers()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return train(t, root, recipe, replay.Way{Threads: 2})
@@ -190,5 +197,70 @@ func TestTamperedRounds(t *testing.T) {
 				t.Errorf("%s, replay none %v: %s\n%s", what, plan.None, r.Verdict, says(r))
 			}
 		}
+	}
+}
+
+// Programs that a recipe names run on a verifier's machine only if that is allowed.
+func TestProgramsAreNotRun(t *testing.T) {
+	root := t.TempDir()
+	recipe := strings.NewReplacer("ROLLOUT", ", updates: 2", "LOSS", "variant: grpo", `{name: e, format: {pattern: "[e]", anywhere: true}}`, `{name: e, command: {args: [./judge.sh, data/seen]}}`).Replace(reinforcing)
+	files(t, root, recipe)
+	ran := filepath.Join(root, "ran")
+	for name, text := range map[string]string{
+		"judge.sh": "#!/bin/sh\necho >> " + ran + "\nread -r x\ncase \"$x\" in *e*ei*) echo 1;; *) echo 0.25;; esac\n", "data/numbers.jsonl": numbers(),
+	} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x := train(t, root, recipe, replay.Way{Threads: 2})
+	size := func() int64 {
+		info, err := os.Stat(ran)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	before := size()
+	r := x.judge(t, runlog.Trust{}, all, replay.Options{})
+	if size() != before {
+		t.Error("the replay ran the program")
+	}
+	if r.Verdict != verify.Incomplete || r.ReplayedSteps != 10 || !strings.Contains(tells(r), "4 of 4 rounds of answers were not sampled again") || !strings.Contains(says(r), "were not computed again") {
+		t.Errorf("%s\n%s", r.Verdict, tells(r))
+	}
+	r = x.judge(t, runlog.Trust{}, all, replay.Options{Programs: true})
+	if r.Verdict != verify.Pass || size() == before || !strings.Contains(tells(r), "4 of 4 rounds of answers sampled again") {
+		t.Errorf("%s\n%s", r.Verdict, tells(r))
+	}
+	// A program that was changed since is not run.
+	changed := x.clone(t)
+	edit(t, filepath.Join(changed.root, "judge.sh"), func(b []byte) []byte { return append(b, []byte("echo 3\n")...) })
+	before = size()
+	r = changed.judge(t, runlog.Trust{}, all, replay.Options{Programs: true})
+	if r.Verdict != verify.Incomplete || !strings.Contains(says(r), "it was changed") || size() != before {
+		t.Errorf("%s\n%s", r.Verdict, says(r))
+	}
+}
+
+// An answer that the trainer finds another probability for than sampling did is an
+// alarm, on-policy: here an operator of the trainer is at fault.
+func TestOnPolicyAlarm(t *testing.T) {
+	x := reinforce(t, "on-policy")
+	r := x.open(t, replay.Options{})
+	steps := 0
+	r.SetTouch(func(o trace.Operator, v training.Values) {
+		if r.Steps() == 1 {
+			flipOf(dense, 5, func() bool { return true })(o, v)
+		}
+	})
+	err := r.Replay(context.Background(), verify.Segment{From: verify.Position{Stage: 1}, To: 8}, func(b record.Body) error {
+		if _, ok := b.(*record.Step); ok {
+			steps++
+		}
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "on-policy") || steps != 1 {
+		t.Errorf("after %d steps: %v", steps, err)
 	}
 }

@@ -73,7 +73,7 @@ func Replay(ctx context.Context, l *Log, r Replayer, plan Plan) (*Replayed, erro
 			text += fmt.Sprintf(", %s read from their files, which have the digests and sums on record", many(len(c.kept), "round"))
 		}
 		if read := len(c.kept); int64(n) > c.sampled {
-			l.notChecked("%d of %s of answers were not sampled again; the files of %d of all were read", int64(n)-c.sampled, many(n, "round"), read)
+			l.notChecked("%d of %s of answers were not sampled again; %s of rounds read that have the digests on record", int64(n)-c.sampled, many(n, "round"), many(read, "file"))
 		}
 	}
 	steps.saw("%s", text)
