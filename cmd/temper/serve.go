@@ -17,7 +17,6 @@ import (
 	"github.com/temper-ml/temper/compute/kernel"
 	"github.com/temper-ml/temper/data/chat"
 	"github.com/temper-ml/temper/internal/httpguard"
-	"github.com/temper-ml/temper/internal/unit"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/model/generate"
 	"github.com/temper-ml/temper/serve"
@@ -29,6 +28,7 @@ import (
 type engineFlags struct {
 	encoding, cache string
 	threads         int
+	forget          bool
 	o               generate.Options
 }
 
@@ -38,6 +38,7 @@ func (f *engineFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.cache, "cache", "", "memory of the caches of sequences: a number with KB, MB, GB or TB (default room for all)")
 	fl.BoolVar(&f.o.Speculate, "speculate", false, "guess a token ahead with the model's mtp block: the same answers in fewer passes")
 	fl.BoolVar(&f.o.Latent, "latent", false, "keep V3's latent vectors only: less memory, more time")
+	fl.BoolVar(&f.forget, "forget", false, "keep nothing of ended requests in the cache for those to come that begin alike")
 	fl.IntVar(&f.threads, "threads", 0, "threads to compute on (default TEMPER_THREADS, else all)")
 }
 
@@ -83,11 +84,9 @@ func (f *engineFlags) load(dir string, begin func() error) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.o.Keep = !f.forget
 	e, err := generate.New(m, f.o)
 	if err != nil {
-		return nil, usageError{err}
-	}
-	if err := f.roomy(m, e.Options()); err != nil {
 		return nil, usageError{err}
 	}
 	l := &loaded{engine: e, dir: dir}
@@ -104,19 +103,6 @@ func (f *engineFlags) load(dir string, begin func() error) (*loaded, error) {
 	}
 	l.fingerprint = serve.Fingerprint(m, tok, enc)
 	return l, nil
-}
-
-// roomy refuses a cache that cannot hold the longest sequence and its prompt's
-// snapshot, so that no request is refused for that later.
-func (f *engineFlags) roomy(m *deepseek.Model, o generate.Options) error {
-	size, err := deepseek.CacheSizeOf(m.Config(), deepseek.CacheOptions{Context: o.Context, Latent: o.Latent, Predict: o.Speculate})
-	if err != nil {
-		return err
-	}
-	if need := 2 * int64(size.Pages(o.Context)) * size.PageBytes; need > o.CacheBytes {
-		return fmt.Errorf("--cache is %s, and a sequence of %d tokens with a copy of its prompt takes up to %s: raise it, or lower --context", unit.Bytes(o.CacheBytes), o.Context, unit.Bytes(need))
-	}
-	return nil
 }
 
 // serveFlags say who is served.
