@@ -67,7 +67,7 @@ func New(m *deepseek.Model, o Options) (*Engine, error) {
 	for _, id := range append([]int{m.Config().EOS}, m.Config().MoreEOS...) {
 		e.eos = append(e.eos, int32(id))
 	}
-	e.fixed = snapshotPages(m, c.Size())
+	e.fixed = snapshotPages(m.Config(), c.Size())
 	rows := o.Sequences * o.width()
 	e.scores = min(max(1, scoredLogits/m.Config().VocabSize), o.StepTokens)
 	if e.bytes, err = c.Reserve(o.StepTokens, o.Sequences, rows+e.scores); err != nil {

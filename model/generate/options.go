@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
 )
 
@@ -79,17 +80,21 @@ func (o *Options) fill(m *deepseek.Model) error {
 	if err != nil {
 		return err
 	}
-	// One prompt's snapshot for each sequence, besides the sequence.
-	each := 2*size.Pages(o.Context) + snapshotPages(m, &size)
-	o.CacheBytes = int64(o.Sequences) * int64(each) * size.PageBytes
-	o.CacheBytes = max(o.CacheBytes, size.PageBytes)
+	o.CacheBytes = o.roomFor(m.Config(), &size)
 	return nil
+}
+
+// roomFor is what the cache has if nothing else is said: one prompt's snapshot for each
+// sequence, besides the sequence.
+func (o *Options) roomFor(cfg *arch.Config, size *deepseek.CacheSize) int64 {
+	each := 2*size.Pages(o.Context) + snapshotPages(cfg, size)
+	return max(int64(o.Sequences)*int64(each)*size.PageBytes, size.PageBytes)
 }
 
 // snapshotPages returns how many pages a snapshot counts for besides its own: what is
 // newest of a sequence, and logits.
-func snapshotPages(m *deepseek.Model, size *deepseek.CacheSize) int {
-	return int((size.Sequence + 4*int64(m.Config().VocabSize) + size.PageBytes - 1) / size.PageBytes)
+func snapshotPages(cfg *arch.Config, size *deepseek.CacheSize) int {
+	return int((size.Sequence + 4*int64(cfg.VocabSize) + size.PageBytes - 1) / size.PageBytes)
 }
 
 func (o *Options) cache() deepseek.CacheOptions {

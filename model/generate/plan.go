@@ -23,14 +23,14 @@ func PlanMemory(cfg *arch.Config, o Options) (Memory, error) {
 		return Memory{}, err
 	}
 	if o.CacheBytes == 0 {
-		o.CacheBytes = int64(2*o.Sequences) * int64(size.Pages(o.Context)) * size.PageBytes
+		o.CacheBytes = o.roomFor(cfg, &size)
 	}
 	if o.StepTokens == 0 {
 		o.StepTokens = 512 + o.Sequences*o.width()
 	}
 	rows := o.Sequences * o.width()
 	m := Memory{
-		Cache: max(o.CacheBytes, size.PageBytes), Sequences: int64(2*o.Sequences) * size.Sequence,
+		Cache: o.CacheBytes, Sequences: int64(2*o.Sequences) * size.Sequence,
 		Logits: 4 * int64(rows) * int64(cfg.VocabSize),
 	}
 	m.Scratch, err = deepseek.PlanPasses(cfg, o.cache(), o.StepTokens, o.Sequences, rows)

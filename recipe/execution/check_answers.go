@@ -119,7 +119,7 @@ func (out *CheckedStage) learn(s *recipe.Stage, cfg *arch.Config, q *rollout.Que
 func (a *CheckedAnswers) sampling(s *recipe.Stage, cfg *arch.Config, q *rollout.Questions) (err error) {
 	c := s.Rollout
 	a.Engine, err = generate.PlanMemory(cfg, generate.Options{
-		Context: min(cfg.MaxPositions, q.Longest()+c.MaxTokens), Sequences: min(c.Sequences, c.Prompts*c.Group), Speculate: c.Speculate,
+		Context: min(cfg.MaxPositions, q.Longest()+c.MaxTokens), Sequences: min(c.Sequences, c.Prompts*c.Group), Speculate: c.Speculate, Latent: c.Latent,
 	})
 	if err != nil {
 		return err
