@@ -35,6 +35,12 @@ func (s *Stage) Prepare(ctx context.Context, from, to int64) error {
 	return nil
 }
 
+// Forget lets go of the lessons of steps, which are asked for again. What teachers have
+// said of their rows stays in the cache.
+func (s *Stage) Forget() {
+	s.step, s.lessons, s.ahead = -1, nil, map[int64][]Lesson{}
+}
+
 // Prepared reports whether teachers have read the rows of a step.
 func (s *Stage) Prepared(step int64) bool { return s.ahead[step] != nil }
 

@@ -16,6 +16,16 @@ const blockOf = 1024
 // Measure lets a model answer held-out questions, the first limit of them if limit > 0,
 // with its most likely tokens, and returns what the rules say of the answers.
 func (s *Sampler) Measure(ctx context.Context, m *deepseek.Model, held *Questions, limit int) (Sums, error) {
+	round, err := s.Greedy(ctx, m, held, limit)
+	if err != nil {
+		return Sums{}, err
+	}
+	return round.Sums(), nil
+}
+
+// Greedy returns the answers of which Measure tells: those of a round that is kept
+// nowhere.
+func (s *Sampler) Greedy(ctx context.Context, m *deepseek.Model, held *Questions, limit int) (*Round, error) {
 	n := held.Len()
 	if limit > 0 {
 		n = min(n, limit)
@@ -24,11 +34,11 @@ func (s *Sampler) Measure(ctx context.Context, m *deepseek.Model, held *Question
 	c.Temperature, c.TopP, c.TopK = 0, 0, 0
 	most := m.Config().MaxPositions
 	if held.Longest() >= most {
-		return Sums{}, fmt.Errorf("rollout: a held-out question has %d tokens, the model %d positions: there is no room for an answer", held.Longest(), most)
+		return nil, fmt.Errorf("rollout: a held-out question has %d tokens, the model %d positions: there is no room for an answer", held.Longest(), most)
 	}
 	e, err := generate.New(m, generate.Options{Context: min(most, held.Longest()+c.MaxTokens), Sequences: c.Sequences, Speculate: c.Speculate, Latent: c.Latent})
 	if err != nil {
-		return Sums{}, fmt.Errorf("rollout: %w", err)
+		return nil, fmt.Errorf("rollout: %w", err)
 	}
 	round := &Round{Used: int64(n)}
 	for lo := 0; lo < n && err == nil; lo += blockOf {
@@ -38,9 +48,9 @@ func (s *Sampler) Measure(ctx context.Context, m *deepseek.Model, held *Question
 		err = closing
 	}
 	if err != nil {
-		return Sums{}, fmt.Errorf("rollout: held-out questions: %w", err)
+		return nil, fmt.Errorf("rollout: held-out questions: %w", err)
 	}
-	return round.Sums(), nil
+	return round, nil
 }
 
 // measure adds the answers to questions [lo, hi).
