@@ -27,11 +27,21 @@ type Teaching struct {
 	held     []opd.Lesson // of given answers, each in a row's place
 }
 
+// Unmet says that a stage's teachers are not there, or are not those that it is on
+// record with.
+type Unmet struct{ Err error }
+
+func (e *Unmet) Error() string { return e.Err.Error() }
+func (e *Unmet) Unwrap() error { return e.Err }
+
 // newTeaching opens the directories of a stage's teachers. It loads none.
 func newTeaching(p *Part) (*Teaching, error) {
 	m := p.Machine
 	teachers, err := openTeachers(m.Recipe, &p.Stage, m.Tokenizer, m.Model.Config().VocabSize)
-	return &Teaching{part: p, config: p.Teaching(), files: p.Data.Files, teachers: teachers}, err
+	if err != nil {
+		return nil, &Unmet{err}
+	}
+	return &Teaching{part: p, config: p.Teaching(), files: p.Data.Files, teachers: teachers}, nil
 }
 
 // openTeachers opens the directories of a stage's teachers, for a student with a
@@ -107,7 +117,7 @@ func (t *Teaching) meet(ctx context.Context) error {
 	p := t.part
 	m := p.Machine
 	if err := t.identify(ctx, m.Site.entered(p.Index)); err != nil {
-		return err
+		return &Unmet{err}
 	}
 	o := opd.Options{BF16: t.config.BF16, Memory: max(1, t.config.MemoryMiB<<20), Tokens: t.config.Tokens, Deepest: t.deepest, FS: m.Site.FS}
 	if m.Cache != "" {
@@ -176,7 +186,10 @@ func (t *Teaching) prepare(ctx context.Context, from, to int64) error {
 	if t.stage.Prepared(from) {
 		return nil
 	}
-	return t.stage.Prepare(ctx, from, min(to, t.part.Steps))
+	if err := t.stage.Prepare(ctx, from, min(to, t.part.Steps)); err != nil {
+		return &Unmet{err}
+	}
+	return nil
 }
 
 // measure says how far the model is from its teachers on lessons; keep says that
@@ -184,7 +197,7 @@ func (t *Teaching) prepare(ctx context.Context, from, to int64) error {
 func (t *Teaching) measure(ctx context.Context, e *Measured, lessons []opd.Lesson, keep bool) error {
 	q, err := t.stage.Measure(ctx, t.part.Machine.Model, lessons, keep)
 	if err != nil {
-		return err
+		return &Unmet{err}
 	}
 	if e.Metrics == nil {
 		e.Metrics = map[string]eval.Metric{}

@@ -197,7 +197,7 @@ func (r *Replayer) open(ctx context.Context, stage int) error {
 	debug.FreeOSMemory() // the state of the stage before, ahead of this one's
 	part, err := r.machine.Open(ctx, stage, r.way.apply)
 	if err != nil {
-		return fmt.Errorf("stage %s: %w", r.recipe.Stages[stage].Name, err)
+		return unmet(ctx, r.recipe.Stages[stage].Name, err)
 	}
 	r.part = part // to be closed
 	if stage < len(r.log.Stages) {
@@ -206,7 +206,7 @@ func (r *Replayer) open(ctx context.Context, stage int) error {
 		}
 	}
 	if err := part.Meet(ctx); err != nil {
-		return unmet(ctx, part, err)
+		return unmet(ctx, part.Name, err)
 	}
 	if r.manifest.DigestPeriod == 0 {
 		return nil
@@ -327,7 +327,7 @@ func (r *Replayer) step(ctx context.Context, each func(record.Body) error) error
 		r.part.Trainer.Trace(&train.Tracing{Touch: r.touch})
 	}
 	if err := r.part.Prepare(ctx); err != nil {
-		return unmet(ctx, r.part, err)
+		return unmet(ctx, r.part.Name, err)
 	}
 	result, err := r.part.Trainer.Step(ctx)
 	if err != nil {
@@ -397,7 +397,7 @@ func (r *Replayer) evaluate(ctx context.Context, at verify.Position, each func(r
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("stage %s: %w", r.part.Name, err)
+		return unmet(ctx, r.part.Name, err)
 	}
 	return each(execution.EvaluationEntry(m))
 }

@@ -33,7 +33,7 @@ func (r *Replayer) trace(ctx context.Context, at verify.Position, to *train.Trac
 		return err
 	}
 	if err := r.part.Prepare(ctx); err != nil {
-		return unmet(ctx, r.part, err)
+		return unmet(ctx, r.part.Name, err)
 	}
 	to.Touch = r.touch
 	r.part.Trainer.Trace(to)
@@ -69,13 +69,16 @@ func (r *Replayer) close() {
 	r.part, r.at = nil, nil
 }
 
-// unmet is what a stage's teachers failed with: they are no part of the run, and
-// without them, or with others, nothing follows about it.
-func unmet(ctx context.Context, part *execution.Part, err error) error {
-	if ctx.Err() != nil {
-		return err
+// unmet is an error of a stage by name, as something that is missing if its teachers are what
+// failed: they are no part of the run, and without them, or with others, nothing follows
+// about it.
+func unmet(ctx context.Context, stage string, err error) error {
+	err = fmt.Errorf("stage %s: %w", stage, err)
+	var u *execution.Unmet
+	if ctx.Err() == nil && errors.As(err, &u) {
+		return missing("%w: the replay needs the models that the run learnt from: give the folder that has them with --data", err)
 	}
-	return missing("stage %s: %w: the replay needs the models that the run learnt from; give the folder that has them with --data", part.Name, err)
+	return err
 }
 
 // ran is how the run computed a stage, as far as this machine can; what it
