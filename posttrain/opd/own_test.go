@@ -11,9 +11,11 @@ import (
 
 	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/internal/detrand"
+	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/model/deepseek/deepseektest"
 	"github.com/temper-ml/temper/model/generate"
+	"github.com/temper-ml/temper/nn"
 	"github.com/temper-ml/temper/posttrain/rollout"
 	"github.com/temper-ml/temper/report/record/digest"
 	"github.com/temper-ml/temper/train"
@@ -337,5 +339,85 @@ func TestOwnRefuses(t *testing.T) {
 	}
 	if _, err := Pack([]rollout.Answer{{Question: question(0), Tokens: make([]int32, room)}}, room, byDomain); err == nil {
 		t.Error("an answer that does not fit is cut")
+	}
+}
+
+// Whole vocabularies of two teachers take, on the student's own answers, no more than 1 %
+// of the logits that there would be, and the step what was planned for it.
+func TestMemoryOfRounds(t *testing.T) {
+	const vocab = 24000
+	wide := func(width int) *arch.Config {
+		c := deepseektest.SmallV4()
+		c.VocabSize, c.HiddenSize = vocab, width
+		return c
+	}
+	cfg := wide(deepseektest.SmallV4().HiddenSize)
+	student, err := deepseek.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	student.Init(3)
+	var teachers []Teacher
+	for i, width := range []int{16, 40} {
+		teachers = append(teachers, Teacher{Name: fmt.Sprint("expert", i), Config: wide(width), Load: func() (*deepseek.Model, error) {
+			m, err := deepseek.NewFrozen(wide(width))
+			if err == nil {
+				m.Init(uint64(20 + i))
+			}
+			return m, err
+		}})
+	}
+	b := newBank(1, 1, 1)
+	b.config.MaxTokens = 30
+	both := func(*rollout.Question) ([]Share, error) { return []Share{{0, .5}, {1, .5}}, nil }
+	own, err := NewOwn(OwnOptions{Rollout: b.config, Sequence: room, Steps: 1, Rounds: b, Student: student, Shares: both})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(t.Context(), Vocabulary{Size: vocab}, teachers, own.Lessons, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, _, err := own.Prepare(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.Rows(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := train.New(train.Config{
+		Steps: 1, Slots: 1, MicroRows: len(rows), Recompute: "none", NonFinite: "stop",
+		Optimizer: optim.Default(), LR: optim.LRSchedule{Name: "constant", Peak: 0.01},
+	}, student, s, len(rows), time.Now)
+	if err == nil {
+		err = tr.Teach(s, 0)
+	}
+	if err == nil {
+		_, err = tr.Step(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels, tokens := int(train.Count(rows).Supervised), 0
+	var segments []nn.Segment
+	for _, r := range rows {
+		for _, g := range r.Segments {
+			segments = append(segments, nn.Segment{Start: tokens + g.Start, End: tokens + g.End})
+		}
+		tokens += len(r.Tokens)
+	}
+	head := nn.Head{Linear: nn.Linear{Out: vocab}}
+	if share := float64(head.DistillFloats(labels, 2, 0, false)) / float64(labels*vocab); share > .01 {
+		t.Errorf("%d labels: holds %.3f %% of the logits, want at most 1 %%", labels, 100*share)
+	}
+	// A plan has a label at every position.
+	plan, err := deepseek.PlanStep(cfg, segments, deepseek.StepOptions{Distill: s.Shape(), DistillScale: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logits := int64(4 * labels * vocab)
+	if peak, _ := student.Peak(); float64(peak) > 1.01*float64(plan.Activations) || logits < 3*peak {
+		t.Errorf("the step holds %d bytes, planned %d, all logits of the model alone are %d", peak, plan.Activations, logits)
 	}
 }
