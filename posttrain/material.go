@@ -55,7 +55,7 @@ type Data struct {
 }
 
 // Methods are the names of methods.
-func Methods() []string { return []string{"cpt", "sft", "dpo", "distill", "grpo"} }
+func Methods() []string { return []string{"cpt", "sft", "dpo", "distill", "grpo", "opd"} }
 
 // KTO stands for dpo in [Data.Check] and [Data.Load] where the loss is of single
 // answers, each desirable or not. It takes pairs apart.

@@ -15,6 +15,7 @@ type Measured struct {
 	// Entropy is the labels' mean cross-entropy.
 	Entropy float64 `json:"entropy"`
 	Tokens  int64   `json:"tokens"`
+	Answers int64   `json:"answers"`
 	// Teachers are those that have a share, in their order.
 	Teachers []MeasuredTeacher `json:"teachers"`
 }
@@ -25,6 +26,7 @@ type MeasuredTeacher struct {
 	Name       string  `json:"name"`
 	Divergence float64 `json:"divergence"`
 	Tokens     int64   `json:"tokens"`
+	Answers    int64   `json:"answers"`
 }
 
 // Measure has teachers read lessons, such as held-out ones, and returns how far a student
@@ -62,12 +64,25 @@ func (s *Stage) Measure(ctx context.Context, student *deepseek.Model, lessons []
 	if sum.Tokens == 0 {
 		return out, fmt.Errorf("opd: held out: no token to measure on")
 	}
-	out.Tokens = int64(sum.Tokens)
+	out.Tokens, out.Answers = int64(sum.Tokens), answers(lessons, -1)
 	out.Divergence, out.Entropy = sum.Distill/float64(sum.Tokens), sum.LM/float64(sum.Tokens)
 	for j, t := range sum.Teachers {
 		if t.Positions > 0 {
-			out.Teachers = append(out.Teachers, MeasuredTeacher{s.teachers[j].Name, t.Divergence / float64(t.Positions), int64(t.Positions)})
+			out.Teachers = append(out.Teachers, MeasuredTeacher{s.teachers[j].Name, t.Divergence / float64(t.Positions), int64(t.Positions), answers(lessons, j)})
 		}
 	}
 	return out, nil
+}
+
+// answers counts the segments that a teacher has a share in, or, for -1, all.
+func answers(lessons []Lesson, teacher int) int64 {
+	n := 0
+	for i := range lessons {
+		if teacher < 0 {
+			n += len(lessons[i].Row.Segments)
+		} else {
+			n += len(lessons[i].taughtBy(teacher))
+		}
+	}
+	return int64(n)
 }

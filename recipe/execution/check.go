@@ -197,7 +197,9 @@ func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok *tokenizer.Tok
 			err = t.give(ctx, d, m, s.Eval.Rows)
 		}
 		if err == nil {
-			err = out.attend(t, c.Steps, t.lessons)
+			looked := min(checkSteps, c.Steps)
+			all := float64(c.Steps) / float64(looked)
+			err = out.attend(t, looked, all, all, t.lessons)
 		}
 		if err != nil {
 			return nil, err

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/temper-ml/temper/data"
+	"github.com/temper-ml/temper/data/tokenizer"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/generate"
 	"github.com/temper-ml/temper/posttrain/pack"
@@ -40,7 +40,7 @@ type CheckedAnswers struct {
 }
 
 // checkAsking checks a stage that learns from the model's own answers.
-func checkAsking(ctx context.Context, r *recipe.Recipe, i int, tok data.Tokenizer, cfg *arch.Config) (*CheckedStage, error) {
+func checkAsking(ctx context.Context, r *recipe.Recipe, i int, tok *tokenizer.Tokenizer, cfg *arch.Config) (*CheckedStage, error) {
 	s := &r.Stages[i]
 	d, err := r.StageData(i)
 	if err != nil {
@@ -74,6 +74,15 @@ func checkAsking(ctx context.Context, r *recipe.Recipe, i int, tok data.Tokenize
 	a := &CheckedAnswers{Questions: q.Len(), Rounds: s.Steps / c.Steps(), Generations: waves * int64(c.Prompts) * int64(c.Group)}
 	a.Tokens = a.Generations * int64(c.MaxTokens)
 	out.Answers = a
+	if s.Teaching() != nil {
+		t, err := out.meet(ctx, r, s, tok, cfg)
+		if err == nil {
+			err = out.study(t, s, d.Files, q, held)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	if err := out.learn(s, cfg, q); err != nil {
 		return nil, err
 	}
@@ -111,7 +120,7 @@ func (out *CheckedStage) learn(s *recipe.Stage, cfg *arch.Config, q *rollout.Que
 	}
 	out.FLOPs *= float64(s.Steps) / float64(len(steps))
 	var err error
-	out.Memory, err = train.PlanMemory(s.Config, cfg, steps, 0, nil)
+	out.Memory, err = train.PlanMemory(s.Config, cfg, steps, 0, out.taught)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/nn"
 	"github.com/temper-ml/temper/posttrain/opd"
+	"github.com/temper-ml/temper/posttrain/rollout"
 	"github.com/temper-ml/temper/recipe"
 )
 
@@ -19,15 +20,14 @@ func (s *CheckedStage) meet(ctx context.Context, r *recipe.Recipe, stage *recipe
 	return &Teaching{config: stage.Teaching(), files: stage.Data.Files, teachers: teachers}, ctx.Err()
 }
 
-// attend counts what the first steps of a stage take of its teachers, and expects all
-// steps to take as much.
-func (s *CheckedStage) attend(t *Teaching, steps int64, lessons opd.Lessons) error {
+// attend counts what the first steps of a stage, so many, take of its teachers. All
+// steps are so many times as much, and teachers read so many times as much for them.
+func (s *CheckedStage) attend(t *Teaching, looked int64, steps, reads float64, lessons opd.Lessons) error {
 	by, err := t.config.Measure()
 	if err != nil {
 		return err
 	}
 	s.taught = &nn.Distillation{Divergence: by, Lessons: make([]nn.Lesson, t.deepest)}
-	looked := min(checkSteps, steps)
 	var all []opd.Lesson
 	for step := range looked {
 		some, err := lessons(step)
@@ -39,14 +39,38 @@ func (s *CheckedStage) attend(t *Teaching, steps int64, lessons opd.Lessons) err
 	if s.Teachers, err = opd.CostOf(all, t.teachers, t.config.BF16, t.config.Tokens); err != nil {
 		return err
 	}
-	share := float64(steps) / float64(looked)
 	for i := range s.Teachers {
 		c := &s.Teachers[i]
-		c.Tokens, c.Labels = int64(share*float64(c.Tokens)), int64(share*float64(c.Labels))
-		c.Reading *= share
-		c.Head *= share
+		c.Tokens, c.Labels = int64(reads*float64(c.Tokens)), int64(steps*float64(c.Labels))
+		c.Reading *= reads
+		c.Head *= steps
 	}
 	return nil
+}
+
+// study checks the teachers of a stage that learns from the model's own answers, and
+// counts what they take if every answer is as long as it may be.
+func (s *CheckedStage) study(t *Teaching, stage *recipe.Stage, paths []string, q, held *rollout.Questions) error {
+	shares, err := t.ask(q, paths)
+	if err != nil {
+		return err
+	}
+	if _, err := t.ask(held, paths); err != nil {
+		return err
+	}
+	c := stage.Rollout
+	var answers []rollout.Answer
+	for cursor := range c.Prompts {
+		for range c.Group {
+			answers = append(answers, rollout.Answer{Question: q.At(int64(cursor)), Tokens: make([]int32, c.MaxTokens)})
+		}
+	}
+	looked := min(checkSteps, int64(c.Updates))
+	n, parts := len(answers), c.Updates
+	return s.attend(t, looked, float64(stage.Steps)/float64(looked), float64(stage.Steps/int64(c.Epochs))/float64(looked), func(step int64) ([]opd.Lesson, error) {
+		part := int(step)
+		return opd.Pack(answers[n*part/parts:n*(part+1)/parts], stage.Data.Sequence, func(x *rollout.Question) ([]opd.Share, error) { return shares[x.Index], nil })
+	})
 }
 
 // teacherMemory is what the largest teacher takes while it reads, beside the student.

@@ -67,7 +67,7 @@ func (e *Lost) Error() string { return e.Err.Error() }
 func (e *Lost) Unwrap() error { return e.Err }
 
 // openers make the rounds of methods that learn from the model's own answers.
-var openers = map[string]func(context.Context, *Part, *posttrain.Data) (Rounds, error){"grpo": reinforce}
+var openers = map[string]func(context.Context, *Part, *posttrain.Data) (Rounds, error){"grpo": reinforce, "opd": study}
 
 // asked is what the rounds say of the stage.
 func (p *Part) asked() *record.Stage {

@@ -192,27 +192,26 @@ func (t *Teaching) prepare(ctx context.Context, from, to int64) error {
 	return nil
 }
 
-// measure says how far the model is from its teachers on lessons; keep says that
-// they are measured again.
-func (t *Teaching) measure(ctx context.Context, e *Measured, lessons []opd.Lesson, keep bool) error {
-	q, err := t.stage.Measure(ctx, t.part.Machine.Model, lessons, keep)
+// measure says how far the model is from its teachers on lessons; given says that
+// these are always the same, and how many tokens they have a matter of record. The
+// model's own answers are counted as such.
+func (t *Teaching) measure(ctx context.Context, e *Measured, lessons []opd.Lesson, given bool) error {
+	q, err := t.stage.Measure(ctx, t.part.Machine.Model, lessons, given)
 	if err != nil {
 		return &Unmet{err}
 	}
-	if e.Metrics == nil {
-		e.Metrics = map[string]eval.Metric{}
+	count := func(tokens, answers int64) int64 {
+		if given {
+			return tokens
+		}
+		return answers
 	}
-	e.Metrics[HeldOutDivergence] = eval.Metric{Value: q.Divergence, Count: q.Tokens}
+	e.metric(train.DivergenceTerm, q.Divergence, count(q.Tokens, q.Answers))
 	for _, teacher := range q.Teachers {
-		e.Metrics[HeldOutDivergence+"."+teacher.Name] = eval.Metric{Value: teacher.Divergence, Count: teacher.Tokens}
+		e.metric(train.DivergenceTerm+"."+teacher.Name, teacher.Divergence, count(teacher.Tokens, teacher.Answers))
 	}
 	return nil
 }
-
-// HeldOutDivergence is the metric of held-out answers: the mean of what a stage that
-// learns from teachers minimises. With a dot and a name it is that teacher's, on the
-// tokens that it teaches.
-const HeldOutDivergence = "held_out/divergence"
 
 // Close gives up the cache of what teachers said.
 func (t *Teaching) Close() error {

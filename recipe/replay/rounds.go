@@ -42,7 +42,7 @@ func (r *Replayer) site() execution.Site {
 // first gives the rounds of the open stage the weights that it begins with.
 func (r *Replayer) first(ctx context.Context) error {
 	if err := r.part.Rounds.First(ctx); err != nil {
-		return err
+		return unmet(ctx, r.part.Name, err)
 	}
 	if i := r.part.Index; i < len(r.log.Stages) {
 		if got, want := r.part.Entry(0).Anchor, r.log.Stages[i].Anchor; got != want {

@@ -218,7 +218,7 @@ func (r *Replayer) open(ctx context.Context, stage int) error {
 func sameStage(said *record.Stage, part *execution.Part) error {
 	got := part.Entry(said.From)
 	got.Micro, got.Accumulation = said.Micro, said.Accumulation // the replay's own
-	if part.Taught != nil {
+	if part.Teaching() != nil {
 		got.Teachers = said.Teachers // compared when they are loaded
 	}
 	if part.Rounds != nil {

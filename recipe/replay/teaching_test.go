@@ -112,6 +112,12 @@ func TestDistillStageIsReplayed(t *testing.T) {
 		t.Errorf("a divergence that was not: %s\n%s", r.Verdict, says(r))
 	}
 
+	absent(t, x)
+}
+
+// absent spoils teachers of a run.
+func absent(t *testing.T, x *run) {
+	t.Helper()
 	for what, spoil := range map[string]func(root string) error{
 		"gone": func(root string) error { return os.RemoveAll(filepath.Join(root, "teachers", "b")) },
 		"another": func(root string) error {
@@ -131,4 +137,48 @@ func TestDistillStageIsReplayed(t *testing.T) {
 			t.Errorf("%s: %s, %d steps replayed\n%s", what, r.Verdict, r.ReplayedSteps, says(r))
 		}
 	}
+}
+
+// studying is the same run on the model's own answers.
+var studying = strings.NewReplacer(
+	"method: distill", "method: opd", "    distill:\n      ahead: 3", "    opd:", "sequence: 96, rows: 3", "sequence: 96",
+	"    micro_rows: 2\n    lr: {name: constant", "    micro_rows: 2\n    rollout: {prompts: 6, max_tokens: 8, updates: 2, sequences: 4}\n    lr: {name: constant",
+).Replace(distilling)
+
+// The student answers again, with its own weights of the time, and is taught again.
+func TestOwnAnswersAreReplayed(t *testing.T) {
+	root := t.TempDir()
+	enrol(t, root, studying)
+	x := train(t, root, studying, replay.Way{Threads: 2})
+	good := func(what string, y *run, o replay.Options) {
+		t.Helper()
+		if r := y.judge(t, runlog.Trust{}, all, o); r.Verdict != verify.Pass || r.ReplayedSteps != 6 {
+			t.Errorf("%s: %s, %d steps replayed\n%s", what, r.Verdict, r.ReplayedSteps, says(r))
+		}
+	}
+	good("one row at a time", x, replay.Options{Way: replay.Way{Threads: 1, Micro: 1}})
+	bare := x.clone(t)
+	if err := os.RemoveAll(filepath.Join(bare.dir, "rollouts")); err != nil {
+		t.Fatal(err)
+	}
+	good("without the rounds", bare, replay.Options{Way: replay.Way{Threads: 3, Micro: 3, Recompute: "full"}})
+
+	bad := x.clone(t)
+	edit(t, filepath.Join(bad.dir, filepath.FromSlash(record.RolloutPath(1, "merge", 1))), flip)
+	if r := bad.judge(t, runlog.Trust{}, all, replay.Options{}); r.Verdict != verify.Fail {
+		t.Errorf("a round that was changed: %s\n%s", r.Verdict, says(r))
+	}
+	lied := x.clone(t)
+	lied.forge(t, func(bodies []record.Body) []record.Body {
+		for _, b := range bodies {
+			if s, ok := b.(*record.Step); ok && s.Stage == 1 && s.Step == 3 {
+				s.Losses["divergence"] *= 1.01
+			}
+		}
+		return bodies
+	})
+	if r := lied.judge(t, runlog.Trust{}, all, replay.Options{}); r.Verdict != verify.Fail || !strings.Contains(says(r), "divergence") {
+		t.Errorf("a divergence that was not: %s\n%s", r.Verdict, says(r))
+	}
+	absent(t, x)
 }
