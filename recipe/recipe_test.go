@@ -55,10 +55,36 @@ func TestTeachersHaveDefaults(t *testing.T) {
 	}
 }
 
+// own is the same on the model's own answers.
+var own = strings.NewReplacer("method: cpt", "method: opd", "distill:", "opd:").Replace(taught)
+
+func TestStudentsHaveDefaults(t *testing.T) {
+	r, err := decode(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.Stages[0]
+	if c := s.Teaching(); c != s.OPD || s.Rollout == nil || s.Rollout.Group != 1 || s.GRPO != nil || s.Loss.MTP != 0.1 || s.Data.Rows != 0 {
+		t.Errorf("opd defaults are %+v, %+v", s, c)
+	}
+	for change, want := range map[string]string{
+		"  rollout: {ahead: 1}":               "stages[0].rollout.ahead: 1, but answers of opd",
+		"  rewards: [{numeric: {answer: a}}]": "stages[0].rewards: opd learns from teachers",
+		"  grpo: {variant: dapo}":             "stages[0].grpo: opd has no policy gradient",
+		"  rollout: {updates: 3}":             "stages[0].steps: 10 is not a multiple of the 3 steps",
+		"  distill: {teachers: []}":           "stages[0].distill: method opd has no teachers: use method distill",
+	} {
+		if _, err := decode(own + change + "\n"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", change, err, want)
+		}
+	}
+}
+
 // The complete recipe that is printed must decode to itself.
 func TestCompleteRecipeRoundTrips(t *testing.T) {
 	roundTrip(t, least)
 	roundTrip(t, strings.Replace(taught, "method: cpt", "method: distill", 1))
+	roundTrip(t, own)
 }
 
 func roundTrip(t *testing.T, src string) {

@@ -170,7 +170,10 @@ func (p *progress) sample(e execution.Sampling) {
 	if d := now.Sub(p.sampledFrom).Seconds(); d > 0 {
 		rate = float64(e.Tokens-p.tokensFrom) / d
 	}
-	text := fmt.Sprintf("round %d: %d/%d answers, %d judged, %s tok/s, reward %.3f", e.Round, e.Answers, e.Total, e.Judged, unit.Count(rate), e.Reward)
+	text := fmt.Sprintf("round %d: %d/%d answers, %s tok/s", e.Round, e.Answers, e.Total, unit.Count(rate))
+	if e.Judged > 0 {
+		text += fmt.Sprintf(", %d judged, reward %.3f", e.Judged, e.Reward)
+	}
 	if p.bar != nil {
 		p.status.Store(&text)
 		return
@@ -187,7 +190,10 @@ func (p *progress) rolled(e execution.Rolled) {
 		return // the status of its steps says how good it is
 	}
 	st := p.stages[len(p.stages)-1]
-	text := fmt.Sprintf("round %d: %d answers to %d questions, %s tokens in %s, reward %.3f", e.Round, e.Generations, e.Prompts, unit.Count(e.Tokens), unit.Duration(time.Duration(e.Took)), e.Reward)
+	text := fmt.Sprintf("round %d: %d answers to %d questions, %s tokens in %s", e.Round, e.Generations, e.Prompts, unit.Count(e.Tokens), unit.Duration(time.Duration(e.Took)))
+	if len(e.Rules) > 0 {
+		text += fmt.Sprintf(", reward %.3f", e.Reward)
+	}
 	for _, name := range slices.Sorted(maps.Keys(e.Rules)) {
 		text += fmt.Sprintf(", %s %.3f", name, e.Rules[name])
 	}

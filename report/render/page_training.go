@@ -30,7 +30,9 @@ func (v *view) training() []part {
 }
 
 // isMain says that a loss is the one that is minimised, or of next tokens beside it.
-func isMain(name string) bool { return name == "lm" || name == "mtp" || name == objective }
+func isMain(name string) bool {
+	return name == "lm" || name == "mtp" || slices.Contains(objectives, name)
+}
 
 // isAuxiliary says that a loss is of the model's parts, not of what a stage is for.
 func isAuxiliary(name string) bool { return name == "balance" || name == "indexer" }
@@ -60,7 +62,7 @@ func (v *view) losses() part {
 // main is a main loss of the step. The language model's says little where something
 // else is minimised: of rejected answers it shall rise.
 func (s *Step) main(name string) float64 {
-	if name == "lm" && !math.IsNaN(find(s.Losses, objective)) {
+	if name == "lm" && !math.IsNaN(s.objective()) {
 		return math.NaN()
 	}
 	return find(s.Losses, name)
@@ -113,7 +115,7 @@ func (r *Run) terms(stage int) []string {
 	var out []string
 	for i := range r.Steps {
 		s := &r.Steps[i]
-		if s.Stage != stage || math.IsNaN(find(s.Losses, objective)) {
+		if s.Stage != stage || math.IsNaN(s.objective()) {
 			continue
 		}
 		for _, l := range s.Losses {

@@ -275,15 +275,26 @@ func (o *StageSummary) measured(v Value, step int64) {
 	o.Measures = append(o.Measures, Measure{v.Name, finite(v.Value), step, finite(v.Value), step})
 }
 
-// objective is the name of the loss of stages that minimise something else than the
-// language model's, "lm".
-const objective = "loss"
+// objectives are the names of the losses of stages that minimise something else than
+// the language model's, "lm": a function of answers, and the divergence from teachers.
+var objectives = []string{"loss", "divergence"}
+
+// objective is what the step minimises in place of the language model's loss, NaN if
+// nothing.
+func (s *Step) objective() float64 {
+	for _, name := range objectives {
+		if v := find(s.Losses, name); !math.IsNaN(v) {
+			return v
+		}
+	}
+	return math.NaN()
+}
 
 // Loss is what the step's stage minimises: its objective, or the language-model loss;
 // or the first loss on record, NaN without any.
 func (s *Step) Loss() float64 {
-	for _, name := range []string{objective, "lm"} {
-		if v := find(s.Losses, name); !math.IsNaN(v) {
+	for _, v := range []float64{s.objective(), find(s.Losses, "lm")} {
+		if !math.IsNaN(v) {
 			return v
 		}
 	}
