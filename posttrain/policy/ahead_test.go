@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/temper-ml/temper/compute/kernel"
+	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/internal/durable/durabletest"
 	"github.com/temper-ml/temper/posttrain/policy"
 	"github.com/temper-ml/temper/report/record/digest"
 	"github.com/temper-ml/temper/train"
@@ -196,6 +198,54 @@ func resume(t testing.TB, from, to *job, step int64) {
 	}
 	if err := to.trainer.Resume(step, 0, step); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAheadKeeps: where the disk fails while weights are kept, that is said, and
+// the next attempt is whole.
+func TestAheadKeeps(t *testing.T) {
+	failed := 0
+	for at := 1; ; at += 1 + at/3 { // many are writes of one file
+		s := newSetup(t, "grpo", 3, ahead)
+		disk := &durabletest.Faulty{FS: durable.OS, FailAt: at, Lost: at%2 == 0}
+		s.fs = disk
+		b := newBank(s.rollout)
+		b.before = func(ctx context.Context, number int64) error {
+			if number == 2 {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		}
+		first := s.begin(t, newModel(t, s.arch), b)
+		for range 2 {
+			if _, err := first.step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := first.stage.Settle(ctx)
+		if err == nil && disk.Calls() < at {
+			break // nothing is left to fail
+		}
+		if err != nil {
+			failed++
+			if !errors.Is(err, durabletest.ErrInjected) {
+				t.Fatalf("call %d: %v", at, err)
+			}
+			if err := first.stage.Settle(ctx); err != nil {
+				t.Fatalf("after call %d failed: %v", at, err)
+			}
+		}
+		first.stage.Close()
+		b.before = nil
+		second := s.begin(t, newModel(t, s.arch), b)
+		resume(t, first, second, 2)
+		second.run(t)
+	}
+	if failed < 4 {
+		t.Errorf("only %d calls failed", failed)
 	}
 }
 

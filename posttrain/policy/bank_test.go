@@ -11,6 +11,7 @@ import (
 
 	"github.com/temper-ml/temper/data"
 	"github.com/temper-ml/temper/internal/detrand"
+	"github.com/temper-ml/temper/internal/durable"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/model/deepseek/deepseektest"
@@ -178,6 +179,7 @@ type setup struct {
 	train   train.Config
 	notes   []string
 	dir     string
+	fs      durable.FS
 }
 
 // newSetup returns a stage of a variant; change may change it before defaults follow
@@ -232,7 +234,7 @@ func (s *setup) begin(t testing.TB, m *deepseek.Model, b policy.Rounds) *job {
 	t.Helper()
 	j := &job{setup: s, model: m}
 	o := policy.Options{
-		Loss: s.loss, Rollout: s.rollout, Sequence: sequence, Steps: s.train.Steps, Rounds: b, Policy: m, Dir: s.dir,
+		Loss: s.loss, Rollout: s.rollout, Sequence: sequence, Steps: s.train.Steps, Rounds: b, Policy: m, Dir: s.dir, FS: s.fs,
 		Cursor: func(round int64) (int64, error) { return round * int64(s.rollout.Prompts), nil },
 		Note:   func(n string) { s.notes = append(s.notes, n) },
 	}
