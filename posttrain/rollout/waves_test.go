@@ -89,6 +89,7 @@ func checkWaves(t *testing.T, m *deepseek.Model, o Options, first int64, some ma
 // TestInterruptedWaves: nor does an interruption change the course of waves.
 func TestInterruptedWaves(t *testing.T) {
 	m, base := smallModel(t), dynamic(t)
+	base.Config.Prompts, base.Config.MaxTokens = 3, 24
 	want := whole(t, base, m, 0, 0)
 	if want.Used <= int64(base.Config.Prompts) {
 		t.Fatalf("one wave was enough: %d questions", want.Used)
@@ -98,7 +99,7 @@ func TestInterruptedWaves(t *testing.T) {
 		o.Dir = t.TempDir()
 		o.Judging = rapid.IntRange(1, 5).Draw(rt, "judging")
 		for stop := true; stop; {
-			after := rapid.IntRange(0, 40).Draw(rt, "passes")
+			after := rapid.IntRange(0, 60).Draw(rt, "passes")
 			ctx, cancel := context.WithCancel(context.Background())
 			o.Tell = func(Progress) {
 				if after--; after < 0 {
