@@ -2,14 +2,19 @@ package execution
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/internal/durable/durabletest"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/recipe/demo"
 	"github.com/temper-ml/temper/report/record"
@@ -222,5 +227,51 @@ func TestCheckOfAnswers(t *testing.T) {
 	}
 	if _, err := Rows(context.Background(), r, t.TempDir(), 1); err == nil || !strings.Contains(err.Error(), "no rows before it runs") {
 		t.Errorf("rows: error %v", err)
+	}
+}
+
+// The disk fails, fills up, or goes away with the process at any call, also while
+// answers are sampled: the run goes on when it is resumed.
+func TestDiskFaultsWhileSampling(t *testing.T) {
+	for _, w := range ways[1:] {
+		r := reinforced(t, w.rollout, w.loss)
+		whole := filepath.Join(t.TempDir(), "whole")
+		counting := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS)}
+		s, err := Run(context.Background(), r, Options{Dir: whole, Now: ticking(), FS: counting})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := entries(t, whole)
+		tries := 16
+		if testing.Short() {
+			tries = 4
+		}
+		rng := rand.New(rand.NewPCG(3, 4))
+		for i := range tries {
+			at := 1 + (i*counting.Calls()+rng.IntN(counting.Calls()))/tries
+			fs := &durabletest.Faulty{FS: durabletest.NoSync(durable.OS), FailAt: at, Err: syscall.ENOSPC, Lost: i%2 == 1, Dead: i%3 > 0}
+			what := fmt.Sprintf("%s: call %d of %d, lost %t, dead %t", w.name, at, counting.Calls(), fs.Lost, fs.Dead)
+			dir := filepath.Join(t.TempDir(), "run")
+			again := func() *recipe.Recipe { return load(t, filepath.Join(r.Dir(), "r.yaml")) }
+			if _, err := Run(context.Background(), again(), Options{Dir: dir, Now: ticking(), FS: fs}); err == nil {
+				continue // the call was one that only tidies up
+			} else if !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("%s: error %v", what, err)
+			}
+			if i%3 == 2 {
+				if err := fs.PowerCut(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := os.Stat(filepath.Join(dir, "recipe.yaml"))
+			got, err := Run(context.Background(), again(), Options{Dir: dir, Resume: err == nil, Now: ticking(), FS: durabletest.NoSync(durable.OS)})
+			if err != nil {
+				t.Errorf("%s: resumed: %v", what, err)
+				continue
+			}
+			if diff := cmp.Diff(want, entries(t, dir)); diff != "" || got.WeightsDigest != s.WeightsDigest {
+				t.Errorf("%s: weights %s, want %s; %s", what, got.WeightsDigest, s.WeightsDigest, diff)
+			}
+		}
 	}
 }
