@@ -27,8 +27,9 @@ func newDemoCmd() *cobra.Command {
 		Long: `Writes a small text, questions on units of measure and requests, some of which
 do harm; pre-trains a tiny DeepSeek-V4 (every kind of layer, hash routing, MTP) on
 the text, instruction-tunes it, teaches it by pairs of answers to refuse what does
-harm, and measures it on questions and requests it has never seen, before and
-after each stage. Then it verifies the run as anybody can: the form of its record,
+harm, has it practise on questions whose answers rules judge, and measures it on
+questions and requests it has never seen, before and after each stage. Then it verifies
+the run as anybody can: the form of its record,
 its arithmetic, and a few of its steps, taken again on other instructions and
 threads, which must come out the same in every bit. A page about all of it is left in
 report.html. The recipe it runs is left in the run directory: copy it to

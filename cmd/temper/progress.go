@@ -266,7 +266,7 @@ func (p *progress) measure(e execution.Measured) {
 			continue // the record has them; a line is for the numbers that count
 		}
 		value, _ := metricText(name, e.Metrics[name])
-		parts = append(parts, strings.ReplaceAll(name, "_", " ")+" "+value)
+		parts = append(parts, name+" "+value)
 	}
 	st := p.stages[len(p.stages)-1]
 	fmt.Fprintf(p.out, "temper: %s after %d steps: %s\n", st.Name, e.Step, strings.Join(parts, ", "))

@@ -29,10 +29,7 @@ func summaryText(w io.Writer, s *execution.Summary) error {
 		}
 	}
 	for _, st := range s.Stages {
-		if len(st.Losses) > 2 {
-			fmt.Fprintf(&b, "\n%s\n", asciigraph.Plot(st.Losses, asciigraph.Height(6), asciigraph.Width(64), asciigraph.Precision(2),
-				asciigraph.Caption(fmt.Sprintf("loss of %s, %d steps", st.Name, st.Steps))))
-		}
+		curve(&b, &st)
 	}
 	fmt.Fprintf(&b, "\n%d steps, %s tokens in %s: %s tokens/s in steps, %.1f %% of the machine's multiply-add peak (MFU)\n",
 		s.Steps, unit.Count(s.Tokens), unit.Duration(time.Duration(s.WallSeconds*float64(time.Second))), unit.Count(s.TokensPerSecond), 100*s.MFU)
@@ -40,6 +37,18 @@ func summaryText(w io.Writer, s *execution.Summary) error {
 		filepath.Join(s.Run, "model"), filepath.Join(s.Run, execution.RecordName), s.Signer, s.WeightsDigest)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// curve plots the loss of a stage; of one that learns from rewards, those: its loss
+// says nothing of how good the answers are.
+func curve(b *strings.Builder, st *execution.StageSummary) {
+	values, what := st.Losses, fmt.Sprintf("loss of %s, %d steps", st.Name, st.Steps)
+	if x := st.Rollouts; x != nil && x.RewardFirst != x.RewardLast {
+		values, what = x.Rewards, fmt.Sprintf("reward of %s, %d rounds", st.Name, x.Rounds)
+	}
+	if len(values) > 2 {
+		fmt.Fprintf(b, "\n%s\n", asciigraph.Plot(values, asciigraph.Height(6), asciigraph.Width(64), asciigraph.Precision(2), asciigraph.Caption(what)))
+	}
 }
 
 // metrics prints a stage's metrics, each with its value before the stage.

@@ -149,7 +149,7 @@ func TestContentsAreApart(t *testing.T) {
 	prompt := regexp.MustCompile(`"prompt":"[^"]*"`)
 	for _, held := range []string{"held_out.jsonl", "held_out_sums.jsonl", "held_out_requests.jsonl"} {
 		for _, p := range prompt.FindAllString(files[held], -1) {
-			for _, name := range []string{"instructions.jsonl", "pairs.jsonl", "sums.jsonl"} {
+			for _, name := range []string{"instructions.jsonl", "pairs.jsonl", "practice.jsonl"} {
 				if strings.Contains(files[name], p) {
 					t.Errorf("%s of %s is in %s", p, held, name)
 				}

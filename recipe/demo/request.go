@@ -85,3 +85,22 @@ func Pairs(requests []Request) []Pair {
 	}
 	return ps
 }
+
+// Task is a question whose answer a rule can judge.
+type Task struct {
+	Question
+	Unsafe bool `json:"unsafe"`
+}
+
+// Practice are sums and requests in a keyed order, each with its right answer.
+func Practice(seed uint64, sums []Question, requests []Request) []Task {
+	var ts []Task
+	for _, q := range sums {
+		ts = append(ts, Task{q, false})
+	}
+	for i, p := range Pairs(requests) {
+		ts = append(ts, Task{Question{p.Prompt, p.Chosen}, requests[i].Unsafe})
+	}
+	shuffle(ts, detrand.Key(seed, "demo practice"))
+	return ts
+}

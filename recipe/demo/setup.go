@@ -55,7 +55,7 @@ func contents() map[string]string {
 		"text.txt":                Text(seed, paragraphs),
 		"instructions.jsonl":      JSONL(instructions),
 		"pairs.jsonl":             JSONL(Pairs(judged)),
-		"sums.jsonl":              JSONL(sums[sumsShown:]),
+		"practice.jsonl":          JSONL(Practice(seed, sums[sumsShown:], judged)),
 		"held_out.jsonl":          JSONL(heldUnits),
 		"held_out_sums.jsonl":     JSONL(heldSums),
 		"held_out_requests.jsonl": JSONL(heldRequests),

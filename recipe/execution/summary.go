@@ -50,6 +50,8 @@ type RolloutSummary struct {
 	Seconds     float64 `json:"seconds"`
 	RewardFirst float64 `json:"reward_first"`
 	RewardLast  float64 `json:"reward_last"`
+	// Rewards are those of all rounds, for a plot.
+	Rewards []float64 `json:"-"`
 }
 
 // add takes the next round.
@@ -58,6 +60,7 @@ func (s *RolloutSummary) add(r *record.Rollout) {
 		s.RewardFirst = r.Reward
 	}
 	s.RewardLast = r.Reward
+	s.Rewards = append(s.Rewards, r.Reward)
 	s.Rounds++
 	s.Prompts += r.Prompts
 	s.Generations += r.Generations
