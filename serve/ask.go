@@ -16,6 +16,8 @@ type ask struct {
 	model    string
 	prompts  []answer.Prompt
 	echo     []string // of each prompt, before the answers
+	texts    []bool   // whether a prompt was text, before which a token was put
+	scored   bool     // the echo has log-probabilities
 	n        int      // answers to each prompt
 	one      answer.Request
 	stream   bool
@@ -61,7 +63,8 @@ func values(text []byte) int {
 }
 
 // decode reads what both kinds of requests have.
-func (s *Server) decode(f *fields) *ask {
+// least is the fewest tokens that an answer may be bounded to.
+func (s *Server) decode(f *fields, least int64) *ask {
 	a := &ask{model: s.o.Names[0], n: int(f.whole("n", 1, 1, int64(s.o.MaxChoices))), stream: f.flag("stream"), ids: f.flag("return_token_ids")}
 	if name := f.text("model"); name != "" {
 		if err := s.known(name); err != nil {
@@ -80,8 +83,8 @@ func (s *Server) decode(f *fields) *ask {
 		}
 	}
 	a.one.Stop = stops(f)
-	a.one.MaxTokens = s.maxTokens(f)
-	a.maxGiven = a.one.MaxTokens > 0
+	a.one.MaxTokens = s.maxTokens(f, least)
+	a.maxGiven = a.one.MaxTokens >= 0
 	sampling(f, &a.one)
 	a.seed = f.whole("seed", -1, math.MinInt64, math.MaxInt64)
 	if f.get("seed") == nil {
@@ -92,10 +95,10 @@ func (s *Server) decode(f *fields) *ask {
 	return a
 }
 
-// maxTokens returns the bound that the request gives, 0 if none.
-func (s *Server) maxTokens(f *fields) int {
-	old, now := f.whole("max_tokens", 0, 1, math.MaxInt32), f.whole("max_completion_tokens", 0, 1, math.MaxInt32)
-	if old > 0 && now > 0 && old != now {
+// maxTokens returns the bound that the request gives, -1 if none.
+func (s *Server) maxTokens(f *fields, least int64) int {
+	old, now := f.whole("max_tokens", -1, least, math.MaxInt32), f.whole("max_completion_tokens", -1, least, math.MaxInt32)
+	if old >= 0 && now >= 0 && old != now {
 		f.fail(invalid("max_tokens", "max_tokens is %d and max_completion_tokens is %d: give one of them", old, now))
 	}
 	return int(min(max(old, now), int64(s.context)))
@@ -200,10 +203,10 @@ func refuseOthers(f *fields) {
 }
 
 // fit gives every prompt room for an answer.
-func (s *Server) fit(a *ask, param string) *failure {
+func (s *Server) fit(a *ask, param, what string) *failure {
 	for _, p := range a.prompts {
-		if n := len(p.Tokens); n >= s.context {
-			f := invalid(param, "this model's context length is %d tokens, and the %s have %d: shorten them, so that at least one is left for an answer", s.context, param, n)
+		if n := len(p.Tokens); n > s.context || n == s.context && a.one.MaxTokens != 0 {
+			f := invalid(param, "this model's context length is %d tokens, and the %s has %d: shorten it, so that there is room for an answer", s.context, what, n)
 			f.code = "context_length_exceeded"
 			return f
 		}
@@ -213,7 +216,7 @@ func (s *Server) fit(a *ask, param string) *failure {
 
 // decodeChat reads a request for a turn of a conversation.
 func (s *Server) decodeChat(f *fields) (*ask, error) {
-	a := s.decode(f)
+	a := s.decode(f, 1)
 	if f.flag("logprobs") {
 		a.one.LogProbs, a.one.Top = true, int(f.whole("top_logprobs", 0, 0, maxTop))
 	} else if f.whole("top_logprobs", 0, 0, maxTop) > 0 {
@@ -248,7 +251,7 @@ func (s *Server) decodeChat(f *fields) (*ask, error) {
 		return nil, bad
 	}
 	a.prompts, a.echo = []answer.Prompt{p}, []string{""}
-	if f := s.fit(a, "messages"); f != nil {
+	if f := s.fit(a, "messages", "conversation"); f != nil {
 		return nil, f
 	}
 	if !a.maxGiven {

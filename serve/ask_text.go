@@ -13,13 +13,17 @@ const defaultTextTokens = 16
 
 // decodeText reads a request for continuations of texts.
 func (s *Server) decodeText(f *fields) (*ask, error) {
-	a := s.decode(f)
+	echo, least := f.flag("echo"), int64(1)
+	scored := echo && f.get("logprobs") != nil
+	if scored {
+		least = 0
+	}
+	a := s.decode(f, least)
 	if v := f.get("logprobs"); v != nil {
 		a.one.LogProbs, a.one.Top = true, int(f.whole("logprobs", 0, 0, maxTop))
 	}
-	echo := f.flag("echo")
-	if echo && a.one.LogProbs {
-		f.fail(unsupported("echo", "echo with logprobs is not supported: the prompt's probabilities are not computed"))
+	if scored && a.one.Top > 0 {
+		f.fail(unsupported("logprobs", "logprobs is %d with echo: of the prompt's tokens there are no likely ones, use 0", a.one.Top))
 	}
 	v := f.get("prompt")
 	if v == nil {
@@ -36,10 +40,11 @@ func (s *Server) decodeText(f *fields) (*ask, error) {
 			a.echo[i] = ""
 		}
 	}
+	a.scored = scored
 	if len(a.prompts)*a.n > s.o.MaxChoices {
 		return nil, invalid("n", "%d prompts and n of %d are %d answers, want at most %d", len(a.prompts), a.n, len(a.prompts)*a.n, s.o.MaxChoices)
 	}
-	if f := s.fit(a, "prompt"); f != nil {
+	if f := s.fit(a, "prompt", "prompt"); f != nil {
 		return nil, f
 	}
 	if !a.maxGiven {
@@ -80,7 +85,7 @@ func (s *Server) prompts(a *ask, v *jsonvalue.Value) error {
 }
 
 func (s *Server) promptText(a *ask, v *jsonvalue.Value) {
-	a.prompts, a.echo = append(a.prompts, s.m.Continuation(v.Text)), append(a.echo, v.Text)
+	a.prompts, a.echo, a.texts = append(a.prompts, s.m.Continuation(v.Text)), append(a.echo, v.Text), append(a.texts, true)
 }
 
 // promptTokens takes tokens as they are: nothing is put before them.
@@ -97,6 +102,6 @@ func (s *Server) promptTokens(a *ask, v *jsonvalue.Value, name string) error {
 		}
 		ids[i] = int32(id)
 	}
-	a.prompts, a.echo = append(a.prompts, answer.Prompt{Tokens: ids}), append(a.echo, s.m.Text(ids))
+	a.prompts, a.echo, a.texts = append(a.prompts, answer.Prompt{Tokens: ids}), append(a.echo, s.m.Text(ids)), append(a.texts, false)
 	return nil
 }

@@ -31,6 +31,7 @@ type choice struct {
 	characters          int    // before the next token, of a text
 	partial             []byte // the beginning of a character
 	tokens              []int32
+	scored              bool // the echo's log-probabilities are told
 }
 
 // toolCall is a call in OpenAI's form; in a stream, a part of one.
@@ -58,7 +59,7 @@ type tokenLP struct {
 // textLP are tokens in the form of completions.
 type textLP struct {
 	Tokens  []string             `json:"tokens"`
-	LogProb []float32            `json:"token_logprobs"`
+	LogProb []*float32           `json:"token_logprobs"` // null of a first token
 	Top     []map[string]float32 `json:"top_logprobs"`
 	Offset  []int                `json:"text_offset"`
 }
@@ -71,9 +72,34 @@ func newChoice(x *exchange, index, prompt int, a *answer.Answer) *choice {
 	}
 	_ = binary.Write(h, binary.LittleEndian, []int64{x.ask.seed, int64(index)})
 	h.Sum(c.ids[:0])
-	c.characters = utf8.RuneCountInString(x.ask.echo[prompt])
 	c.content.WriteString(x.ask.echo[prompt])
+	if !x.ask.scored {
+		c.characters = utf8.RuneCountInString(x.ask.echo[prompt])
+	}
 	return c
+}
+
+// scoreEcho tells the log-probabilities of the prompt, before those of the answer;
+// nil if they were not asked for, or were told.
+func (c *choice) scoreEcho() *textLP {
+	if !c.x.ask.scored || c.scored {
+		return nil
+	}
+	c.scored = true
+	ids, scores := c.x.ask.prompts[c.prompt].Tokens, c.a.Scored()
+	tokens := make([]generate.Token, len(ids))
+	for i, id := range ids {
+		tokens[i].ID = id
+		if i > 0 && i <= len(scores) {
+			tokens[i].LogProb = scores[i-1]
+		}
+	}
+	if c.x.ask.texts[c.prompt] {
+		return c.textLPOf(tokens[1:])
+	}
+	l := c.textLPOf(tokens)
+	l.LogProb[0] = nil // nothing comes before it
+	return l
 }
 
 // callID names a call: by the request and the seed, as the answer itself.
@@ -93,8 +119,8 @@ func (c *choice) add(e answer.Event) {
 		c.content.WriteString(e.Text)
 		if c.x.kind == "chat" {
 			c.contentLP = append(c.contentLP, c.chatLP(e.Tokens)...)
-		} else if lp := c.textLPOf(e.Tokens); lp != nil {
-			c.textLP = c.textLP.with(lp)
+		} else {
+			c.textLP = c.textLP.with(c.scoreEcho()).with(c.textLPOf(e.Tokens))
 		}
 	case chat.Calls:
 		if e.Name != "" {
@@ -106,8 +132,11 @@ func (c *choice) add(e answer.Event) {
 }
 
 func (l *textLP) with(more *textLP) *textLP {
-	if l == nil {
+	switch {
+	case l == nil:
 		return more
+	case more == nil:
+		return l
 	}
 	l.Tokens, l.LogProb = append(l.Tokens, more.Tokens...), append(l.LogProb, more.LogProb...)
 	l.Top, l.Offset = append(l.Top, more.Top...), append(l.Offset, more.Offset...)
@@ -153,7 +182,7 @@ func (c *choice) textLPOf(tokens []generate.Token) *textLP {
 	l := &textLP{}
 	for i := range tokens {
 		t := &tokens[i]
-		l.Tokens, l.LogProb = append(l.Tokens, c.tokenText(t.ID)), append(l.LogProb, finite(t.LogProb))
+		l.Tokens, l.LogProb = append(l.Tokens, c.tokenText(t.ID)), append(l.LogProb, new(finite(t.LogProb)))
 		l.Offset = append(l.Offset, c.characters)
 		if c.x.ask.one.Top > 0 {
 			top := map[string]float32{}

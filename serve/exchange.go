@@ -97,6 +97,7 @@ func (x *exchange) prepare(body []byte, decode func(*fields) (*ask, error)) *fai
 		for k := range x.ask.n {
 			one := x.ask.one
 			one.Prompt = x.ask.prompts[p]
+			one.Score = x.ask.scored && len(one.Tokens) > 1
 			one.Sampling.Prompt, one.Sampling.Sample = uint64(p), uint64(k)
 			a, err := s.m.Submit(one)
 			if err != nil {

@@ -148,6 +148,28 @@ func TestLogProbsAreTheTrainers(t *testing.T) {
 			}
 		}
 	}
+	// Scoring a prompt alone gives the same numbers.
+	for _, c := range got["choices"].([]any) {
+		all := append(numbers(dig(c, "prompt_token_ids")), numbers(dig(c, "token_ids"))...)
+		ids, _ := json.Marshal(all)
+		for _, most := range []int{0, 3} {
+			scored := r.wholeAndStreamed("/v1/completions", fmt.Sprintf(`{"prompt":%s,"seed":3,"max_tokens":%d,"echo":true,"logprobs":0}`, ids, most))
+			lp := dig(scored, "choices", 0, "logprobs", "token_logprobs").([]any)
+			told := dig(c, "logprobs", "token_logprobs").([]any)
+			if len(lp) < len(all) || lp[0] != nil || most == 0 && len(lp) != len(all) {
+				t.Fatalf("%d log-probabilities of %d tokens", len(lp), len(all))
+			}
+			for i := range told {
+				if at := len(all) - len(numbers(dig(c, "token_ids"))) + i; lp[at] != told[i] {
+					t.Errorf("token %d scores %v, was drawn with %v", at, lp[at], told[i])
+				}
+			}
+		}
+	}
+	text := r.wholeAndStreamed("/v1/completions", `{"prompt":"the weather é","max_tokens":0,"echo":true,"logprobs":0,"seed":1}`)
+	if dig(text, "choices", 0, "text") != "the weather é" || dig(text, "choices", 0, "logprobs", "token_logprobs", 0) == nil || dig(text, "choices", 0, "finish_reason") != "length" {
+		t.Errorf("%v", text)
+	}
 	r.wholeAndStreamed("/v1/chat/completions", strings.Replace(hello, "1}", `1,"max_tokens":9,"n":2,"return_token_ids":true}`, 1))
 }
 

@@ -107,7 +107,7 @@ func TestRefusals(t *testing.T) {
 		`{"prompt":["a","b","c","d","e"]}`:        {"prompt", "at most 4"},
 		`{"prompt":["a","b","c"],"n":2}`:          {"n", "are 6 answers"},
 		`{"prompt":"a","logprobs":true}`:          {"logprobs", "want number"},
-		`{"prompt":"a","logprobs":1,"echo":true}`: {"echo", "not supported"},
+		`{"prompt":"a","logprobs":1,"echo":true}`: {"logprobs", "no likely ones"},
 		`{"prompt":"a","suffix":"b"}`:             {"suffix", "not supported"},
 		`{"prompt":"a","best_of":3}`:              {"best_of", "must be equal"},
 	} {

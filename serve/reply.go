@@ -109,6 +109,7 @@ func (c *choice) whole() any {
 	content := c.content.String()
 	ids := c.idsOf(true, c.tokens, c.a.Rest())
 	if c.x.kind == "text" {
+		c.textLP = c.textLP.with(c.scoreEcho())
 		return textChoice{Index: c.index, Text: content, LogProbs: c.textLP, Finish: &finish, tokenIDs: ids}
 	}
 	calls := c.calls
@@ -138,10 +139,23 @@ func (c *choice) begin() any {
 	if c.x.kind == "chat" {
 		return chatChoice{Index: c.index, Delta: &message{Role: "assistant", Content: &empty}, tokenIDs: c.idsOf(true)}
 	}
+	if c.x.ask.scored {
+		return nil // once the prompt went through the model
+	}
 	if echo := c.x.ask.echo[c.prompt]; echo != "" || c.x.ask.ids {
 		return textChoice{Index: c.index, Text: echo, tokenIDs: c.idsOf(true)}
 	}
 	return nil
+}
+
+// echoed is the part with the echo and its log-probabilities, nil if there is none
+// or it was told.
+func (c *choice) echoed() any {
+	lp := c.scoreEcho()
+	if lp == nil {
+		return nil
+	}
+	return textChoice{Index: c.index, Text: c.x.ask.echo[c.prompt], LogProbs: lp, tokenIDs: c.idsOf(true)}
 }
 
 // delta is what an event adds to a choice in a stream.

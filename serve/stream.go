@@ -42,6 +42,19 @@ func (e *events) choice(c any) error {
 	return e.data(encode(r))
 }
 
+// happened writes what an answer has next, or that it ended.
+func (e *events) happened(h happening) error {
+	if echo := h.c.echoed(); echo != nil {
+		if err := e.choice(echo); err != nil {
+			return err
+		}
+	}
+	if h.done {
+		return e.choice(h.c.end())
+	}
+	return e.choice(h.c.delta(h.event))
+}
+
 func (x *exchange) object() string {
 	if x.kind == "text" {
 		return "text_completion"
@@ -70,14 +83,11 @@ func (x *exchange) stream(ctx context.Context, w http.ResponseWriter, happens <-
 		select {
 		case h := <-happens:
 			x.heard(h)
-			switch {
-			case h.err != nil:
+			if h.err != nil {
 				return x.breakOff(ctx, e, h.err)
-			case h.done:
+			}
+			if err = e.happened(h); h.done {
 				left--
-				err = e.choice(h.c.end())
-			default:
-				err = e.choice(h.c.delta(h.event))
 			}
 		case <-beat.C:
 			err = e.write([]byte(": waiting\n\n"))

@@ -24,6 +24,9 @@ type Request struct {
 	// ones of each.
 	LogProbs bool
 	Top      int
+	// Score asks for the log-probabilities of the prompt's tokens but the first; then
+	// MaxTokens may be 0.
+	Score bool
 	// OneCall ends the answer after its first tool call.
 	OneCall bool
 }
@@ -103,6 +106,9 @@ func (m *Model) Submit(r Request) (*Answer, error) {
 	if r.LogProbs {
 		g.TopLogProbs = r.Top
 	}
+	if r.Score {
+		g.Score = 1
+	}
 	var err error
 	a.stream, err = m.engine.Submit(g)
 	return a, err
@@ -120,6 +126,10 @@ func (a *Answer) Calls() int { return a.reader.Calls() }
 // Rest returns the tokens that were drawn after the last event: at the end those
 // without text, such as the one that ends a turn.
 func (a *Answer) Rest() []int32 { return a.ids }
+
+// Scored returns the log-probabilities of the prompt's tokens but the first, if the
+// request asked for them, once there is an event or the end.
+func (a *Answer) Scored() []float32 { return a.stream.Result().Scored }
 
 // Tokens returns how many tokens the prompt has, how many the answer so far, and
 // how many of these are reasoning.
