@@ -59,10 +59,10 @@ type Stage struct {
 	o     Options
 	terms []string
 
-	lesson  *lesson          // of the present round, nil before there is one
-	batches map[int64]*batch // of it, by step
-	present *batch           // of the step begun
-	loss    grpo.Config      // of it
+	lesson  *lesson     // of the present round, nil before there is one
+	batches []*batch    // of it, by part; nil before they are asked for
+	present *batch      // of the step begun
+	loss    grpo.Config // of it
 	grad    []float64
 
 	behaviour *deepseek.Model // the weights that sample ahead
@@ -146,7 +146,7 @@ func (s *Stage) Prepare(ctx context.Context, step int64) (r *rollout.Round, fres
 	if err := s.goAhead(ctx, r, begins); err != nil {
 		return nil, false, err
 	}
-	s.lesson, s.batches = l, map[int64]*batch{}
+	s.lesson, s.batches = l, make([]*batch, s.o.Rollout.Updates)
 	s.tell()
 	return r, true, nil
 }
@@ -234,19 +234,19 @@ func (s *Stage) Rows(step int64) ([]train.Row, error) {
 	return b.rows, nil
 }
 
-// batch returns what a step learns.
+// batch returns what a step learns: the same in every epoch.
 func (s *Stage) batch(step int64) (*batch, error) {
-	if b := s.batches[step]; b != nil {
-		return b, nil
-	}
 	r := s.Round()
 	if r == nil || step < 0 || s.o.Rollout.RoundOf(step) != r.Number {
 		return nil, fmt.Errorf("policy: the round of step %d is not prepared", step)
 	}
-	parts := int64(s.o.Rollout.Updates)
-	b, err := s.lesson.batch(int(step%parts), int(parts), s.o.Sequence, s.o.Loss.Replay)
+	part := int(step % int64(len(s.batches)))
+	if b := s.batches[part]; b != nil {
+		return b, nil
+	}
+	b, err := s.lesson.batch(part, len(s.batches), s.o.Sequence, s.o.Loss.Replay)
 	if err == nil {
-		s.batches[step] = b
+		s.batches[part] = b
 	}
 	return b, err
 }

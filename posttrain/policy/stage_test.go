@@ -20,6 +20,9 @@ import (
 // TestLearns: rewards rise, and every ratio of every step is exactly 1.
 func TestLearns(t *testing.T) {
 	for _, variant := range grpo.Variants() {
+		if testing.Short() && variant != policy.DefaultVariant {
+			continue
+		}
 		t.Run(variant, func(t *testing.T) {
 			s := newSetup(t, variant, 40, nil)
 			b := newBank(s.rollout)
@@ -121,6 +124,9 @@ func (d disturbed) Seal(r *rollout.Round) error {
 // through the model.
 func TestGradient(t *testing.T) {
 	for _, variant := range []string{"dapo", "gspo"} {
+		if testing.Short() && variant == "gspo" {
+			continue
+		}
 		s := newSetup(t, variant, 1, nil)
 		s.loss.OnPolicy, s.loss.MaskTruncated = false, false
 		s.loss.ClipLow, s.loss.ClipHigh = 0.9, 9 // differences across an edge would say nothing
@@ -252,6 +258,41 @@ func TestNothingToLearn(t *testing.T) {
 	}
 	if len(s.notes) != 2 || !strings.Contains(s.notes[0], "round 0 has 1 of 4 groups") || !strings.Contains(s.notes[1], "round 1 teaches nothing") {
 		t.Errorf("notes: %q", s.notes)
+	}
+}
+
+// TestRowsOfOtherRounds: rows are those of the round that is prepared; asked for again,
+// they are the same.
+func TestRowsOfOtherRounds(t *testing.T) {
+	s := newSetup(t, "grpo", 8, func(s *setup) { s.rollout.Updates, s.rollout.Epochs = 2, 2 })
+	j := s.begin(t, newModel(t, s.arch), newBank(s.rollout))
+	if _, err := j.stage.Rows(0); err == nil || !strings.Contains(err.Error(), "the round of step 0 is not prepared") {
+		t.Errorf("before the first round: %v", err)
+	}
+	if _, fresh, err := j.stage.Prepare(t.Context(), 0); err != nil || !fresh {
+		t.Fatalf("fresh %v, %v", fresh, err)
+	}
+	if _, fresh, err := j.stage.Prepare(t.Context(), 3); err != nil || fresh {
+		t.Errorf("another step of the round: fresh %v, %v", fresh, err)
+	}
+	var seen []digest.Digest
+	for step := range int64(4) {
+		rows, err := j.stage.Rows(step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, train.BatchDigest(rows))
+	}
+	if seen[0] != seen[2] || seen[1] != seen[3] || seen[0] == seen[1] {
+		t.Errorf("steps of two epochs of two updates learn %v", seen)
+	}
+	for _, step := range []int64{-1, 4, 8} {
+		if _, err := j.stage.Rows(step); err == nil {
+			t.Errorf("step %d has rows", step)
+		}
+	}
+	if _, _, err := j.stage.Prepare(t.Context(), 8); err == nil || !strings.Contains(err.Error(), "step 8 is not of the stage's 8") {
+		t.Errorf("a step after the last: %v", err)
 	}
 }
 
