@@ -42,7 +42,7 @@ func TestCommandsThatFail(t *testing.T) {
 *'"completion":"'[gh]*) echo nan ;;
 *) echo '{"reward": 0.5, "reason": "fine"}' ;;
 esac`)
-	o.Rewards = []reward.Spec{{Command: &reward.Command{Args: []string{judge}, Seconds: 1}}, o.Rewards[1]}
+	o.Rewards = []reward.Spec{{Command: &reward.Command{Args: []string{judge}, Seconds: 5}}, o.Rewards[1]}
 	o.Judging = 8
 	var told []string
 	o.Warn = func(s string) { told = append(told, s) }
@@ -56,7 +56,7 @@ esac`)
 			text := o.Questions.builder.Answer(a.Tokens, false)
 			want := ""
 			if text != "" {
-				want = [...]string{"no answer in 1s", "exit status 3: no", `it printed "garbage"`, "a reward of NaN", ""}[min(4, (text[0]-'a')/2)]
+				want = [...]string{"no answer in 5s", "exit status 3: no", `it printed "garbage"`, "a reward of NaN", ""}[min(4, (text[0]-'a')/2)]
 			}
 			part := a.Verdict.Parts[0]
 			if (want != "") != a.Verdict.Failed || !strings.Contains(part.Error, want) {
