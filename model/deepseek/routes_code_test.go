@@ -72,6 +72,10 @@ func TestRoutesAsBytes(t *testing.T) {
 			rt.Fatal(err)
 		}
 		b = b[6:]
+		memory, most := RoutesBytes(cfg, tokens, len(want.Picks) > 0)
+		if got := bytesOf(want); got != memory || int64(len(b)) > most {
+			rt.Fatalf("%d bytes in memory and %d coded, foretold %d and at most %d", got, len(b), memory, most)
+		}
 		got, err := DecodeRoutes(b, cfg, tokens)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			rt.Fatalf("%v: read back %v, want %v", err, got, want)
@@ -90,6 +94,16 @@ func TestRoutesAsBytes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// bytesOf returns what the numbers of routes take.
+func bytesOf(r *Routes) (n int64) {
+	for _, lists := range [][][]int32{r.Experts, r.Picks, r.Starts} {
+		for _, l := range lists {
+			n += 4 * int64(len(l))
+		}
+	}
+	return n
 }
 
 // TestRecordedRoutesAsBytes: routes of real choices.

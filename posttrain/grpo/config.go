@@ -45,6 +45,9 @@ type Config struct {
 	// Replay makes updates choose the experts and the compressed entries that were
 	// chosen when the answers were sampled.
 	Replay bool `yaml:"replay,omitempty" json:"replay,omitempty"`
+	// ExpertsOnly leaves the compressed entries out of what is replayed, and recorded:
+	// they are most of it where answers are long.
+	ExpertsOnly bool `yaml:"experts_only,omitempty" json:"experts_only,omitempty"`
 	// OnPolicy demands that μ, π_old and π agree in every bit where they must: in
 	// the first step of a round that the same weights sampled.
 	OnPolicy bool `yaml:"on_policy" json:"on_policy,omitempty"`
@@ -171,6 +174,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("max_tokens: %d, aggregate constant divides by it", c.MaxTokens)
 	case c.Aggregate != "constant" && c.MaxTokens != 0:
 		return fmt.Errorf("max_tokens: %d, only aggregate constant has it", c.MaxTokens)
+	case c.ExpertsOnly && !c.Replay:
+		return fmt.Errorf("experts_only: true, but it is for replay: true")
 	case !(c.OffPolicy >= 0 && c.OffPolicy < 1e6):
 		return fmt.Errorf("off_policy: %v, want at least 0", c.OffPolicy)
 	}

@@ -184,6 +184,7 @@ func TestRefusals(t *testing.T) {
 			c.OnPolicy, c.Correction = true, grpo.Correction{Kind: "token", High: 2}
 		}, "correction.kind"},
 		{func(c *grpo.Config) { c.OffPolicy = -1 }, "off_policy: -1"},
+		{func(c *grpo.Config) { c.ExpertsOnly = true }, "experts_only: true, but it is for replay"},
 		{func(c *grpo.Config) { c.Old = "older" }, "old: \"older\", want one of , sampled, computed"},
 	} {
 		config := good

@@ -6,6 +6,7 @@ import (
 
 	"github.com/temper-ml/temper/data/tokenizer"
 	"github.com/temper-ml/temper/model/arch"
+	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/model/generate"
 	"github.com/temper-ml/temper/posttrain/pack"
 	"github.com/temper-ml/temper/posttrain/policy"
@@ -133,6 +134,7 @@ func (a *CheckedAnswers) sampling(s *recipe.Stage, cfg *arch.Config, q *rollout.
 	if err != nil {
 		return err
 	}
+	var routes, coded int64            // of an answer, in memory and at most in a file
 	perToken, passes := int64(12), 1.0 // id, log-probability, and their share of a frame
 	if !c.Plain() {
 		perToken += 4
@@ -148,12 +150,12 @@ func (a *CheckedAnswers) sampling(s *recipe.Stage, cfg *arch.Config, q *rollout.
 			perToken, passes = perToken+4, passes+1
 		}
 		if g.Replay {
-			perToken += 2 * int64(cfg.TopK) * int64(cfg.NumLayers)
+			routes, coded = deepseek.RoutesBytes(cfg, min(cfg.MaxPositions, q.Longest()+c.MaxTokens), !g.ExpertsOnly)
 		}
 	}
 	const perAnswer = 256 // a verdict with its reasons
-	round := a.Tokens*perToken + a.Generations*perAnswer
-	a.Kept = int64(1+c.Ahead) * (2*a.Tokens*perToken + a.Generations*perAnswer)
+	round := a.Tokens*perToken + a.Generations*(perAnswer+coded)
+	a.Kept = int64(1+c.Ahead) * (2*a.Tokens*perToken + a.Generations*(perAnswer+routes))
 	kept := a.Rounds
 	if c.Keep > 0 {
 		kept = min(kept, int64(c.Keep+1+c.Ahead))

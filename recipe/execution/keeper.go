@@ -43,7 +43,7 @@ func openKeeper(p *Part, q *rollout.Questions) (*keeper, error) {
 	if p.GRPO != nil {
 		o.Dynamic, o.Old, o.Reference = p.GRPO.Dynamic, p.GRPO.Old == "computed", p.GRPO.KL.Weight > 0
 		if p.GRPO.Replay {
-			o.Routes = m.Model.Config()
+			o.Routes, o.ExpertsOnly = m.Model.Config(), p.GRPO.ExpertsOnly
 		}
 	}
 	var err error
