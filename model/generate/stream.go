@@ -113,9 +113,7 @@ func (s *Stream) publish(err error) {
 	if err != nil {
 		s.err = fmt.Errorf("generate: request %d: %w", s.number, err)
 	}
-	if s.end != Running {
-		s.scores = s.scored
-	}
+	s.scores = s.scored[:len(s.scored):len(s.scored)] // all of them, once there is a token
 	if s.end != Running && s.seq != nil && s.end != Failed {
 		s.routes = s.seq.Routes
 	}
