@@ -66,8 +66,11 @@ func (c *card) frontMatter() {
 			continue
 		}
 		kind := "exact_match"
-		if m.kind == lossKind {
+		switch {
+		case m.kind == lossKind:
 			kind = "loss"
+		case strings.HasPrefix(m.kind, meanKind):
+			kind = meanKind
 		}
 		fmt.Fprintf(&results, "  - task:\n      type: text-generation\n    dataset:\n      type: %s\n      name: %s\n    metrics:\n    - type: %s\n      name: %s\n      value: %s\n",
 			yamlString(m.of), yamlString(m.of+" of stage "+m.stage), kind, yamlString(m.kind), yamlNumber(*m.after))

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/temper-ml/temper/report/record"
 )
@@ -44,6 +45,9 @@ func (f *facts) measures() []measure {
 	return ms
 }
 
+// heldOut is how the names of metrics begin that are of what the stage holds out itself.
+const heldOut = "held_out/"
+
 // measures of a stage: what the last evaluation has, and what of that the first
 // one had.
 func (s *stage) measures(before *record.Evaluation) []measure {
@@ -73,6 +77,9 @@ func (s *stage) measures(before *record.Evaluation) []measure {
 	for _, name := range slices.Sorted(maps.Keys(s.after.Metrics)) {
 		m, metric := blank, s.after.Metrics[name]
 		m.of, m.kind, m.after, m.n, m.unit = "suite "+name, meanKind, &metric.Value, metric.Count, "values"
+		if of, ok := strings.CutPrefix(name, heldOut); ok {
+			m.of, m.kind = "held-out rows", meanKind+" "+of
+		}
 		if before != nil {
 			if metric, ok := before.Metrics[name]; ok {
 				m.before = &metric.Value
