@@ -60,6 +60,10 @@ func (r *run) metrics() *render.Run {
 		add(&r.evaluations[i].Evaluation)
 		m.Before.Events["evaluation"]--
 	}
+	if r.rollout != nil {
+		add(r.rollout)
+		m.Before.Events["rollout"]--
+	}
 	if r.end != nil {
 		add(r.end)
 		m.Before.Events["end"]--

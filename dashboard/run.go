@@ -61,6 +61,7 @@ type known struct {
 	gaps        []int64 // between the last entries, ms
 	events      timeline
 	evaluations []evaluation
+	rollout     *record.Rollout // the last
 	routing     []tableAt[*record.Routing]
 	times       *tableAt[*record.Times] // the last
 	totals      render.Totals           // of what came before step, and of events
@@ -148,6 +149,8 @@ func (r *run) take(e *record.Entry) error {
 			r.evaluations = slices.Delete(r.evaluations, maxEvaluations/2, maxEvaluations/2+1)
 		}
 		r.evaluations = append(r.evaluations, evaluation{*b, r.at(b.Stage, b.Step), e.Time})
+	case *record.Rollout:
+		r.rollout = b
 	case *record.Recovery:
 		r.recover(b)
 	case *record.Routing:
