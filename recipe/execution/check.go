@@ -62,7 +62,8 @@ type CheckedStage struct {
 	// Notes are what a person should know of the stage.
 	Notes []string `json:"notes,omitempty"`
 
-	taught *deepseek.Distillation // the shape of a micro-batch's lessons
+	taught     *deepseek.Distillation // the shape of a micro-batch's lessons
+	remembered int64                  // bytes of what teachers said, at most
 }
 
 // checkSteps is how many steps of each stage are built to look at.
@@ -98,7 +99,7 @@ func Check(ctx context.Context, r *recipe.Recipe, dir string) (*Checked, error) 
 			references += a.Bytes
 		}
 		c.MemoryBytes = max(c.MemoryBytes, need)
-		references += s.ReferenceBytes
+		references += s.ReferenceBytes + s.teacherBytes()
 	}
 	c.DiskBytes = checkpointBytes(r, c)
 	width := int64(2)
@@ -199,7 +200,7 @@ func checkStage(ctx context.Context, r *recipe.Recipe, i int, tok *tokenizer.Tok
 		if err == nil {
 			looked := min(checkSteps, c.Steps)
 			all := float64(c.Steps) / float64(looked)
-			err = out.attend(t, looked, all, all, t.lessons)
+			err = out.attend(t, looked, min(t.config.Ahead, c.Steps), all, all, t.lessons)
 		}
 		if err != nil {
 			return nil, err

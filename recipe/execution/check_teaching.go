@@ -20,9 +20,10 @@ func (s *CheckedStage) meet(ctx context.Context, r *recipe.Recipe, stage *recipe
 	return &Teaching{config: stage.Teaching(), files: stage.Data.Files, teachers: teachers}, ctx.Err()
 }
 
-// attend counts what the first steps of a stage, so many, take of its teachers. All
-// steps are so many times as much, and teachers read so many times as much for them.
-func (s *CheckedStage) attend(t *Teaching, looked int64, steps, reads float64, lessons opd.Lessons) error {
+// attend counts what the first steps of a stage, so many, take of its teachers, who
+// read the rows of window steps when they are loaded. All steps are so many times as
+// much, and teachers read so many times as much for them.
+func (s *CheckedStage) attend(t *Teaching, looked, window int64, steps, reads float64, lessons opd.Lessons) error {
 	by, err := t.config.Measure()
 	if err != nil {
 		return err
@@ -36,11 +37,13 @@ func (s *CheckedStage) attend(t *Teaching, looked int64, steps, reads float64, l
 		}
 		all = append(all, some...)
 	}
+	s.remembered = t.config.MemoryMiB << 20
 	if s.Teachers, err = opd.CostOf(all, t.teachers, t.config.BF16, t.config.Tokens); err != nil {
 		return err
 	}
 	for i := range s.Teachers {
 		c := &s.Teachers[i]
+		c.Bytes = int64(float64(c.Bytes) * max(1, float64(window)/float64(looked)))
 		c.Tokens, c.Labels = int64(reads*float64(c.Tokens)), int64(steps*float64(c.Labels))
 		c.Reading *= reads
 		c.Head *= steps
@@ -67,17 +70,27 @@ func (s *CheckedStage) study(t *Teaching, stage *recipe.Stage, paths []string, q
 	}
 	looked := min(checkSteps, int64(c.Updates))
 	n, parts := len(answers), c.Updates
-	return s.attend(t, looked, float64(stage.Steps)/float64(looked), float64(stage.Steps/int64(c.Epochs))/float64(looked), func(step int64) ([]opd.Lesson, error) {
+	return s.attend(t, looked, int64(c.Updates), float64(stage.Steps)/float64(looked), float64(stage.Steps/int64(c.Epochs))/float64(looked), func(step int64) ([]opd.Lesson, error) {
 		part := int(step)
 		return opd.Pack(answers[n*part/parts:n*(part+1)/parts], stage.Data.Sequence, func(x *rollout.Question) ([]opd.Share, error) { return shares[x.Index], nil })
 	})
 }
 
-// teacherMemory is what the largest teacher takes while it reads, beside the student.
+// teacherMemory is what teachers take beside the student: the largest while it reads,
+// and what is kept in memory of what they said.
 func (s *CheckedStage) teacherMemory() int64 {
 	most := int64(0)
 	for _, c := range s.Teachers {
 		most = max(most, c.Memory)
 	}
-	return most
+	return most + min(s.remembered, s.teacherBytes())
+}
+
+// teacherBytes is what the cache of what teachers said takes on the disk.
+func (s *CheckedStage) teacherBytes() int64 {
+	sum := int64(0)
+	for _, c := range s.Teachers {
+		sum += c.Bytes
+	}
+	return sum
 }
