@@ -7,6 +7,8 @@ import (
 
 	"github.com/temper-ml/temper/data/tokenizer"
 	"github.com/temper-ml/temper/eval"
+	"github.com/temper-ml/temper/internal/durable"
+	"github.com/temper-ml/temper/internal/unit"
 	"github.com/temper-ml/temper/posttrain"
 	"github.com/temper-ml/temper/posttrain/opd"
 	"github.com/temper-ml/temper/recipe"
@@ -24,6 +26,7 @@ type Teaching struct {
 	lessons  opd.Lessons
 	deepest  int // teachers of a segment at most
 	stage    *opd.Stage
+	dir      string       // of the cache of what teachers said, empty for none
 	held     []opd.Lesson // of given answers, each in a row's place
 }
 
@@ -121,7 +124,8 @@ func (t *Teaching) meet(ctx context.Context) error {
 	}
 	o := opd.Options{BF16: t.config.BF16, Memory: max(1, t.config.MemoryMiB<<20), Tokens: t.config.Tokens, Deepest: t.deepest, FS: m.Site.FS}
 	if m.Cache != "" {
-		o.Dir = filepath.Join(m.Cache, "teachers", fmt.Sprintf("%02d-%s", p.Index, p.Name))
+		t.dir = filepath.Join(m.Cache, "teachers", fmt.Sprintf("%02d-%s", p.Index, p.Name))
+		o.Dir = t.dir
 	}
 	if m.Site.Note != nil {
 		o.Warn = m.Site.Note
@@ -163,9 +167,21 @@ func (t *Teaching) identify(ctx context.Context, e *record.Stage) error {
 				return fmt.Errorf("teacher %q: %w", teacher.Name, err)
 			}
 		}
+		if err := affordable(teacher); err != nil {
+			return err
+		}
 		if err := teacher.Identify(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// affordable refuses a teacher that this machine has no memory for.
+func affordable(t *opd.Teacher) error {
+	n, _, _ := t.Config.Count()
+	if has := Available(); has > 0 && n > has/4 {
+		return fmt.Errorf("teacher %q has %s parameters and needs %s of memory beside the student, this machine has %s", t.Name, unit.Count(n), unit.Bytes(4*n), unit.Bytes(has))
 	}
 	return nil
 }
@@ -213,12 +229,20 @@ func (t *Teaching) measure(ctx context.Context, e *Measured, lessons []opd.Lesso
 	return nil
 }
 
-// Close gives up the cache of what teachers said.
+// Close gives up the cache of what teachers said, and removes it if all steps are taken.
 func (t *Teaching) Close() error {
-	if t.stage != nil {
-		t.stage.Close()
+	if t.stage == nil {
+		return nil
 	}
-	return nil
+	t.stage.Close()
+	if t.dir == "" || !t.part.Trainer.Done() {
+		return nil
+	}
+	fs := t.part.Machine.Site.FS
+	if fs == nil {
+		fs = durable.OS
+	}
+	return fs.RemoveAll(t.dir)
 }
 
 // Meet loads the teachers of a stage that learns from answers in its data, and refuses

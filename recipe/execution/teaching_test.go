@@ -20,6 +20,7 @@ import (
 	"github.com/temper-ml/temper/internal/durable/durabletest"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
+	"github.com/temper-ml/temper/posttrain/opd"
 	"github.com/temper-ml/temper/recipe"
 	"github.com/temper-ml/temper/recipe/demo"
 	"github.com/temper-ml/temper/report/record"
@@ -144,6 +145,9 @@ func TestDistillStage(t *testing.T) {
 	if s.LossFirst != steps[0].Losses["divergence"] {
 		t.Errorf("the summary begins with %v, the stage with %v", s.LossFirst, steps[0].Losses)
 	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "cache", "teachers")); len(left) > 0 {
+		t.Errorf("what teachers said is left behind: %v", left)
+	}
 	// Seven steps, three at a time, and what is held out, once: each by two teachers.
 	if len(read) != 8 {
 		t.Errorf("teachers read %d times, want 8: %+v", len(read), read)
@@ -197,6 +201,20 @@ func TestDistillResumes(t *testing.T) {
 		if d := cmp.Diff(entries(t, want), entries(t, dir)); d != "" {
 			t.Errorf("stopped at event %d: %s", stop, d)
 		}
+	}
+}
+
+// A teacher that no memory holds is refused before it is loaded.
+func TestTeachersAreAffordable(t *testing.T) {
+	c, err := arch.Builtin("deepseek-v4-pro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if Available() == 0 {
+		t.Skip("this machine does not tell its memory")
+	}
+	if err := affordable(&opd.Teacher{Name: "vast", Config: c}); err == nil || !strings.Contains(err.Error(), `teacher "vast" has`) {
+		t.Errorf("%v, want it refused", err)
 	}
 }
 
