@@ -455,3 +455,31 @@ func TestStreams(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestStepsTakeNothingFromTheHeap: once warm, a step of running answers allocates
+// only pages of the cache, and room for answers, as they grow.
+func TestStepsTakeNothingFromTheHeap(t *testing.T) {
+	for name, cfg := range map[string]*arch.Config{"v4": deepseektest.SmallV4(), "v3": deepseektest.SmallV3()} {
+		cfg.MaxPositions = 400
+		m := randomModel(t, cfg)
+		for _, n := range []int{1, 12} {
+			e, err := New(m, Options{Sequences: n})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				r := Request{Prompt: []int32{int32(i), 2, 3}, MaxTokens: 390, IgnoreEOS: true, Sampling: Sampling{Temperature: 1}}
+				if _, err := e.Submit(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 300 {
+				mustStep(t, e)
+			}
+			pages := e.cache.Bytes()
+			if got := testing.AllocsPerRun(50, func() { mustStep(t, e) }); e.cache.Bytes() == pages && got > 1 || got > float64(2*n) {
+				t.Errorf("%s, %d sequences: %v allocations a step", name, n, got)
+			}
+		}
+	}
+}

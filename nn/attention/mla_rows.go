@@ -53,17 +53,26 @@ func (a *MLA) norms(r *mlaRows, tokens int, p *nn.Pass) {
 
 // keys puts the keys of all heads together from their own and the shared part.
 func (a *MLA) keys(r *mlaRows, tokens int, p *nn.Pass) {
+	const grain = 8
+	if tokens <= grain { // takes nothing from the heap
+		a.joinKeys(r.k, 0, tokens)
+	} else {
+		k := r.k
+		kernel.Parallel(tokens, grain, func(lo, hi int) { a.joinKeys(k, lo, hi) })
+	}
+	p.See("keys", r.k)
+}
+
+// joinKeys is keys for tokens [lo, hi).
+func (a *MLA) joinKeys(k []float32, lo, hi int) {
 	c := &a.c
 	width, joint, rope := c.queryDim(), c.jointDim(), c.ropeDim()
-	kernel.Parallel(tokens, 8, func(lo, hi int) {
-		for i := lo * c.Heads; i < hi*c.Heads; i++ {
-			t := i / c.Heads
-			row := r.k[i*width : (i+1)*width]
-			copy(row, a.saved.joint[i*joint:i*joint+c.NopeDim])
-			copy(row[c.NopeDim:], a.saved.shared[t*rope:(t+1)*rope])
-		}
-	})
-	p.See("keys", r.k)
+	for i := lo * c.Heads; i < hi*c.Heads; i++ {
+		t := i / c.Heads
+		row := k[i*width : (i+1)*width]
+		copy(row, a.saved.joint[i*joint:i*joint+c.NopeDim])
+		copy(row[c.NopeDim:], a.saved.shared[t*rope:(t+1)*rope])
+	}
 }
 
 // headCols returns the columns of head h, from at on and n wide, of a matrix
