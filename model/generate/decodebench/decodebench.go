@@ -107,7 +107,7 @@ func batch(ctx context.Context, m *deepseek.Model, n int, o Options) ([]kernelbe
 	name := fmt.Sprintf("decode/batch=%d", n)
 	bytes := []float64{float64(e.Stats().CacheBytes + e.ScratchBytes())}
 	out := []kernelbench.Result{summary(name, "token/s", 1, rates), summary(name+"/memory", "MB", 1e-6, bytes)}
-	if cpuTime() > 0 {
+	if kernelbench.Worked() > 0 {
 		out = append(out, summary(name+"/cores at work", "%", 100, busy))
 	}
 	if n > 1 || o.Speculate {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/temper-ml/temper/compute/kernel"
+	"github.com/temper-ml/temper/compute/kernel/kernelbench"
 	"github.com/temper-ml/temper/model/arch"
 	"github.com/temper-ml/temper/model/deepseek"
 	"github.com/temper-ml/temper/posttrain/policy"
@@ -48,7 +49,7 @@ func Run(ctx context.Context, o Options) ([]stepbench.Result, error) {
 	if o.Rounds < 1 || len(o.Ahead) == 0 {
 		return nil, errors.New("policybench: rounds must be at least 1, and ahead must list 0, 1 or both")
 	}
-	if float64(cpuTime()) == 0 {
+	if kernelbench.Worked() == 0 {
 		return nil, errors.New("policybench: this system does not tell how long the cores worked")
 	}
 	var out []stepbench.Result
@@ -170,33 +171,35 @@ type measured struct {
 	answers, learnt   int64 // tokens: of answers, and that went through the updates
 }
 
-// span is a time, and how long the cores worked in it.
-type span struct{ wall, cpu time.Duration }
+// span is a time, and how long threads were at work in it.
+type span struct{ wall, worked time.Duration }
 
 // since returns what went by from a moment on.
-func since(start time.Time, cpu time.Duration) span { return span{time.Since(start), cpuTime() - cpu} }
+func since(start time.Time, worked time.Duration) span {
+	return span{time.Since(start), kernelbench.Worked() - worked}
+}
 
 // round takes a round and its steps.
 func (j *job) round(ctx context.Context) (m measured, err error) {
 	for {
 		taken, _ := j.trainer.Steps()
-		start, cpu := time.Now(), cpuTime()
+		start, worked := time.Now(), kernelbench.Worked()
 		r, fresh, err := j.stage.Prepare(ctx, taken)
 		if err != nil {
 			return m, err
 		}
-		m.sampling.add(since(start, cpu))
+		m.sampling.add(since(start, worked))
 		if fresh {
 			for i := range r.Answers {
 				m.answers += int64(len(r.Answers[i].Tokens))
 			}
 		}
-		start, cpu = time.Now(), cpuTime()
+		start, worked = time.Now(), kernelbench.Worked()
 		result, err := j.trainer.Step(ctx)
 		if err != nil {
 			return m, err
 		}
-		m.updates.add(since(start, cpu))
+		m.updates.add(since(start, worked))
 		m.learnt += result.Counts.Tokens
 		if (taken+1)%int64(j.o.Updates) == 0 {
 			return m, nil
@@ -204,11 +207,12 @@ func (j *job) round(ctx context.Context) (m measured, err error) {
 	}
 }
 
-func (s *span) add(o span) { s.wall, s.cpu = s.wall+o.wall, s.cpu+o.cpu }
+func (s *span) add(o span) { s.wall, s.worked = s.wall+o.wall, s.worked+o.worked }
 
-// idle is the share of the cores' time in which nothing of this process ran, in %.
+// idle is the share of the cores' time in which no thread was at work, in %: those that
+// wait awake for others are not.
 func (s *span) idle() float64 {
-	return 100 * max(0, 1-s.cpu.Seconds()/(s.wall.Seconds()*float64(kernel.Threads())))
+	return 100 * max(0, 1-s.worked.Seconds()/(s.wall.Seconds()*float64(kernel.Threads())))
 }
 
 // samples collects one value of each quantity a round.

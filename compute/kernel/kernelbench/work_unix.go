@@ -1,6 +1,6 @@
 //go:build unix
 
-package policybench
+package kernelbench
 
 import (
 	"syscall"
