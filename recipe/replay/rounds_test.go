@@ -39,6 +39,7 @@ var kinds = map[string][2]string{
 	"on-policy": {", waves: 2", "variant: dapo, mask_truncated: false"},
 	"several":   {", updates: 2, epochs: 2", "variant: grpo, kl: {weight: 0.1, estimator: k3}"},
 	"ahead":     {", ahead: 1, updates: 2", "variant: grpo, kl: {weight: 0.1}"},
+	"routes":    {", ahead: 1, updates: 2", "variant: grpo, replay: true"},
 }
 
 func numbers() string {
