@@ -18,7 +18,7 @@ trap cleanup EXIT
 cp scripts/openai_client/* "$work"
 go build -o "$work/temper" ./cmd/temper
 cd "$work"
-npm install --silent --no-audit --no-fund --ignore-scripts --no-save "openai@$version" >npm.log 2>&1 ||
+npm install --silent --no-audit --no-fund --ignore-scripts --no-save --fetch-retries=1 "openai@$version" >npm.log 2>&1 ||
   { tail -3 npm.log; skip "openai@$version cannot be had from npm"; }
 node make_data.mjs rows.jsonl
 export XDG_CONFIG_HOME=$work/config

@@ -70,7 +70,7 @@ func TestRefusals(t *testing.T) {
 		chat(`"functions":[{"name":"f"}],"audio":{},"suffix":""`):                    {"functions", "unsupported_parameter", "use tools"},
 		chat(`"response_format":{"type":"json_schema"}`):                             {"response_format", "unsupported_parameter", "no constrained decoding"},
 		chat(`"modalities":["text","audio"]`):                                        {"modalities", "unsupported_parameter", "text only"},
-		chat(`"reasoning_effort":"much"`):                                            {"reasoning_effort", "", "want none, minimal"},
+		chat(`"reasoning_effort":"much"`):                                            {"reasoning_effort", "", "want one of none, minimal"},
 		chat(`"reasoning_effort":"high","thinking":false`):                           {"reasoning_effort", "", "says otherwise"},
 		chat(`"thinking":{"type":"maybe"}`):                                          {"thinking.type", "", "enabled or disabled"},
 		chat(`"tools":{}`):                                                           {"tools", "", "want array"},
