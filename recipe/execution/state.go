@@ -3,6 +3,7 @@ package execution
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -112,7 +113,8 @@ func (s *stage) forget() error {
 	total, _, _ := x.model.Config().Count()
 	for i := range s.Index {
 		if !keepsEnds(x.recipe, total) {
-			if err := x.opts.FS.RemoveAll(x.storeDir(i)); err != nil {
+			anchor := filepath.Join(x.opts.Dir, filepath.FromSlash(record.AnchorPath(i, x.recipe.Stages[i].Name)))
+			if err := errors.Join(x.opts.FS.RemoveAll(x.storeDir(i)), x.opts.FS.RemoveAll(anchor)); err != nil {
 				return err
 			}
 			continue

@@ -114,6 +114,19 @@ func TestRoundsFromTheMiddle(t *testing.T) {
 			anchor := x.clone(t)
 			remove(t, anchor, record.AnchorPath(1, "rl"))
 			judge("no anchor", anchor, verify.Pass, "")
+			files, err := filepath.Glob(filepath.Join(x.dir, filepath.FromSlash(record.AnchorPath(1, "rl")), "save-*", "data-*"))
+			if err != nil || len(files) != 1 {
+				t.Fatal(files, err)
+			}
+			changed := x.clone(t)
+			rel, err := filepath.Rel(x.dir, files[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			edit(t, filepath.Join(changed.dir, rel), flip)
+			if r := changed.judge(t, runlog.Trust{}, verify.Plan{None: true}, replay.Options{}); r.Verdict != verify.Fail || !strings.Contains(says(r), record.AnchorPath(1, "rl")) {
+				t.Errorf("changed anchor: %s\n%s", r.Verdict, says(r))
+			}
 		})
 	}
 }

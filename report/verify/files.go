@@ -56,6 +56,7 @@ func checkFiles(root *directory, l *Log, f *finding) {
 	for i := range l.Stages {
 		s := &l.Stages[i]
 		c.reference(s.Index, &s.Stage)
+		c.anchor(s)
 	}
 	c.rounds()
 	if l.End != nil {
@@ -144,6 +145,39 @@ func (c *files) reference(index int64, s *record.Stage) {
 		return
 	}
 	c.file(name, s.Reference, index)
+}
+
+// anchor compares the weights that a stage keeps its policy near. Without them its
+// rounds can still be sampled again from its beginning.
+func (c *files) anchor(s *Stage) {
+	name := record.AnchorPath(s.Stage.Stage, s.Name)
+	if s.Anchor == "" || !filepath.IsLocal(name) {
+		return
+	}
+	entries, err := fs.ReadDir(c.root.FS(), name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	saves := 0
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), "save-") {
+			continue
+		}
+		saves++
+		at := &Checkpoint{record.Checkpoint{Path: path.Join(name, e.Name()), Parameters: s.Anchor}, s.Index}
+		n, compared, err := checkSave(c.root, at, claims{})
+		if err != nil {
+			c.f.fail(s.Index, "%.200s: %v", at.Path, err)
+			return
+		}
+		c.states += compared
+		c.bytes += n
+	}
+	if err != nil {
+		c.f.fail(s.Index, "%.200s: %v", name, err)
+	} else if saves == 0 {
+		c.log.notChecked("%.200s, which holds no weights: stage %d can be replayed from its beginning only", name, s.Stage.Stage)
+	}
 }
 
 // hashFile streams a file.
