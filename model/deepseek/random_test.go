@@ -17,8 +17,8 @@ var (
 )
 
 // TestRandomModels draws small architectures and packings and holds the engine to
-// the reference, to itself one segment at a time, and to its memory plan. Run it
-// again with -seed N -seeds 1 for the model that failed.
+// the reference, to itself one segment at a time and with its own routes given, and to
+// its memory plan. Run it again with -seed N -seeds 1 for the model that failed.
 func TestRandomModels(t *testing.T) {
 	compared := 0
 	for seed := *firstSeed; seed < *firstSeed+uint64(*seeds); seed++ {
@@ -40,6 +40,9 @@ func TestRandomModels(t *testing.T) {
 				parts = append(parts, part(fromReference(batch), i, i+1))
 			}
 			same(t, m, "one by one", take(t, m, smallOptions, parts...), want)
+			given := fromReference(batch)
+			given.Routes = recorded(t, m, given, true)
+			same(t, m, "replayed", take(t, m, o, given), want)
 			if againstReference(t, m, cfg, values, batch) {
 				compared++
 			}
