@@ -201,9 +201,12 @@ func (s *standing) recover(index int64, b *record.Recovery) error {
 
 // rollout returns what stands of a round, nil if nothing does.
 func (s *standing) rollout(stage int, round int64) *record.Rollout {
-	for _, r := range slices.Backward(s.rollouts) {
-		if r.Stage == stage && r.Round == round {
+	for _, r := range slices.Backward(s.rollouts) { // they are in order
+		switch {
+		case r.Stage == stage && r.Round == round:
 			return r
+		case r.Stage < stage || r.Stage == stage && r.Round < round:
+			return nil
 		}
 	}
 	return nil
