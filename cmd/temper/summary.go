@@ -24,8 +24,12 @@ func summaryText(w io.Writer, s *execution.Summary) error {
 	}
 	for _, st := range s.Stages {
 		if x := st.Rollouts; x != nil {
-			fmt.Fprintf(&b, "%-12s %d rounds, %s answers to %s questions with %s tokens, %s waited for them; reward %.3f -> %.3f\n", "", x.Rounds,
-				unit.Count(x.Generations), unit.Count(x.Prompts), unit.Count(x.Tokens), unit.Duration(time.Duration(x.Seconds*float64(time.Second))), x.RewardFirst, x.RewardLast)
+			fmt.Fprintf(&b, "%-12s %d rounds, %s answers to %s questions with %s tokens, %s waited for them", "", x.Rounds,
+				unit.Count(x.Generations), unit.Count(x.Prompts), unit.Count(x.Tokens), unit.Duration(time.Duration(x.Seconds*float64(time.Second))))
+			if x.Judged {
+				fmt.Fprintf(&b, "; reward %.3f -> %.3f", x.RewardFirst, x.RewardLast)
+			}
+			b.WriteByte('\n')
 		}
 	}
 	for _, st := range s.Stages {

@@ -48,6 +48,8 @@ type RolloutSummary struct {
 	Generations int64   `json:"generations"`
 	Tokens      int64   `json:"tokens"`
 	Seconds     float64 `json:"seconds"`
+	// Judged says that rules judged the answers, which have rewards then.
+	Judged      bool    `json:"judged"`
 	RewardFirst float64 `json:"reward_first"`
 	RewardLast  float64 `json:"reward_last"`
 	// Rewards are those of all rounds, for a plot.
@@ -59,6 +61,7 @@ func (s *RolloutSummary) add(r *record.Rollout) {
 	if s.Rounds == 0 {
 		s.RewardFirst = r.Reward
 	}
+	s.Judged = s.Judged || len(r.Rules) > 0
 	s.RewardLast = r.Reward
 	s.Rewards = append(s.Rewards, r.Reward)
 	s.Rounds++
