@@ -23,7 +23,11 @@ func TestRun(t *testing.T) {
 		t.Fatalf("results %+v", rs)
 	}
 	for _, r := range rs {
-		if !(r.Value > 0 && r.Median > 0 && r.Min > 0) || r.N != 2 && !strings.HasSuffix(r.Name, "/memory") {
+		least := 0.0
+		if strings.HasSuffix(r.Name, "/cores at work") {
+			least = -1 // other tests may have the cores
+		}
+		if !(r.Value > least && r.Median > least && r.Min > least) || r.N != 2 && !strings.HasSuffix(r.Name, "/memory") {
 			t.Errorf("%+v: want positive numbers", r)
 		}
 	}

@@ -16,7 +16,7 @@ type usage struct {
 func using() usage { return usage{time.Now(), kernelbench.Worked()} }
 
 // share returns the part of the time since, of all threads, in which they were at
-// work.
+// work; on a machine that others use, less.
 func (u usage) share() float64 {
-	return (kernelbench.Worked() - u.worked).Seconds() / (time.Since(u.start).Seconds() * float64(kernel.Threads()))
+	return max(0, (kernelbench.Worked()-u.worked).Seconds()) / (time.Since(u.start).Seconds() * float64(kernel.Threads()))
 }
