@@ -58,7 +58,7 @@ func TestMutatedConfigs(t *testing.T) {
 		checkCounts(t, c)
 	})
 	t.Logf("%d mutations accepted", accepted)
-	if accepted == 0 {
+	if accepted == 0 && !testing.Short() { // of a hundred; a short run draws twenty
 		t.Error("no mutation was ever accepted: the test looks at nothing")
 	}
 }
