@@ -204,7 +204,7 @@ func (j *Journal) Flush(due bool) error {
 		done := make(chan error, 1)
 		j.flushing, j.flushed = done, j.size
 		go func() { done <- j.file.Sync() }()
-	case j.flushing != nil && len(j.flushing) > 0:
+	case len(j.flushing) > 0: // never of none
 		return j.settle()
 	}
 	return nil
